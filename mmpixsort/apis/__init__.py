@@ -1,0 +1,1 @@
+"""mmpixsort.apis."""
