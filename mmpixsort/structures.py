@@ -1,8 +1,8 @@
 """Small tuples that cross the rooms of the package.
 
-Shapes: A anchors, K keys, C classes (queues), M capacity, D embedding dims.
+Shapes: N rows, K keys, C classes, M slots of a queue, D embedding dims.
 """
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -20,16 +20,14 @@ class LabeledEmbeddings(NamedTuple):
 
 
 class KeyBlock(NamedTuple):
-    """Keys as they lie in memory, flat or one queue per row.
+    """Keys as they lie in memory, flat or one queue per class.
 
     Attributes:
-        keys: (K, D) flat, or (C, M, D) with C queues of M slots.
-        labels: (K,) or (C,) int64, the class of each key or queue; a
-            negative label marks a key or queue that takes no part.
-        counts: (C,) int64, how many leading slots of each queue are filled;
-            None for flat keys.
+        keys: (K, D) flat, or (C, M, D) where queue c holds class c.
+        labels: (K,) or (C, M) integer, the shape of `keys` without D; a
+            negative label marks a key that takes no part, such as a slot
+            not filled yet.
     """
 
     keys: Tensor
     labels: Tensor
-    counts: Optional[Tensor] = None

@@ -1,1 +1,5 @@
-"""mmpixsort.functional."""
+"""Layer 0: functions of torch alone, without state or registry."""
+from .contrast import pixel_contrast
+from .reduction import masked_mean
+
+__all__ = ['masked_mean', 'pixel_contrast']

@@ -1,1 +1,4 @@
-"""mmpixsort.hooks."""
+"""Hooks of mmengine."""
+from .memory_bank_hook import MemoryBankHook
+
+__all__ = ['MemoryBankHook']

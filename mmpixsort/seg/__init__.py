@@ -1,1 +1,8 @@
-"""mmpixsort.seg."""
+"""Everything that subclasses a class of MMSegmentation."""
+from . import datasets, transforms  # noqa: F401  registers them
+from .heads import PixelContrastHead
+from .segmentors import MetricCascadeEncoderDecoder, MetricEncoderDecoder
+
+__all__ = [
+    'MetricCascadeEncoderDecoder', 'MetricEncoderDecoder', 'PixelContrastHead'
+]

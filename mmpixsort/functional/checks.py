@@ -1,0 +1,62 @@
+"""Argument checks with one wording: the name, what was expected, what came.
+
+None of them reads a value from a tensor, so none synchronises a device.
+"""
+from typing import Sequence
+
+from torch import Tensor
+
+
+def check_positive(name: str, value: float) -> None:
+    """Raise ValueError unless `value` is a number above zero."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise TypeError(f'`{name}` must be a number, got '
+                        f'{type(value).__name__}')
+    if not value > 0:
+        raise ValueError(f'`{name}` must be positive, got {value}')
+
+
+def check_non_negative(name: str, value: float) -> None:
+    """Raise ValueError unless `value` is a number of zero or more."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise TypeError(f'`{name}` must be a number, got '
+                        f'{type(value).__name__}')
+    if not value >= 0:
+        raise ValueError(f'`{name}` must not be negative, got {value}')
+
+
+def check_count(name: str, value: int, minimum: int = 1) -> None:
+    """Raise unless `value` is an integer of at least `minimum`."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f'`{name}` must be an integer, got '
+                        f'{type(value).__name__} {value!r}')
+    if value < minimum:
+        raise ValueError(f'`{name}` must be at least {minimum}, got {value}')
+
+
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """Raise ValueError unless `value` is one of `choices`."""
+    if value not in choices:
+        raise ValueError(f'`{name}` must be one of {", ".join(choices)}, '
+                         f'got {value!r}')
+
+
+def check_rows(name: str, embeddings: Tensor, labels: Tensor) -> None:
+    """Raise unless `embeddings` is (N, D) floating and `labels` (N,)."""
+    if embeddings.dim() != 2 or not embeddings.is_floating_point():
+        raise ValueError(
+            f'`{name}` must be a floating tensor of shape (N, D), got '
+            f'{embeddings.dtype} of shape {tuple(embeddings.shape)}; a map '
+            '(B, D, H, W) becomes rows by `.permute(0, 2, 3, 1)'
+            '.flatten(0, 2)`')
+    check_labels(f'{name} labels', labels, embeddings.shape[:1])
+
+
+def check_labels(name: str, labels: Tensor, shape: Sequence[int]) -> None:
+    """Raise unless `labels` is an integer tensor of `shape`."""
+    if labels.is_floating_point() or labels.dtype.is_complex:
+        raise TypeError(f'`{name}` must be integers, got {labels.dtype}; '
+                        'convert with `.long()`')
+    if tuple(labels.shape) != tuple(shape):
+        raise ValueError(f'`{name}` must have shape {tuple(shape)}, got '
+                         f'{tuple(labels.shape)}')

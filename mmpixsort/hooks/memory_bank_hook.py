@@ -1,0 +1,214 @@
+"""Guard runs with metric heads and banks."""
+import logging
+from typing import Iterator, Optional, Sequence, Tuple
+
+import torch
+from mmengine.dist import all_reduce, get_rank, get_world_size
+from mmengine.hooks import CheckpointHook, Hook, LoggerHook, SyncBuffersHook
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from torch import Tensor, nn
+
+from ..registry import HOOKS
+from .rng_state import gather_rng_states, set_rng_state
+
+RNG_KEY = 'mmpixsort_rng'
+WARNING = logging.WARNING
+
+
+@HOOKS.register_module()
+class MemoryBankHook(Hook):
+    """Keep banks exact, and name bad input before it does harm.
+
+    - Labels are checked on the CPU batch, before the step.
+    - Embeddings that are not finite raise at the next log interval, on all
+      ranks, with the iteration at which they came up.
+    - Checkpoints hold torch's random state of every rank, and a resumed run
+      takes it up after the loader has replayed: with `randomness.seed` set,
+      a run resumed at half is the unbroken one.
+    - A bank of another shape raises on resume; on `load_from`, for training
+      on other classes, it warns.
+    - `SyncBuffersHook` is refused: it would average banks and pointers.
+
+    Args:
+        check_labels: Whether to check the labels of every batch.
+        interval: Iterations between checks for embeddings that are not
+            finite; None takes that of the run's LoggerHook.
+    """
+
+    priority = 'NORMAL'
+
+    def __init__(self,
+                 *,
+                 check_labels: bool = True,
+                 interval: Optional[int] = None) -> None:
+        self.check_labels = check_labels
+        self.interval = interval
+        self._rng_states = None
+        self._rng_iter = -1
+        self._restore = None
+
+    def before_run(self, runner) -> None:
+        """Refuse a hook that would spoil the banks."""
+        for hook in runner.hooks:
+            if isinstance(hook, SyncBuffersHook):
+                raise ValueError(
+                    'SyncBuffersHook averages every buffer over ranks, '
+                    'memory banks and their pointers too: remove it from '
+                    '`custom_hooks` and use SyncBN, whose statistics need '
+                    'no averaging')
+
+    def before_train(self, runner) -> None:
+        """Take up the log interval."""
+        if self.interval is None:
+            self.interval = next((hook.interval for hook in runner.hooks
+                                  if isinstance(hook, LoggerHook)), 50)
+
+    def before_train_iter(self,
+                          runner,
+                          batch_idx: int,
+                          data_batch: Optional[dict] = None) -> None:
+        """Restore the random state of a resumed run; check the labels."""
+        if self._restore is not None:
+            set_rng_state(self._restore)
+            self._restore = None
+        if self.check_labels and isinstance(data_batch, dict):
+            for _, head in _metric_heads(runner.model):
+                check_labels(
+                    data_batch.get('data_samples') or (), head.num_classes,
+                    head.ignore_index)
+
+    def after_train_iter(self,
+                         runner,
+                         batch_idx: int,
+                         data_batch: Optional[dict] = None,
+                         outputs: Optional[dict] = None) -> None:
+        """Check what was collected; note the random state before a save."""
+        if self.every_n_train_iters(runner, self.interval):
+            self._raise_if_not_finite(runner)
+        if any(not hook.by_epoch and
+               (self.every_n_train_iters(runner, hook.interval,
+                                         hook.save_begin) or
+                (hook.save_last and self.is_last_train_iter(runner)))
+               for hook in _checkpoint_hooks(runner)):
+            self._note_rng(runner)
+
+    def after_train_epoch(self, runner) -> None:
+        """Note the random state before a save."""
+        if any(hook.by_epoch and
+               (self.every_n_epochs(runner, hook.interval, hook.save_begin) or
+                (hook.save_last and self.is_last_train_epoch(runner)))
+               for hook in _checkpoint_hooks(runner)):
+            self._note_rng(runner)
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Put the random state of all ranks into the checkpoint."""
+        if get_world_size() == 1:
+            self._note_rng(runner)
+        if self._rng_iter == runner.iter:
+            checkpoint[RNG_KEY] = self._rng_states
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Compare the banks; keep the random state until training starts."""
+        for problem in bank_problems(runner.model, checkpoint['state_dict']):
+            if runner._resume:
+                raise ValueError(
+                    f'cannot resume: {problem}; resume with the config of '
+                    'the run, or start a new one with `load_from`')
+            print_log(f'{problem}: the bank starts empty', 'current', WARNING)
+        if not runner._resume:
+            return
+        states = checkpoint.get(RNG_KEY)
+        if states is None or len(states) != get_world_size():
+            print_log(
+                'the checkpoint holds no random state for '
+                f'{get_world_size()} ranks: this run will not repeat the '
+                'unbroken one to the bit', 'current', WARNING)
+            return
+        self._restore = states[get_rank()]
+
+    def _note_rng(self, runner) -> None:
+        self._rng_states = gather_rng_states()
+        self._rng_iter = runner.iter
+
+    def _raise_if_not_finite(self, runner) -> None:
+        heads = list(_metric_heads(runner.model))
+        if not heads:
+            return
+        first = torch.stack([head.nonfinite_iter for _, head in heads]).max()
+        all_reduce(first, 'max')
+        iteration = int(first)
+        if iteration >= 0:
+            names = ', '.join(name for name, _ in heads)
+            raise FloatingPointError(
+                f'embeddings of {names} are not finite since iteration '
+                f'{iteration}; lower the learning rate, clip gradients '
+                '(`optim_wrapper.clip_grad`) or train without AMP, and '
+                'resume from a checkpoint before that iteration')
+
+
+def check_labels(data_samples: Sequence, num_classes: int,
+                 ignore_index: int) -> None:
+    """Raise ValueError for a label that is neither a class nor ignored.
+
+    Args:
+        data_samples: Of mmseg or mmdet, on the CPU, with ground truth.
+        num_classes: C.
+        ignore_index: The label that is allowed beside [0, C).
+    """
+    for sample in data_samples:
+        field = getattr(sample, 'gt_sem_seg', None)
+        if field is None:
+            continue
+        labels = field.data if 'data' in field else field.sem_seg
+        bad = _bad_labels(labels, num_classes, ignore_index)
+        if bad.any():
+            values = labels[bad].unique().tolist()
+            raise ValueError(
+                f'labels must lie in [0, {num_classes}) or be '
+                f'`ignore_index` {ignore_index}, got {values} in '
+                f'{sample.get("seg_map_path", sample.get("img_path"))}; map '
+                'them in the data set (`reduce_zero_label`, `metainfo`) or '
+                'set `num_classes`')
+
+
+def _bad_labels(labels: Tensor, num_classes: int,
+                ignore_index: int) -> Tensor:
+    outside = (labels < 0) | (labels >= num_classes)
+    return outside & (labels != ignore_index)
+
+
+def bank_problems(model: nn.Module, state_dict: dict) -> Iterator[str]:
+    """Yield how the banks of a checkpoint differ from those of a model.
+
+    Args:
+        model: Bare or wrapped.
+        state_dict: Of the bare model.
+    """
+    for name, bank in _unwrap(model).named_modules():
+        if not (hasattr(bank, 'enqueue') and hasattr(bank, 'read')):
+            continue
+        for key, value in bank.state_dict().items():
+            saved = state_dict.get(f'{name}.{key}')
+            if saved is None:
+                yield f'bank `{name}.{key}` is not in the checkpoint'
+            elif saved.shape != value.shape:
+                yield (f'bank `{name}.{key}` has shape {tuple(saved.shape)} '
+                       f'in the checkpoint and {tuple(value.shape)} in the '
+                       'model')
+
+
+def _unwrap(model: nn.Module) -> nn.Module:
+    return model.module if is_model_wrapper(model) else model
+
+
+def _metric_heads(model: nn.Module) -> Iterator[Tuple[str, nn.Module]]:
+    """Yield the modules that collect embeddings that are not finite."""
+    for name, module in _unwrap(model).named_modules():
+        if 'nonfinite_iter' in module._buffers:
+            yield name, module
+
+
+def _checkpoint_hooks(runner) -> Iterator[CheckpointHook]:
+    return (hook for hook in runner.hooks
+            if isinstance(hook, CheckpointHook))

@@ -1,0 +1,74 @@
+"""Take features out of a host: choose among levels, tap a module."""
+from contextlib import contextmanager
+from typing import Iterator, List, Optional, Sequence, Tuple, Union
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+
+def select_feature(inputs: Union[Tensor, Sequence[Tensor]],
+                   in_index: Union[int, Sequence[int]],
+                   in_channels: int) -> Tensor:
+    """Return one level, or several resized to the first and concatenated.
+
+    Args:
+        inputs: Levels (B, C, h, w) of a backbone or neck, or one map.
+        in_index: Of the level or levels.
+        in_channels: Channels that the result must have.
+
+    Raises:
+        ValueError: When a level does not exist, is no map, or the channels
+            differ.
+    """
+    levels = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    indices = [in_index] if isinstance(in_index, int) else list(in_index)
+    for index in indices:
+        if not -len(levels) <= index < len(levels):
+            raise ValueError(f'`in_index` must lie in [0, {len(levels)}), '
+                             f'the levels of the backbone, got {index}')
+    chosen = [levels[index] for index in indices]
+    for index, level in zip(indices, chosen):
+        if not isinstance(level, Tensor) or level.dim() != 4:
+            raise ValueError(f'`in_index` {index} must name a feature map '
+                             f'(B, C, h, w), got {_describe(level)}')
+    size = chosen[0].shape[2:]
+    feature = chosen[0] if len(chosen) == 1 else torch.cat([
+        interpolate(
+            level, size=size, mode='bilinear', align_corners=False)
+        for level in chosen
+    ], 1)
+    if feature.shape[1] != in_channels:
+        raise ValueError(
+            f'`in_channels` must be {feature.shape[1]}, the channels of '
+            f'`in_index` {in_index}, got {in_channels}')
+    return feature
+
+
+def _describe(value: object) -> str:
+    if isinstance(value, Tensor):
+        return f'a tensor of shape {tuple(value.shape)}'
+    return type(value).__name__
+
+
+@contextmanager
+def tap(module: Optional[nn.Module]) -> Iterator[List[Tuple]]:
+    """Collect the (first input, output) of every call of a module.
+
+    The hook lives only inside the `with`: one that stayed would write into
+    the original from a deep copy, as an EMA model is, and would not pickle.
+
+    Args:
+        module: To listen to; None collects nothing.
+    """
+    calls = []
+    if module is None:
+        yield calls
+        return
+    handle = module.register_forward_hook(
+        lambda _, inputs, output: calls.append(
+            (inputs[0] if inputs else None, output)))
+    try:
+        yield calls
+    finally:
+        handle.remove()

@@ -1,0 +1,56 @@
+"""From features to embeddings."""
+from typing import Optional
+
+import torch
+from mmcv.cnn import build_norm_layer
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from ..functional.checks import check_count
+from ..registry import MODELS
+
+
+@MODELS.register_module()
+class ProjectionHead(nn.Sequential):
+    """Map a feature to unit embeddings: 1x1 conv, norm, ReLU, 1x1 conv.
+
+    As in the released code of Wang et al.
+    (https://arxiv.org/abs/2101.11939). The normalisation runs in float32.
+
+    Args:
+        in_channels: C of the feature.
+        embed_dims: D.
+        norm_cfg: Norm layer after the first convolution; None for none.
+        linear: Use a single 1x1 conv.
+
+    Example:
+        >>> head = ProjectionHead(in_channels=8, embed_dims=4, linear=True)
+        >>> head(torch.rand(2, 8, 5, 5)).norm(dim=1).mean()
+        tensor(1.0000, grad_fn=<MeanBackward0>)
+    """
+
+    def __init__(self,
+                 *,
+                 in_channels: int,
+                 embed_dims: int = 256,
+                 norm_cfg: Optional[dict] = dict(type='SyncBN'),
+                 linear: bool = False) -> None:
+        check_count('in_channels', in_channels)
+        check_count('embed_dims', embed_dims)
+        layers = []
+        if not linear:
+            layers.append(
+                nn.Conv2d(in_channels, in_channels, 1, bias=not norm_cfg))
+            if norm_cfg:
+                layers.append(build_norm_layer(norm_cfg, in_channels)[1])
+            layers.append(nn.ReLU(inplace=True))
+        layers.append(nn.Conv2d(in_channels, embed_dims, 1))
+        super().__init__(*layers)
+        self.in_channels = in_channels
+        self.embed_dims = embed_dims
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """Return embeddings (B, D, h, w) of a feature (B, C, h, w)."""
+        embeddings = super().forward(feature)
+        with torch.autocast(feature.device.type, enabled=False):
+            return normalize(embeddings.float(), dim=1)

@@ -1,0 +1,79 @@
+"""Pixel contrast as a module."""
+from typing import Optional
+
+from torch import Tensor, nn
+
+from ..functional.checks import (check_choice, check_non_negative,
+                                 check_positive)
+from ..functional.contrast import (DENOMINATORS, Keys, Miner, OwnKey,
+                                   pixel_contrast)
+from ..functional.reduction import masked_mean
+from ..registry import MODELS
+
+
+@MODELS.register_module()
+class PixelContrastLoss(nn.Module):
+    """Average :func:`mmpixsort.functional.pixel_contrast` over anchors.
+
+    The defaults are those of the released Cityscapes HRNet configuration of
+    Wang et al. (https://arxiv.org/abs/2101.11939).
+
+    Args:
+        temperature: Divides the similarities, above 0.
+        base_temperature: The loss is scaled by temperature /
+            base_temperature; None scales by 1.
+        denominator: 'per_positive' or 'supcon'.
+        loss_weight: Multiplies the mean, 0 or more.
+
+    Raises:
+        ValueError: On a temperature, weight or denominator out of range.
+
+    Example:
+        >>> import torch
+        >>> loss = PixelContrastLoss(base_temperature=None, loss_weight=1.)
+        >>> labels = torch.tensor([0, 0, 1])
+        >>> anchors = torch.eye(3)[[0, 0, 1]]
+        >>> loss(anchors, labels, anchors, labels, own_key=0)
+        tensor(4.5399e-05)
+    """
+
+    def __init__(self,
+                 *,
+                 temperature: float = 0.1,
+                 base_temperature: Optional[float] = 0.07,
+                 denominator: str = 'per_positive',
+                 loss_weight: float = 0.1) -> None:
+        super().__init__()
+        check_positive('temperature', temperature)
+        if base_temperature is not None:
+            check_positive('base_temperature', base_temperature)
+        check_choice('denominator', denominator, DENOMINATORS)
+        check_non_negative('loss_weight', loss_weight)
+        self.temperature = temperature
+        self.base_temperature = base_temperature
+        self.denominator = denominator
+        self.loss_weight = loss_weight
+
+    def forward(self,
+                anchors: Tensor,
+                anchor_labels: Tensor,
+                keys: Keys,
+                key_labels: Optional[Tensor] = None,
+                *,
+                own_key: OwnKey = None,
+                miner: Optional[Miner] = None) -> Tensor:
+        """Return a scalar, zero with a gradient when no anchor is valid.
+
+        See :func:`mmpixsort.functional.pixel_contrast` for the arguments.
+        """
+        loss, valid = pixel_contrast(
+            anchors,
+            anchor_labels,
+            keys,
+            key_labels,
+            temperature=self.temperature,
+            base_temperature=self.base_temperature,
+            own_key=own_key,
+            denominator=self.denominator,
+            miner=miner)
+        return self.loss_weight * masked_mean(loss, valid)

@@ -1,0 +1,265 @@
+"""Pixel contrast as a training-only branch of a segmentor."""
+from functools import partial
+from typing import List, Optional, Sequence, Union
+
+import torch
+from mmengine.dist import all_gather, get_rank, get_world_size
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from ...functional.checks import check_choice, check_count
+from ...functional.labels import resize_labels
+from ...functional.queues import pixels_and_regions
+from ...functional.random import keyed_generator
+from ...layers import TrainingClock, select_feature, warmup_weight
+from ...registry import MODELS
+from ...structures import KeyBlock, LabeledEmbeddings
+
+SOURCES = ('backbone', 'decoder')
+KEY_SCOPES = ('batch', 'bank', 'batch_and_bank')
+
+
+@MODELS.register_module()
+class PixelContrastHead(BaseModule):
+    """Project features, draw anchors, contrast them, fill the bank.
+
+    Wang et al. (https://arxiv.org/abs/2101.11939). Attach it as
+    `metric_head` of :class:`MetricEncoderDecoder`, or as `auxiliary_head` of
+    an untouched segmentor, which hands over no logits, so that anchors are
+    drawn without hardness. The defaults are those of the released
+    Cityscapes HRNet configuration, which has no bank.
+
+    Args:
+        in_channels: Channels of the feature.
+        num_classes: C of the labels; 2 for a classifier with one output.
+        in_index: Level of the backbone, or levels to resize to the first
+            and concatenate. Ignored for the decoder feature.
+        source: 'backbone' (as the paper) or 'decoder', the feature that
+            enters the classifier.
+        embed_dims: D.
+        projection: Config of the projection head.
+        loss: Config of the loss.
+        sampler: Config of the anchor sampler.
+        miner: Config of the key miner; None: all keys count.
+        bank: Config of the class queue; None: no bank.
+        num_bank_pixels: Pixels of a class of an image that enter the bank,
+            beside its region; 10 in the released configurations.
+        key_scope: Keys from the 'batch', the 'bank' or both; None: both
+            where there is a bank.
+        warmup_iters: Iterations before the loss counts: it is not computed,
+            while the bank is filled. 5000 of 40,000 in the released
+            configurations; a short schedule scales it.
+        ramp_iters: Iterations over which the loss then rises to its weight.
+        gather_keys: Take batch keys from all ranks, those of others without
+            gradient.
+        ignore_index: Label that takes no part.
+        init_cfg: As in the host.
+
+    Raises:
+        ValueError: On options out of range, or a bank that does not fit.
+    """
+
+    def __init__(self,
+                 *,
+                 in_channels: int,
+                 num_classes: int,
+                 in_index: Union[int, Sequence[int]] = -1,
+                 source: str = 'backbone',
+                 embed_dims: int = 256,
+                 projection: dict = dict(type='mmpixsort.ProjectionHead'),
+                 loss: dict = dict(type='mmpixsort.PixelContrastLoss'),
+                 sampler: dict = dict(type='mmpixsort.HardAnchorSampler'),
+                 miner: Optional[dict] = None,
+                 bank: Optional[dict] = None,
+                 num_bank_pixels: int = 10,
+                 key_scope: Optional[str] = None,
+                 warmup_iters: int = 5000,
+                 ramp_iters: int = 0,
+                 gather_keys: bool = False,
+                 ignore_index: int = 255,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(init_cfg=init_cfg)
+        check_count('in_channels', in_channels)
+        check_count('num_classes', num_classes)
+        check_count('num_bank_pixels', num_bank_pixels)
+        check_count('warmup_iters', warmup_iters, minimum=0)
+        check_count('ramp_iters', ramp_iters, minimum=0)
+        check_choice('source', source, SOURCES)
+        if key_scope is None:
+            key_scope = 'batch' if bank is None else 'batch_and_bank'
+        check_choice('key_scope', key_scope, KEY_SCOPES)
+        if 'bank' in key_scope and bank is None:
+            raise ValueError(f'`bank` must be given for `key_scope` '
+                             f'{key_scope!r}, got None')
+        self.in_channels = in_channels
+        self.num_classes = num_classes
+        self.in_index = in_index
+        self.source = source
+        self.num_bank_pixels = num_bank_pixels
+        self.key_scope = key_scope
+        self.gather_keys = gather_keys
+        self.warmup_iters = warmup_iters
+        self.ramp_iters = ramp_iters
+        self.ignore_index = ignore_index
+        self.projection = MODELS.build({
+            **projection, 'in_channels': in_channels,
+            'embed_dims': embed_dims
+        })
+        self.loss_module = MODELS.build(loss)
+        self.sampler = MODELS.build(_with(sampler, num_classes=num_classes))
+        self.miner = None if miner is None else MODELS.build(miner)
+        self.bank = None if bank is None else MODELS.build(
+            _with(
+                bank,
+                num_classes=num_classes,
+                embed_dims=embed_dims,
+                num_sections=2))
+        self.clock = TrainingClock()
+        # first iteration whose anchors were not finite; read by the hook at
+        # log intervals, so that a step does not wait for it
+        self.register_buffer(
+            'nonfinite_iter', torch.tensor(-1), persistent=False)
+
+    def feature(self, inputs: Union[Tensor, Sequence[Tensor]],
+                decoder_feature: Optional[Tensor]) -> Tensor:
+        """Return the feature (B, in_channels, h, w) to project.
+
+        Raises:
+            ValueError: When the feature does not exist or has other
+                channels.
+        """
+        if self.source == 'backbone':
+            return select_feature(inputs, self.in_index, self.in_channels)
+        if decoder_feature is None:
+            raise ValueError(
+                "`source` 'decoder' needs a decode head that calls its "
+                "`conv_seg`; this one does not: use source='backbone'")
+        return select_feature(decoder_feature, 0, self.in_channels)
+
+    def embed(self,
+              inputs: Union[Tensor, Sequence[Tensor]],
+              decoder_feature: Optional[Tensor] = None) -> Tensor:
+        """Return unit embeddings (B, D, h, w)."""
+        return self.projection(self.feature(inputs, decoder_feature))
+
+    def loss(self,
+             inputs: Union[Tensor, Sequence[Tensor]],
+             batch_data_samples: List,
+             train_cfg: Optional[dict] = None,
+             *,
+             logits: Optional[Tensor] = None,
+             decoder_feature: Optional[Tensor] = None) -> dict:
+        """Return the loss and diagnostics of a batch.
+
+        Args:
+            inputs: Levels of the backbone or neck.
+            batch_data_samples: With ground truth.
+            train_cfg: Of the host, not used.
+            logits: (B, C, h', w') of the main classifier, if known.
+            decoder_feature: (B, C', h', w') that entered it, if known.
+        """
+        seed, iteration = self.clock.tick()
+        weight = warmup_weight(
+            iteration,
+            warmup_iters=self.warmup_iters,
+            ramp_iters=self.ramp_iters)
+        feature = self.feature(inputs, decoder_feature)
+        labels = resize_labels(
+            _stack_labels(batch_data_samples), feature.shape[2:],
+            self.ignore_index)
+        generator = keyed_generator(seed, iteration, get_rank(),
+                                    labels.device)
+        losses = dict()
+        if weight > 0:
+            embeddings = self.projection(feature)
+            losses.update(
+                self._contrast(embeddings, labels, logits, weight, iteration,
+                               generator))
+        else:
+            losses['loss_pixel_contrast'] = _zero(self.projection)
+        if self.bank is not None:
+            if weight == 0:
+                with torch.no_grad():
+                    embeddings = self.projection(feature)
+            self._fill_bank(embeddings.detach(), labels, generator)
+        return losses
+
+    def _contrast(self, embeddings: Tensor, labels: Tensor,
+                  logits: Optional[Tensor], weight: float, iteration: int,
+                  generator: torch.Generator) -> dict:
+        """Return the weighted loss and the number of anchors."""
+        if logits is not None and logits.shape[2:] != embeddings.shape[2:]:
+            logits = nn.functional.interpolate(
+                logits.detach(), size=embeddings.shape[2:], mode='bilinear')
+        anchors = self.sampler(embeddings, labels, logits, generator)
+        self._watch(anchors, iteration)
+        loss = self.loss_module(
+            anchors.embeddings,
+            anchors.labels,
+            self._keys(anchors),
+            own_key=0 if 'batch' in self.key_scope else None,
+            miner=self.miner and partial(self.miner, generator=generator))
+        num_anchors = (anchors.labels >= 0).sum().float()
+        return dict(
+            loss_pixel_contrast=weight * loss,
+            pixel_contrast_anchors=num_anchors)
+
+    def _keys(self, anchors: LabeledEmbeddings) -> List[KeyBlock]:
+        """Return the blocks of keys; the first is the batch, if in scope."""
+        blocks = []
+        if 'batch' in self.key_scope:
+            blocks.append(KeyBlock(*anchors))
+            if self.gather_keys and get_world_size() > 1:
+                blocks.append(_keys_of_others(anchors))
+        if 'bank' in self.key_scope:
+            blocks.append(self.bank.read())
+        return blocks
+
+    @torch.no_grad()
+    def _fill_bank(self, embeddings: Tensor, labels: Tensor,
+                   generator: torch.Generator) -> None:
+        rows = pixels_and_regions(
+            embeddings,
+            labels,
+            num_classes=self.num_classes,
+            num_pixels=self.num_bank_pixels,
+            generator=generator)
+        self.bank.enqueue(rows.embeddings, rows.labels, rows.sections)
+
+    @torch.no_grad()
+    def _watch(self, anchors: LabeledEmbeddings, iteration: int) -> None:
+        """Note the first iteration with an anchor that is not finite."""
+        used = anchors.embeddings.masked_fill(anchors.labels[:, None] < 0, 0.)
+        first = ~used.isfinite().all() & (self.nonfinite_iter < 0)
+        self.nonfinite_iter.masked_fill_(first, iteration)
+
+
+def _with(cfg: dict, **fixed: int) -> dict:
+    """Set what the head knows, and refuse a config that says otherwise."""
+    for name, value in fixed.items():
+        if cfg.get(name, value) != value:
+            raise ValueError(f'`{name}` of {cfg["type"]} must be {value}, '
+                             f'that of the metric head, got {cfg[name]}')
+    return {**cfg, **fixed}
+
+
+def _stack_labels(batch_data_samples: List) -> Tensor:
+    """Return the semantic labels (B, H, W) of mmseg or mmdet samples."""
+    maps = [sample.gt_sem_seg for sample in batch_data_samples]
+    return torch.stack([
+        (m.data if 'data' in m else m.sem_seg).squeeze(0) for m in maps
+    ])
+
+
+def _zero(module: nn.Module) -> Tensor:
+    """Return a zero that touches every trainable tensor, NaN or not."""
+    parts = [p.flatten()[:0].sum() for p in module.parameters()]
+    return sum(parts)
+
+
+def _keys_of_others(anchors: LabeledEmbeddings) -> KeyBlock:
+    """Return the anchors of all ranks, the own ones marked unused."""
+    keys = all_gather(anchors.embeddings.detach().contiguous())
+    labels = all_gather(anchors.labels)
+    labels[get_rank()] = torch.full_like(anchors.labels, -1)
+    return KeyBlock(torch.cat(keys), torch.cat(labels))

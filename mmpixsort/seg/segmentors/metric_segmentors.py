@@ -1,0 +1,132 @@
+"""Host segmentors with metric heads beside them, in training only."""
+from typing import List, Union
+
+import torch
+from mmengine.model import BaseModule
+from mmseg.models.segmentors import CascadeEncoderDecoder, EncoderDecoder
+from mmseg.utils import add_prefix
+from torch import Tensor, nn
+
+from ...functional.labels import two_class_logits
+from ...layers import tap
+from ...registry import MODELS
+
+
+class MetricHeadMixin:
+    """Give a segmentor `metric_head`, one config or a list of them.
+
+    The host's parameters keep their names, and `predict` and the tensor mode
+    are the host's own: a metric head acts in `loss` alone, on what is tapped
+    there: the backbone or neck levels, the feature that enters the
+    classifier, and the low-resolution logits that leave it.
+    """
+
+    def __init__(self, *args, metric_head: Union[dict, List[dict]],
+                 **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        heads = metric_head if isinstance(metric_head, list) else [metric_head]
+        built = [MODELS.build(head) for head in heads]
+        for head in built:
+            self._check_head(head)
+        self.metric_head = (
+            nn.ModuleList(built)
+            if isinstance(metric_head, list) else built[0])
+
+    @property
+    def metric_heads(self) -> List[BaseModule]:
+        """The metric heads as a list."""
+        if isinstance(self.metric_head, nn.ModuleList):
+            return list(self.metric_head)
+        return [self.metric_head]
+
+    def _check_head(self, head: BaseModule) -> None:
+        if head.num_classes != self.num_classes:
+            raise ValueError(
+                f'`num_classes` of the metric head must be '
+                f'{self.num_classes}, that of the decode head, got '
+                f'{head.num_classes}')
+        if head.ignore_index != self._last_head.ignore_index:
+            raise ValueError(
+                f'`ignore_index` of the metric head must be '
+                f'{self._last_head.ignore_index}, that of the decode head, '
+                f'got {head.ignore_index}')
+
+    @property
+    def _last_head(self) -> nn.Module:
+        if isinstance(self.decode_head, nn.ModuleList):
+            return self.decode_head[-1]
+        return self.decode_head
+
+    def _tap_features(self):
+        return tap(self.neck if self.with_neck else self.backbone)
+
+    def _tap_classifier(self):
+        """Listen to `conv_seg`: hosts call `forward` of a head directly."""
+        return tap(getattr(self._last_head, 'conv_seg', None))
+
+    def loss(self, inputs: Tensor, data_samples: List) -> dict:
+        """Return the host's losses and those of the metric heads."""
+        with self._tap_features() as features, \
+                self._tap_classifier() as classified:
+            losses = super().loss(inputs, data_samples)
+        levels = features[-1][1]
+        decoder_feature, logits = self._classified(classified)
+        for i, head in enumerate(self.metric_heads):
+            parts = head.loss(
+                levels,
+                data_samples,
+                self.train_cfg,
+                logits=logits,
+                decoder_feature=decoder_feature)
+            if isinstance(self.metric_head, nn.ModuleList):
+                parts = add_prefix(parts, f'metric_{i}')
+            losses.update(parts)
+        return losses
+
+    def _classified(self, calls: List) -> tuple:
+        """Return the decoder feature and class logits, None if not seen."""
+        if not calls or calls[-1][1].dim() != 4:
+            return None, None
+        feature, logits = calls[-1]
+        if logits.shape[1] == 1:
+            logits = two_class_logits(logits, self._last_head.threshold)
+        return feature, logits
+
+    @torch.no_grad()
+    def extract_embedding(self, inputs: Tensor, index: int = 0) -> Tensor:
+        """Return the unit embeddings (B, D, h, w) of a metric head.
+
+        Args:
+            inputs: (B, 3, H, W), preprocessed.
+            index: Which metric head.
+        """
+        with self._tap_features() as features, \
+                self._tap_classifier() as classified:
+            self._forward(inputs)
+        feature, _ = self._classified(classified)
+        return self.metric_heads[index].embed(features[-1][1], feature)
+
+
+@MODELS.register_module()
+class MetricEncoderDecoder(MetricHeadMixin, EncoderDecoder):
+    """:class:`mmseg.models.EncoderDecoder` with metric heads.
+
+    Example:
+        >>> config = dict(
+        ...     _base_='mmseg::deeplabv3/'
+        ...     'deeplabv3_r101-d8_4xb2-40k_cityscapes-512x1024.py',
+        ...     model=dict(
+        ...         type='mmpixsort.MetricEncoderDecoder',
+        ...         metric_head=dict(
+        ...             type='mmpixsort.PixelContrastHead',
+        ...             in_channels=2048, in_index=3, num_classes=19)))
+    """
+
+
+@MODELS.register_module()
+class MetricCascadeEncoderDecoder(MetricHeadMixin, CascadeEncoderDecoder):
+    """:class:`mmseg.models.CascadeEncoderDecoder` with metric heads.
+
+    For OCR, PointRend and other configs whose `decode_head` is a list; the
+    last head is the one whose logits tell hard anchors.
+    """
