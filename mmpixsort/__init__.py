@@ -1,2 +1,11 @@
-"""Pixel-embedding metric learning for MMSegmentation and MMDetection."""
+"""Pixel-embedding metric learning for MMSegmentation and MMDetection.
+
+The layer `mmpixsort.functional` needs torch alone. With mmengine installed,
+the import also makes `mmpixsort::` configs and mmengine checkpoints load; see
+`mmpixsort.compat`.
+"""
+from . import compat
+
 __version__ = '0.1.0'
+
+compat.setup()

@@ -1,0 +1,125 @@
+"""Say what is installed, what is wrong with it, and the remedy.
+
+Run `python -m mmpixsort.check`; the exit code is 1 if something is wrong.
+"""
+import platform
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import List, Optional
+
+from . import __version__, compat
+from .compat import Problem
+
+HOSTS = {'mmseg': 'segmentors', 'mmdet': 'detectors'}
+
+
+def mim_folder() -> Path:
+    return Path(__file__).parent / '.mim'
+
+
+def import_error(module: str) -> Optional[str]:
+    """Import a module; return its error as one line, or None."""
+    try:
+        import_module(module)
+    except Exception as error:  # whatever breaks there, this must go on
+        return f'{type(error).__name__}: {error}'.splitlines()[0]
+    return None
+
+
+def find_problems() -> List[Problem]:
+    """List everything wrong here, also what `import mmpixsort` lets pass."""
+    versions = compat.installed()
+    problems = compat.find_problems(versions)
+    mim = mim_folder()
+    for name in ('configs', 'tools', 'model-index.yml'):
+        if not (mim / name).exists():
+            problems.append(
+                Problem(False, f'mmpixsort/.mim/{name} is missing: `mim` and '
+                        '`mmpixsort::` configs need it',
+                        'pip install -e . in the clone, or `make venv`'))
+    if not compat.found('torch'):
+        return problems + [
+            Problem(True, 'torch is not installed', 'pip install torch')
+        ]
+    if any(problem.fatal for problem in problems):
+        return problems  # importing the hosts would only repeat them
+    return problems + _host_problems()
+
+
+def _host_problems() -> List[Problem]:
+    """Import the engine and the hosts that are there."""
+    problems = []
+    if not compat.found('mmengine'):
+        problems.append(
+            Problem(False, 'mmengine is not installed: only '
+                    'mmpixsort.functional can be used',
+                    "pip install 'mmpixsort[mim,det]'"))
+    elif not any(compat.found(host) for host in HOSTS):
+        problems.append(
+            Problem(False, 'no host is installed: there is nothing to attach '
+                    'to', "pip install 'mmpixsort[mim,det]'"))
+    if compat.ext_file() is not None and not compat.has_ops():
+        problems.append(
+            Problem(False, 'the compiled operators of mmcv do not load with '
+                    f'this torch ({import_error(compat.EXT)})',
+                    'rebuild mmcv with `make venv OPS=1`, or pip uninstall '
+                    'mmcv and pip install mmcv-lite==2.1.0'))
+        return problems
+    for host in filter(compat.found, ('mmengine', 'mmcv', *HOSTS)):
+        parts = (host, f'{host}.models') if host in HOSTS else (host, )
+        for module in parts:
+            if (error := import_error(module)) is not None:
+                problems.append(
+                    Problem(False, f'`import {module}` fails ({error})',
+                            'see the versions above; `make clean venv` in a '
+                            'clone installs a set that was tried'))
+                break
+    return problems
+
+
+def report(problems: List[Problem]) -> str:
+    """Return the text that the command prints."""
+    versions = compat.installed()
+    hosts = [f'{h} ({what})' for h, what in HOSTS.items() if compat.found(h)]
+    mim = mim_folder()
+    kind = 'missing'
+    if mim.is_dir():
+        links = any(path.is_symlink() for path in mim.iterdir())
+        kind = 'in place (links)' if links else 'in place (copies)'
+    rows = [
+        ('mmpixsort', __version__),
+        ('python', platform.python_version()),
+        ('family', compat.family(versions)),
+        *versions.items(),
+        ('compiled ops', 'yes' if compat.has_ops() else 'no'),
+        ('CUDA', _cuda()),
+        ('hosts', ', '.join(hosts) or 'none'),
+        ('.mim', kind),
+    ]
+    lines = [f'{name:<22} {value}' for name, value in rows]
+    lines.append('')
+    if not problems:
+        lines.append('Everything is in order.')
+    for problem in problems:
+        lines += [f'WRONG: {problem.what}', f'  remedy: {problem.remedy}']
+    return '\n'.join(lines)
+
+
+def _cuda() -> str:
+    if import_error('torch') is not None:
+        return 'no'
+    import torch
+    if not torch.cuda.is_available():
+        return 'no'
+    return f'{torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}'
+
+
+def main() -> int:
+    problems = find_problems()
+    print(report(problems))
+    return 1 if problems else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,326 @@
+"""The one place that knows package families and versions.
+
+The modules `mmengine`, `mmcv`, `mmseg` and `mmdet` come from two families of
+distributions: the classic ones, and the maintained `onedl-*` fork. `setup`
+runs at `import mmpixsort`: it refuses mixtures that cannot work, warns about
+versions nobody tried, and closes the gaps between the classic family and
+present versions of torch. Without any mm package it does nothing.
+"""
+import importlib
+import re
+import sys
+import warnings
+from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
+
+# Distribution -> (lowest version tried, first version known or feared to
+# break). mmcv-full and mmengine-lite only tell the family.
+CLASSIC = {
+    'mmengine': ('0.10', '1.0'),
+    'mmengine-lite': ('0.10', '1.0'),
+    'mmcv': ('2.0', '2.2'),
+    'mmcv-lite': ('2.0', '2.2'),
+    'mmcv-full': ('2.0', '2.2'),
+    'mmsegmentation': ('1.2', '2.0'),
+    'mmdet': ('3.2', '4.0'),
+}
+ONEDL = {
+    'onedl-mmengine': ('0.10.12', '1.0'),
+    'onedl-mmcv': ('2.3.6', '3.0'),
+    'onedl-mmsegmentation': ('1.4.2', '2.0'),
+    'onedl-mmdetection': ('3.5.1', '4.0'),
+}
+MIN_TORCH = '2.1'
+
+
+class Problem(NamedTuple):
+    """Something wrong with an installation.
+
+    Attributes:
+        fatal: whether the import is refused because of it.
+        what: what was found and what was expected.
+        remedy: what to do about it.
+    """
+
+    fatal: bool
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f'{self.what}. Remedy: {self.remedy}'
+
+
+def found(module: str) -> bool:
+    """Tell whether a top-level module can be imported, without doing so."""
+    try:
+        return find_spec(module) is not None
+    except ValueError:  # in sys.modules without a spec: a mock
+        return True
+
+
+def release(text: str) -> Tuple[int, ...]:
+    """Return the numbers of a version, without local or pre-release part.
+
+    >>> release('2.13.0+cpu')
+    (2, 13, 0)
+    """
+    match = re.match(r'\d+(\.\d+)*', text)
+    numbers = match.group().split('.') if match else ['0']
+    return tuple(int(number) for number in numbers)
+
+
+def installed() -> Dict[str, str]:
+    """Return the version of every installed distribution of both families."""
+    versions = {}
+    for name in (*CLASSIC, *ONEDL, 'torch'):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def family(versions: Optional[Mapping[str, str]] = None) -> str:
+    """Return 'classic', 'onedl', 'both' or 'none'."""
+    versions = installed() if versions is None else versions
+    classic = any(name in CLASSIC for name in versions)
+    onedl = any(name in ONEDL for name in versions)
+    if classic and onedl:
+        return 'both'
+    return 'classic' if classic else 'onedl' if onedl else 'none'
+
+
+def find_problems(versions: Mapping[str, str]) -> List[Problem]:
+    """List what is wrong with the distributions of this environment.
+
+    Args:
+        versions: distribution name -> version, as `installed` returns it.
+    """
+    problems = _family_problems(versions)
+    for name, (lowest, limit) in {**CLASSIC, **ONEDL}.items():
+        if name in versions and not (
+                release(lowest) <= release(versions[name]) < release(limit)):
+            problems.append(
+                Problem(
+                    False, f'{name} {versions[name]} was never tried, '
+                    f'expected >={lowest},<{limit}',
+                    f"pip install '{name}>={lowest},<{limit}'"))
+    if 'torch' in versions and release(versions['torch']) < release(MIN_TORCH):
+        problems.append(
+            Problem(False, f'torch {versions["torch"]} is too old, expected '
+                    f'>={MIN_TORCH}', f"pip install 'torch>={MIN_TORCH}'"))
+    return problems
+
+
+def _family_problems(versions: Mapping[str, str]) -> List[Problem]:
+    """List the mixtures that cannot work, and what classic lacks."""
+    if family(versions) == 'both':
+        mixed = ', '.join(n for n in versions if n != 'torch')
+        return [
+            Problem(
+                True, 'Distributions of both families are installed '
+                f'({mixed}): they overwrite one another\'s modules',
+                'uninstall all of these with pip, then install '
+                "'mmpixsort[mim]' (classic) or 'mmpixsort[onedl]', not both")
+        ]
+    problems = []
+    hosts = [n for n in ('mmsegmentation', 'mmdet') if n in versions]
+    for mmcv in ('mmcv', 'mmcv-lite'):
+        if hosts and release(versions.get(mmcv, '0')) >= (2, 2):
+            problems.append(
+                Problem(
+                    True, f'{" and ".join(hosts)} refuse mmcv>=2.2, found '
+                    f'{mmcv} {versions[mmcv]}',
+                    f'pip install {mmcv}==2.1.0 (or move to the fork: '
+                    "uninstall the mm packages, then pip install "
+                    "'mmpixsort[onedl]')"))
+    if 'mmcv' in versions and 'mmcv-lite' in versions:
+        problems.append(
+            Problem(False, 'mmcv and mmcv-lite are both installed: they '
+                    'overwrite one another\'s files',
+                    'pip uninstall mmcv mmcv-lite, then install one of them'))
+    if 'mmengine' in versions and hosts and not found('pkg_resources'):
+        problems.append(
+            Problem(
+                False, 'mmengine cannot resolve `mmseg::` base configs '
+                'without pkg_resources, which setuptools>=82 lacks',
+                "pip install 'setuptools<82'"))
+    for module in ('ftfy', 'regex'):
+        if 'mmsegmentation' in versions and not found(module):
+            problems.append(
+                Problem(False, f'mmseg.apis needs `{module}`, which its '
+                        'metadata does not ask for', f'pip install {module}'))
+    return problems
+
+
+def setup() -> None:
+    """Check the installation and close known gaps; later calls do nothing.
+
+    Raises:
+        ImportError: for mixtures of packages that cannot work.
+    """
+    if _state['done']:
+        return
+    for problem in find_problems(installed()):
+        if not problem.fatal:
+            warnings.warn(str(problem), stacklevel=3)
+        # `python -m mmpixsort.check` imports the package before it can
+        # report anything, so it must get past this point.
+        elif 'mmpixsort.check' not in sys.orig_argv:
+            raise ImportError(str(problem))
+    if found('mmcv'):
+        stand_in_for_ops()
+    if found('mmengine'):
+        register_config_prefixes()
+        allow_checkpoint_globals()
+    _state['done'] = True
+
+
+_state = {'done': False}
+
+
+def require(module: str) -> None:
+    """Raise an ImportError with the remedy where a host is missing."""
+    if not found(module):
+        raise ImportError(
+            f'this needs `{module}`, which is not installed. Remedy: '
+            "`make venv` in a clone, or pip install 'mmpixsort[mim,det]' "
+            "(classic) or 'mmpixsort[onedl-det]'")
+
+
+# --- configs ---------------------------------------------------------------
+
+
+def register_config_prefixes() -> None:
+    """Teach mmengine the config prefix `mmpixsort::`, and `mmseg::` of onedl.
+
+    mmengine maps prefixes to distributions by a fixed table and then looks
+    for `<site-packages>/<name>`, which is wrong for an editable install. A
+    name that is a module but no distribution is resolved by its file, so the
+    entry names this module, whose folder is the package.
+    """
+    from mmengine.config.utils import MODULE2PACKAGE
+    MODULE2PACKAGE['mmpixsort'] = __name__
+    versions = installed()
+    if 'onedl-mmsegmentation' in versions:
+        MODULE2PACKAGE['mmseg'] = 'onedl-mmsegmentation'
+
+
+# --- checkpoints -----------------------------------------------------------
+
+
+def _history_method(owner: type, name: str) -> Callable:
+    """Return a public method of HistoryBuffer, for unpickling only.
+
+    Checkpoints store these methods by `getattr`. Allowing the builtin itself
+    would let any checkpoint read any attribute of any allowed object.
+    """
+    from mmengine.logging import HistoryBuffer
+    if owner is not HistoryBuffer or name.startswith('_'):
+        raise TypeError(
+            'a checkpoint may only look up public methods of HistoryBuffer, '
+            f'got `{name}` of {owner!r}. Remedy: load it only if you trust '
+            'its source, with torch.load(..., weights_only=False)')
+    return getattr(owner, name)
+
+
+def checkpoint_globals() -> list:
+    """List what mmengine checkpoints hold beside tensors and plain types."""
+    import numpy as np
+    from mmengine.logging import HistoryBuffer
+    core = getattr(np, '_core', None) or np.core
+    entries: list = [HistoryBuffer, np.ndarray, np.dtype]
+    # A file written under numpy 1 names `numpy.core`, under numpy 2
+    # `numpy._core`; a pickle of protocol 2 names builtins in either way.
+    for path in ('numpy.core.multiarray', 'numpy._core.multiarray'):
+        entries += [(core.multiarray._reconstruct, f'{path}._reconstruct'),
+                    (core.multiarray.scalar, f'{path}.scalar')]
+    for module in ('builtins', '__builtin__'):
+        entries.append((_history_method, f'{module}.getattr'))
+        entries.append((bytes, f'{module}.bytes'))  # an empty array's content
+    entries += {type(np.dtype(code)) for code in '?bBhHiIlLqQefd'}
+    return entries
+
+
+def allow_checkpoint_globals() -> None:
+    """Let `torch.load` of torch>=2.6 read mmengine checkpoints.
+
+    It loads weights only by default and refuses the log history that mmengine
+    keeps in every checkpoint. `TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1` remains
+    the way out for files that hold more.
+    """
+    import torch
+    if release(torch.__version__) >= (2, 6):
+        torch.serialization.add_safe_globals(checkpoint_globals())
+
+
+# --- compiled operators ----------------------------------------------------
+
+EXT = 'mmcv._ext'
+
+
+def missing_op(name: str) -> Callable:
+    """Return a function that raises on its first use, naming the op."""
+
+    def raiser(*args, **kwargs):
+        raise ImportError(
+            f'the operator `{name}` of mmcv is compiled, and this mmcv comes '
+            'without compiled operators. Remedy: `make venv OPS=1` in a '
+            'clone, or MMCV_WITH_OPS=1 pip install --no-build-isolation '
+            'mmcv==2.1.0 after torch, in place of mmcv-lite')
+
+    return raiser
+
+
+class MissingOps(ModuleType):
+    """Stand in for `mmcv._ext`: imports succeed, each op raises when used."""
+
+    def __init__(self) -> None:
+        super().__init__(EXT, 'Stands in for the operators of mmcv.')
+        # No loader: mmengine takes a loader for a full mmcv. No spec at all
+        # makes `find_spec` raise.
+        self.__spec__ = ModuleSpec(EXT, loader=None)
+
+    def __getattr__(self, name: str) -> Callable:
+        if name.startswith('__'):
+            raise AttributeError(name)
+        return missing_op(name)
+
+
+def ext_file() -> Optional[Path]:
+    """Return the file of the compiled operators, or None; imports nothing."""
+    if not found('mmcv'):
+        return None
+    spec = find_spec('mmcv') if 'mmcv' not in sys.modules else \
+        sys.modules['mmcv'].__spec__
+    for folder in getattr(spec, 'submodule_search_locations', None) or ():
+        for suffix in EXTENSION_SUFFIXES:
+            if (path := Path(folder, f'_ext{suffix}')).exists():
+                return path
+    return None
+
+
+def stand_in_for_ops() -> None:
+    """Make `mmcv.ops` importable where mmcv has no compiled operators.
+
+    mmseg and mmdet import `mmcv.ops` at top level, and most of their models
+    never call one of its operators.
+    """
+    if EXT not in sys.modules and ext_file() is None:
+        sys.modules[EXT] = MissingOps()
+
+
+def has_ops() -> bool:
+    """Tell whether the compiled operators of mmcv import with this torch."""
+    if ext_file() is None:
+        return False
+    try:
+        import torch  # noqa: F401  its libraries must be loaded first
+        module = importlib.import_module(EXT)
+    except (ImportError, OSError):
+        return False
+    return not isinstance(module, MissingOps)

@@ -1,0 +1,63 @@
+"""What tools/train.py and tools/test.py share."""
+import argparse
+import os
+import warnings
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+from .cpu_distributed import prepare_cpu_run
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the host's own tools."""
+    parser.add_argument(
+        '--work-dir', help='folder of logs and checkpoints (default: '
+        'work_dirs/<name of the config>)')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+        help='override settings of the config, e.g. '
+        'train_cfg.max_iters=100 model.backbone.depth=18; a list is written '
+        'key="[a,b]", without white space')
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none', help='job launcher; dist_*.sh and slurm_*.sh set it')
+    # torch.distributed.launch, which `mim train` uses, still passes it.
+    parser.add_argument(
+        '--local_rank', '--local-rank', type=int, default=0,
+        help=argparse.SUPPRESS)
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the config, apply the options, and prepare a run without GPU.
+
+    Raises:
+        FileNotFoundError: if the config does not exist.
+    """
+    # mmengine warns in every process about something its users cannot change.
+    warnings.filterwarnings('ignore', 'pkg_resources is deprecated')
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    if not Path(args.config).is_file():
+        raise FileNotFoundError(
+            f'config must be a file, got `{args.config}`, which does not '
+            'exist')
+    cfg = Config.fromfile(args.config)
+    cfg.launcher = args.launcher
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    # In order: the option, the config, the name of the config.
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
+    prepare_cpu_run(cfg, args.launcher)
+    return cfg
+
+
+def build_runner(cfg: Config):
+    """Build the Runner, or the kind that the config names."""
+    if 'runner_type' in cfg:
+        from mmengine.registry import RUNNERS
+        return RUNNERS.build(cfg)
+    from mmengine.runner import Runner
+    return Runner.from_cfg(cfg)

@@ -1,0 +1,114 @@
+"""Run several processes on a machine without a GPU.
+
+mmengine sets a CUDA device before it starts the process group, asks for NCCL,
+and gives DDP a device id; each of these fails without CUDA. The Runner skips
+its own start where a group is there already, so the group is made first.
+"""
+import datetime
+import os
+import subprocess
+from typing import Any, List, Optional
+
+DEFAULT_PORT = '29500'
+# Launcher -> name for torch -> name that the launcher uses.
+VARIABLES = {
+    'slurm': {
+        'RANK': 'SLURM_PROCID',
+        'WORLD_SIZE': 'SLURM_NTASKS',
+        'LOCAL_RANK': 'SLURM_LOCALID',
+    },
+    'mpi': {
+        'RANK': 'OMPI_COMM_WORLD_RANK',
+        'WORLD_SIZE': 'OMPI_COMM_WORLD_SIZE',
+        'LOCAL_RANK': 'OMPI_COMM_WORLD_LOCAL_RANK',
+    },
+}
+
+
+def prepare_cpu_run(cfg: Any, launcher: str) -> bool:
+    """Make a config and this process fit for gloo, if there is no GPU.
+
+    SyncBN has no CPU implementation: it becomes BN, whose statistics then
+    differ between processes, as in the host's own runs without SyncBN.
+
+    Args:
+        cfg: the config (an mmengine `Config`), changed in place.
+        launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
+
+    Returns:
+        Whether anything was done: not with launcher 'none' or a GPU.
+
+    Raises:
+        ValueError: if the launcher did not set its environment.
+    """
+    import torch
+    if launcher == 'none' or torch.cuda.is_available():
+        return False
+    timeout = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout')
+    wrapper = dict(
+        type='MMDistributedDataParallel',
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False))
+    wrapper.update(cfg.get('model_wrapper_cfg') or {}, device_ids=None)
+    changed = replace_sync_bn(cfg.model)
+    cfg.merge_from_dict({
+        'env_cfg.dist_cfg.backend': 'gloo',
+        'model_wrapper_cfg': wrapper,
+        'sync_bn': None,
+    })
+    start_gloo(launcher, timeout=timeout)
+    if int(os.environ['RANK']) == 0:
+        print('No GPU: processes talk through gloo'
+              + (f', BN replaces SyncBN in {", ".join(changed)}.'
+                 if changed else '.'))
+    return True
+
+
+def replace_sync_bn(node: Any, path: str = 'model') -> List[str]:
+    """Turn every SyncBN of a config into BN; return where they were."""
+    if isinstance(node, dict):
+        changed = []
+        kind = node.get('type')
+        if isinstance(kind, str) and kind.split('.')[-1] in ('SyncBN',
+                                                             'MMSyncBN'):
+            node['type'] = 'BN'
+            changed.append(path)
+        items = node.items()
+    elif isinstance(node, (list, tuple)):
+        changed, items = [], enumerate(node)
+    else:
+        return []
+    for key, value in items:
+        changed += replace_sync_bn(value, path=f'{path}.{key}')
+    return changed
+
+
+def start_gloo(launcher: str, timeout: Optional[float] = None) -> None:
+    """Start the process group from the variables of a launcher."""
+    import torch.distributed as dist
+    translate_environment(launcher)
+    if not dist.is_initialized():
+        more = {} if timeout is None else {
+            'timeout': datetime.timedelta(seconds=timeout)}
+        dist.init_process_group(backend='gloo', **more)
+
+
+def translate_environment(launcher: str) -> None:
+    """Give the variables of srun and mpirun the names that torch reads."""
+    for ours, theirs in VARIABLES.get(launcher, {}).items():
+        if theirs in os.environ:
+            os.environ[ours] = os.environ[theirs]
+    if launcher != 'pytorch':
+        os.environ.setdefault('MASTER_PORT', DEFAULT_PORT)
+    if launcher == 'slurm' and 'MASTER_ADDR' not in os.environ:
+        nodes = os.environ.get('SLURM_NODELIST', '')
+        done = subprocess.run(('scontrol', 'show', 'hostnames', nodes),
+                              capture_output=True, text=True, check=True)
+        os.environ['MASTER_ADDR'] = done.stdout.split()[0]
+    wanted = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
+    missing = [name for name in wanted if name not in os.environ]
+    if missing:
+        raise ValueError(
+            f'launcher `{launcher}` must set {", ".join(wanted)}, missing: '
+            f'{", ".join(missing)}. Remedy: start with tools/dist_train.sh '
+            'or torchrun')

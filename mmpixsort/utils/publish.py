@@ -1,0 +1,196 @@
+"""Turn a training checkpoint into one for the plain host model.
+
+Everything under `metric_head.` goes (projection, banks), and so do the
+optimizer, the message hub and the copy kept by EMA: the Runner has put the
+averaged weights into `state_dict` already. What is left is tensors and plain
+types, which `torch.load(..., weights_only=True)` reads anywhere.
+"""
+import ast
+import hashlib
+import os
+import re
+from datetime import date
+from pathlib import Path
+from typing import Any, Dict, Mapping, Optional, Union
+
+import torch
+from torch import Tensor
+
+BRANCH = 'metric_head.'
+# The segmentors of this package and what they are without their branch.
+HOST_TYPES = {
+    'mmpixsort.MetricEncoderDecoder': 'EncoderDecoder',
+    'mmpixsort.MetricCascadeEncoderDecoder': 'CascadeEncoderDecoder',
+}
+DROPPED = object()
+LITERALS = (ast.Module, ast.Assign, ast.Name, ast.Load, ast.Store,
+            ast.keyword, ast.Constant, ast.List, ast.Tuple, ast.Dict,
+            ast.UnaryOp, ast.USub)
+
+
+def publish_checkpoint(
+        source: Union[str, Path],
+        target: Union[str, Path],
+        *,
+        day: Optional[date] = None,
+        safetensors: bool = False) -> Path:
+    """Write the published form of a checkpoint; return its path.
+
+    The file is `{stem}_{yyyymmdd}-{first 8 hex digits of its sha256}` with
+    the ending `.pth` or `.safetensors`, and appears whole or not at all.
+
+    Args:
+        source: a checkpoint of the Runner.
+        target: where to; a folder takes the stem from the folder of `source`
+            (the work dir is named after the config), else the stem is the
+            last part without `.pth` or `.safetensors`.
+        day: the date in the name, today by default.
+        safetensors: write safetensors, which mmengine cannot load by itself.
+
+    Raises:
+        ValueError: if `source` has no `state_dict`, or nothing is left of it.
+    """
+    source, target = Path(source), Path(target)
+    checkpoint = torch.load(source, map_location='cpu')
+    if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
+        raise ValueError(f'`{source}` must be a checkpoint with a '
+                         '`state_dict`, as the Runner saves it')
+    weights = strip_branch(checkpoint['state_dict'])
+    meta = plain_meta(checkpoint.get('meta') or {})
+    if target.is_dir():
+        target = target / source.absolute().parent.name
+    stem = re.sub(r'\.(pth|safetensors)$', '', target.name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.parent / f'.{stem}.{os.getpid()}.part'
+    try:
+        if safetensors:
+            _save_safetensors(weights, meta, draft)
+        else:
+            # Through a file object: by a path, the file's name gets into the
+            # archive and so into the hash.
+            with open(draft, 'wb') as file:
+                torch.save({'meta': meta, 'state_dict': weights}, file)
+        ending = 'safetensors' if safetensors else 'pth'
+        name = f'{stem}_{day or date.today():%Y%m%d}-{sha256(draft)[:8]}'
+        return draft.replace(target.parent / f'{name}.{ending}')
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def strip_branch(state_dict: Mapping[str, Tensor]) -> Dict[str, Tensor]:
+    """Drop the metric head; copy the rest out of larger storages.
+
+    Raises:
+        ValueError: if nothing is left.
+    """
+    names = list(state_dict)
+    prefix = 'module.' if names and all(
+        name.startswith('module.') for name in names) else ''
+    kept = {}
+    for name, tensor in state_dict.items():
+        name = name[len(prefix):]
+        if not name.startswith(BRANCH):
+            kept[name] = tensor.detach().contiguous().clone()
+    if not kept:
+        raise ValueError(f'`state_dict` holds nothing outside `{BRANCH}*`: '
+                         f'got {len(names)} entries. Remedy: publish a '
+                         'checkpoint of a whole model')
+    return kept
+
+
+def plain_meta(meta: Mapping[str, Any]) -> Dict[str, Any]:
+    """Keep the entries of plain types, and the config as the host's own."""
+    return _plain({**meta, 'cfg': host_config(meta.get('cfg'))})
+
+
+def _plain(value: Any) -> Any:
+    """Return a copy of plain types only; anything else becomes DROPPED."""
+    if value is None:
+        return None
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return kind(value)  # numpy.float64 is a float, but not plain
+    if hasattr(value, 'tolist'):
+        return value.tolist()  # numpy arrays and scalars, tensors
+    if isinstance(value, Mapping):
+        items = ((key, _plain(entry)) for key, entry in value.items())
+        return {key: entry for key, entry in items if entry is not DROPPED}
+    if isinstance(value, (list, tuple)):
+        entries = [_plain(entry) for entry in value]
+        entries = [entry for entry in entries if entry is not DROPPED]
+        return entries if isinstance(value, list) else tuple(entries)
+    return DROPPED
+
+
+def host_config(text: Any) -> Any:
+    """Rewrite a stored config for the plain host model.
+
+    The work dir and what was loaded or resumed from are dropped with the
+    branch: they name places on the machine of the training run.
+
+    Returns:
+        The text of the config, or DROPPED if it is none, or if it needs
+        mmpixsort for more than the branch.
+    """
+    if not isinstance(text, str) or not only_literals(text):
+        return DROPPED
+    from mmengine.config import Config
+    cfg = Config.fromstring(text, file_format='.py')
+    model = cfg.get('model') or {}
+    if model.get('type') in HOST_TYPES:
+        model['type'] = HOST_TYPES[model['type']]
+        model.pop('metric_head', None)
+    for key in ('work_dir', 'load_from', 'resume', 'launcher'):
+        cfg.pop(key, None)
+    if cfg.get('custom_hooks'):
+        cfg.custom_hooks = [
+            hook for hook in cfg.custom_hooks
+            if not str(hook.get('type')).startswith('mmpixsort.')
+        ]
+    imports = cfg.get('custom_imports') or {}
+    if 'imports' in imports:
+        names = imports['imports']
+        names = [names] if isinstance(names, str) else names
+        imports['imports'] = [n for n in names if n != 'mmpixsort']
+    clean = cfg.pretty_text
+    return DROPPED if re.search(r'[\'"]mmpixsort[.\'"]', clean) else clean
+
+
+def only_literals(text: str) -> bool:
+    """Tell whether a config only assigns literals, so that reading it, which
+    runs it, cannot do anything else."""
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return False
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            if getattr(node.func, 'id', None) != 'dict':
+                return False
+        elif not isinstance(node, LITERALS):
+            return False
+    return True
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hex."""
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _save_safetensors(weights: Dict[str, Tensor], meta: Dict[str, Any],
+                      path: Path) -> None:
+    try:
+        from safetensors.torch import save_file
+    except ImportError as error:
+        raise ImportError("writing safetensors needs the package. Remedy: "
+                          "pip install 'mmpixsort[safetensors]'") from error
+    import json
+    texts = {
+        key: value if isinstance(value, str) else json.dumps(value)
+        for key, value in meta.items()
+    }
+    save_file(weights, str(path), metadata={'format': 'pt', **texts})

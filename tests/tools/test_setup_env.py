@@ -1,0 +1,97 @@
+"""Which route to mmcv `make` takes, and when it does nothing."""
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'setup_env.py'
+PYTHON = Path('python')
+
+
+@pytest.fixture
+def tool():
+    """A fresh copy of the script as a module."""
+    spec = importlib.util.spec_from_file_location('setup_env_tool', TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def world(tool, monkeypatch):
+    """Replace pip: returns what was asked of it and what imports then."""
+    state = dict(asked=[], wheel=True, wheel_loads=True, loads=False)
+
+    def pip(python, *words, must=True, **extra):
+        state['asked'].append((*words, *extra.items()))
+        if 'uninstall' in words:
+            state['loads'] = False
+        elif '--only-binary=mmcv' in words:
+            state['loads'] = state['wheel'] and state['wheel_loads']
+            return state['wheel']
+        elif '--no-binary=mmcv' in words:
+            state['loads'] = True
+        return True
+
+    monkeypatch.setattr(tool, 'pip', pip)
+    monkeypatch.setattr(tool, 'ops_import', lambda python: state['loads'])
+    return state
+
+
+def words_of(world):
+    return [word for call in world['asked'] for word in call]
+
+
+@pytest.mark.parametrize('ops, wheel, wheel_loads, route', [
+    ('', True, True, 'ops'),
+    ('', True, False, 'lite'),
+    ('', False, False, 'lite'),
+    ('0', True, True, 'lite'),
+    ('1', True, True, 'ops'),
+    ('1', True, False, 'ops'),
+    ('1', False, False, 'ops'),
+])
+def test_install_mmcv__route(tool, world, ops, wheel, wheel_loads, route):
+    world.update(wheel=wheel, wheel_loads=wheel_loads)
+    assert tool.install_mmcv(PYTHON, ops) == route
+    words = words_of(world)
+    assert ('mmcv-lite==2.1.0' in words) == (route == 'lite')
+    assert ('--only-binary=mmcv' in words) == (ops != '0')
+    built = ops == '1' and not wheel_loads
+    assert (('MMCV_WITH_OPS', '1') in words) == built
+
+
+def test_install_mmcv__keeps_what_loads(tool, world):
+    world['loads'] = True
+    assert tool.install_mmcv(PYTHON, '') == 'ops'
+    assert world['asked'] == []
+
+
+def test_stamp__counts_only_for_the_same_sources(tool, tmp_path, monkeypatch):
+    stamp, python = tmp_path / 'stamp', tmp_path / 'python'
+    (tmp_path / 'mmpixsort' / '.mim' / 'tools').mkdir(parents=True)
+    monkeypatch.setattr(tool, 'ROOT', tmp_path)
+    monkeypatch.setattr(tool, 'SOURCES', ('setup.cfg', ))
+    (tmp_path / 'setup.cfg').write_text('one')
+    assert tool.read_stamp(stamp, python) == ''
+    stamp.write_text(f'{tool.digest()} lite\n')
+    assert tool.read_stamp(stamp, python) == ''  # the environment is gone
+    python.touch()
+    assert tool.read_stamp(stamp, python) == 'lite'
+    (tmp_path / 'setup.cfg').write_text('two')
+    assert tool.read_stamp(stamp, python) == ''
+
+
+def test_fail__names_the_remedy(tool, tmp_path, monkeypatch):
+    monkeypatch.setattr(tool.subprocess, 'run',
+                        lambda *args, **kw: type('Done', (), dict(
+                            returncode=1))())
+    with pytest.raises(SystemExit, match='failed, see above. Remedy'):
+        tool.pip(PYTHON, 'install', 'x')
+    assert not tool.pip(PYTHON, 'install', 'x', must=False)
+
+
+def test_environ__leads_to_no_other_packages(tool, monkeypatch):
+    monkeypatch.setenv('PYTHONPATH', 'elsewhere')
+    clean = tool.clean_environ(EXTRA='1')
+    assert 'PYTHONPATH' not in clean and clean['EXTRA'] == '1'

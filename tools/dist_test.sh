@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Test with several processes, one a GPU; without a GPU they talk by gloo.
+# Usage: tools/dist_test.sh CONFIG CHECKPOINT GPUS [options of test.py]
+# For several machines set NNODES, NODE_RANK, MASTER_ADDR (and PORT).
+set -euo pipefail
+if [[ $# -lt 3 ]]; then
+    sed -n '2,4s/^# //p' "$0" >&2
+    exit 2
+fi
+CONFIG=$1
+CHECKPOINT=$2
+GPUS=$3
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# The package of this checkout, also where another copy is installed.
+export PYTHONPATH="$HERE/..${PYTHONPATH:+:$PYTHONPATH}"
+exec "${PYTHON:-python}" -m torch.distributed.run \
+    --nnodes="${NNODES:-1}" \
+    --node_rank="${NODE_RANK:-0}" \
+    --master_addr="${MASTER_ADDR:-127.0.0.1}" \
+    --master_port="${PORT:-29500}" \
+    --nproc_per_node="$GPUS" \
+    "$HERE/test.py" "$CONFIG" "$CHECKPOINT" --launcher pytorch "${@:4}"

@@ -1,0 +1,96 @@
+"""Test a checkpoint.
+
+Example:
+    python tools/test.py CONFIG work_dirs/try/iter_100.pth --show-dir shown
+"""
+import argparse
+
+# Before any config is read: it makes prefixes and checkpoints of mmengine
+# work, or says what is wrong with the installation.
+import mmpixsort.compat
+
+mmpixsort.compat.require('mmengine')
+
+from mmpixsort.utils.cli import (  # noqa: E402
+    add_run_arguments, build_runner, load_config)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='path of the config')
+    parser.add_argument('checkpoint', help='path or address of the weights')
+    parser.add_argument(
+        '--out', help='save predictions here: a folder (segmentors), or a '
+        'file ending in .pkl (detectors)')
+    parser.add_argument(
+        '--show', action='store_true', help='show predictions in a window')
+    parser.add_argument(
+        '--show-dir', help='draw predictions into this folder')
+    parser.add_argument(
+        '--wait-time', type=float, default=2,
+        help='seconds each picture is shown (default: %(default)s)')
+    parser.add_argument(
+        '--tta', action='store_true',
+        help='test-time augmentation; the config must have tta_model and '
+        'tta_pipeline')
+    add_run_arguments(parser)
+    return parser.parse_args()
+
+
+def enable_pictures(cfg, args: argparse.Namespace) -> None:
+    hook = cfg.get('default_hooks', {}).get('visualization')
+    if hook is None:
+        raise ValueError('--show and --show-dir expect a hook '
+                         '`default_hooks.visualization`, the config has none')
+    hook['draw'] = True
+    hook['interval'] = 1  # the host draws every 50th picture only
+    if args.show:
+        hook['show'] = True
+        hook['wait_time'] = args.wait_time
+    if args.show_dir:
+        # mmdet's hook saves by itself, mmseg's through the visualizer.
+        if cfg.get('default_scope') == 'mmdet':
+            hook['test_out_dir'] = args.show_dir
+        else:
+            cfg.visualizer['save_dir'] = args.show_dir
+
+
+def enable_tta(cfg) -> None:
+    missing = [k for k in ('tta_model', 'tta_pipeline') if k not in cfg]
+    if missing:
+        raise ValueError('--tta expects `tta_model` and `tta_pipeline` in '
+                         f'the config, missing: {", ".join(missing)}')
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    cfg.tta_model.module = cfg.model
+    cfg.model = cfg.tta_model
+
+
+def save_predictions(cfg, out: str) -> None:
+    if cfg.get('default_scope') == 'mmdet':
+        dump = dict(type='DumpDetResults', out_file_path=out)
+        evaluators = cfg.test_evaluator
+        if not isinstance(evaluators, (list, tuple)):
+            evaluators = [evaluators]
+        cfg.test_evaluator = [*evaluators, dump]
+    else:
+        cfg.test_evaluator['output_dir'] = out
+        cfg.test_evaluator['keep_results'] = True
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = load_config(args)
+    cfg.load_from = args.checkpoint
+    if args.show or args.show_dir:
+        enable_pictures(cfg, args)
+    if args.tta:
+        enable_tta(cfg)
+    if args.out is not None:
+        save_predictions(cfg, args.out)
+    build_runner(cfg).test()
+
+
+if __name__ == '__main__':
+    main()

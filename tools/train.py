@@ -1,0 +1,77 @@
+"""Train a segmentor or detector.
+
+Example:
+    python tools/train.py CONFIG --cfg-options train_cfg.max_iters=100
+    python tools/train.py CONFIG --resume
+"""
+import argparse
+
+# Before any config is read: it makes prefixes and checkpoints of mmengine
+# work, or says what is wrong with the installation.
+import mmpixsort.compat
+
+mmpixsort.compat.require('mmengine')
+
+from mmpixsort.utils.cli import (  # noqa: E402
+    add_run_arguments, build_runner, load_config)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='path of the config')
+    parser.add_argument(
+        '--resume', action='store_true',
+        help='go on from the newest checkpoint of the work dir, or from '
+        '`load_from` where --cfg-options sets one')
+    parser.add_argument(
+        '--amp', action='store_true',
+        help='automatic mixed precision (needs a GPU)')
+    parser.add_argument(
+        '--auto-scale-lr', action='store_true',
+        help='scale the learning rate to the batch size that is used; the '
+        'config must set auto_scale_lr.base_batch_size')
+    add_run_arguments(parser)
+    return parser.parse_args()
+
+
+def enable_amp(cfg) -> None:
+    """Swap the optimizer wrapper for its mixed-precision kind."""
+    import torch
+    kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    if kind == 'AmpOptimWrapper':
+        return
+    if kind != 'OptimWrapper':
+        raise ValueError('--amp expects optim_wrapper.type=`OptimWrapper`, '
+                         f'got `{kind}`. Remedy: set the precision in the '
+                         'config')
+    if not torch.cuda.is_available():
+        raise ValueError('--amp needs a GPU, found none. Remedy: leave it '
+                         'out')
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    cfg.optim_wrapper.loss_scale = 'dynamic'
+
+
+def enable_lr_scaling(cfg) -> None:
+    if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+        raise ValueError('--auto-scale-lr expects '
+                         '`auto_scale_lr=dict(base_batch_size=...)` in the '
+                         'config, found none. Remedy: add it, or leave the '
+                         'option out')
+    cfg.auto_scale_lr.enable = True
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = load_config(args)
+    if args.amp:
+        enable_amp(cfg)
+    if args.auto_scale_lr:
+        enable_lr_scaling(cfg)
+    cfg.resume = args.resume
+    build_runner(cfg).train()
+
+
+if __name__ == '__main__':
+    main()
