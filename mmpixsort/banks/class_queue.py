@@ -1,5 +1,5 @@
 """A first-in first-out queue of embeddings for every class."""
-from typing import Sequence
+from typing import List, Sequence
 
 import torch
 from mmengine.dist import all_gather, get_world_size
@@ -147,6 +147,25 @@ class ClassQueue(nn.Module):
             labels += [ring // self.num_sections] * count
         return LabeledEmbeddings(
             torch.cat(keys), torch.tensor(labels, device=self.keys.device))
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str,
+                              local_metadata: dict, strict: bool,
+                              missing_keys: List[str],
+                              unexpected_keys: List[str],
+                              error_msgs: List[str]) -> None:
+        """Load the whole queue or nothing: a fill without its keys lies."""
+        own = {prefix + k: v.shape for k, v in self.state_dict().items()}
+        saved = {k: state_dict[k].shape for k in own if k in state_dict}
+        if saved != own:
+            for name in saved:
+                del state_dict[name]
+            if saved:
+                error_msgs.append(
+                    f'the queue `{prefix[:-1]}` has shapes {own}, the '
+                    f'checkpoint {saved}: nothing of it is loaded')
+        super()._load_from_state_dict(state_dict, prefix, local_metadata,
+                                      strict, missing_keys, unexpected_keys,
+                                      error_msgs)
 
     def reset(self) -> None:
         """Empty the queue."""

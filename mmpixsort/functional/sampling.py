@@ -43,12 +43,18 @@ def shuffle_groups(groups: Tensor,
         num_groups: G.
         generator: Source of randomness, on the device of `groups`.
     """
-    noise = torch.randint(
-        NOISE, groups.shape, generator=generator, device=groups.device)
+    noise = draw_noise(groups, generator)
     key, order = noise.add_(groups, alpha=NOISE).sort()
     bounds = torch.arange(
         0, (num_groups + 1) * NOISE, NOISE, device=groups.device)
     return Shuffled(order, torch.searchsorted(key, bounds))
+
+
+def draw_noise(groups: Tensor,
+               generator: Optional[torch.Generator]) -> Tensor:
+    """Return random numbers in [0, NOISE) that decide who comes first."""
+    return torch.randint(
+        NOISE, groups.shape, generator=generator, device=groups.device)
 
 
 def class_groups(labels: Tensor, num_classes: int) -> Tensor:

@@ -1,0 +1,170 @@
+"""The hook in runs of a few iterations."""
+import re
+
+import pytest
+import tiny
+import torch
+from mmengine.hooks import SyncBuffersHook  # noqa: F401  registers it
+
+from mmpixsort.hooks.memory_bank_hook import bank_problems, check_labels
+from mmpixsort.hooks.rng_state import set_rng_state
+
+
+def _bits(state):
+    return {k: v.clone() for k, v in state.items()}
+
+
+def _train(work_dir, model=None, **arguments):
+    runner = tiny.runner(work_dir, model or tiny.attached(), **arguments)
+    runner.train()
+    return runner
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_resume__equals_the_unbroken_run(tmp_path, one_thread, workers):
+    whole = _train(tmp_path / 'whole', iters=6, workers=workers)
+    _train(tmp_path / 'half', iters=6, save=3, workers=workers)
+    checkpoint = tmp_path / 'half' / 'iter_3.pth'
+    torch.rand(5)  # another random state
+    resumed = _train(
+        tmp_path / 'rest', iters=6, workers=workers,
+        load_from=str(checkpoint), resume=True)
+    want, got = whole.model.state_dict(), resumed.model.state_dict()
+    assert want['metric_head.bank.written'].sum() > 0
+    for name, value in want.items():
+        assert torch.equal(value, got[name]), name
+
+
+def test_resume__without_the_random_state_would_differ(tmp_path, one_thread,
+                                                       monkeypatch):
+    """The dropout of the host is what the stored state is for."""
+    whole = _train(tmp_path / 'whole', iters=4)
+    _train(tmp_path / 'half', iters=4, save=2)
+    monkeypatch.setattr('mmpixsort.hooks.memory_bank_hook.set_rng_state',
+                        lambda state: None)
+    resumed = _train(
+        tmp_path / 'rest', iters=4, resume=True,
+        load_from=str(tmp_path / 'half' / 'iter_2.pth'))
+    name = 'decode_head.conv_seg.weight'
+    assert not torch.equal(whole.model.state_dict()[name],
+                           resumed.model.state_dict()[name])
+
+
+def test_resume__under_ema(tmp_path, one_thread):
+    ema = [dict(type='EMAHook', momentum=0.1)]
+    whole = _train(tmp_path / 'whole', iters=4, hooks=ema)
+    _train(tmp_path / 'half', iters=4, save=2, hooks=ema)
+    resumed = _train(
+        tmp_path / 'rest', iters=4, hooks=ema, resume=True,
+        load_from=str(tmp_path / 'half' / 'iter_2.pth'))
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, resumed.model.state_dict()[name]), name
+
+
+@pytest.mark.parametrize('update_buffers', [True, False])
+def test_bank__is_the_same_with_and_without_ema(tmp_path, one_thread,
+                                                update_buffers):
+    plain = _train(tmp_path / 'plain', iters=4)
+    ema = _train(
+        tmp_path / 'ema', iters=4,
+        hooks=[dict(type='EMAHook', update_buffers=update_buffers)])
+    for name in ('keys', 'written'):
+        assert torch.equal(
+            getattr(plain.model.metric_head.bank, name),
+            getattr(ema.model.metric_head.bank, name))
+
+
+def test_gradient_accumulation__fills_the_bank_each_iteration(tmp_path):
+    once = _train(tmp_path / 'once', iters=4)
+    twice = _train(tmp_path / 'twice', iters=4, accumulate=2)
+    assert torch.equal(once.model.metric_head.bank.written,
+                       twice.model.metric_head.bank.written)
+
+
+def test_sync_buffers_hook__is_refused(tmp_path):
+    with pytest.raises(ValueError, match='SyncBuffersHook averages every'):
+        _train(tmp_path, hooks=[dict(type='SyncBuffersHook')])
+
+
+def _other_bank():
+    bank = dict(type='mmpixsort.ClassQueue', capacity=7)
+    return tiny.attached(bank=bank)
+
+
+def test_bank_of_another_shape__raises_on_resume(tmp_path):
+    _train(tmp_path / 'first', iters=2)
+    checkpoint = str(tmp_path / 'first' / 'iter_2.pth')
+    with pytest.raises(ValueError, match='cannot resume: bank `metric_head'):
+        _train(tmp_path / 'second', _other_bank(), iters=4, resume=True,
+               load_from=checkpoint)
+
+
+def test_bank_of_another_shape__warns_on_load_from(tmp_path, capfd):
+    _train(tmp_path / 'first', iters=2)
+    checkpoint = str(tmp_path / 'first' / 'iter_2.pth')
+    runner = _train(
+        tmp_path / 'second', _other_bank(), iters=1, load_from=checkpoint)
+    out = ''.join(capfd.readouterr())
+    assert re.search(r'bank `metric_head.bank.keys` has shape.*starts empty',
+                     out)
+    assert runner.model.metric_head.bank.written.max() <= 2 * 3
+
+
+def test_bank_problems__names_a_missing_bank():
+    model = tiny.build(tiny.attached())
+    problems = list(bank_problems(model, {}))
+    assert len(problems) == 2 and 'is not in the checkpoint' in problems[0]
+    assert list(bank_problems(model, model.state_dict())) == []
+
+
+def test_labels__are_checked_before_the_first_step(tmp_path, monkeypatch):
+    def seven(self, index):
+        labels = torch.zeros(1, 32, 32, dtype=torch.long)
+        labels[0, 3, 3] = 7
+        return dict(inputs=torch.rand(3, 32, 32),
+                    data_samples=tiny.sample(labels, index))
+
+    monkeypatch.setattr(tiny.NoisyBlocks, '__getitem__', seven)
+    runner = tiny.runner(tmp_path, tiny.attached())
+    before = _bits(runner.model.state_dict())
+    text = r'labels must lie in \[0, 4\) .* got \[7\] in image_\d+'
+    with pytest.raises(ValueError, match=text):
+        runner.train()
+    after = runner.model.state_dict()
+    name = 'decode_head.conv_seg.bias'
+    assert before[name].shape == after[name].shape
+    assert runner.iter == 0
+
+
+def test_check_labels__bounds():
+    good = torch.tensor([[[0, 3, 255]]])
+    check_labels([tiny.sample(good)], 4, 255)
+    for value in (-1, 4, 254):
+        bad = torch.tensor([[[0, value, 255]]])
+        with pytest.raises(ValueError, match=rf'got \[{value}\]'):
+            check_labels([tiny.sample(bad)], 4, 255)
+
+
+def test_nan__raises_at_the_log_interval_with_the_iteration(tmp_path,
+                                                            monkeypatch):
+    def image(self, index, inner=tiny.NoisyBlocks.__getitem__):
+        item = inner(self, index)
+        self.calls = getattr(self, 'calls', 0) + 1
+        if self.calls > 2:  # from the second batch on
+            item['inputs'][:] = float('nan')
+        return item
+
+    monkeypatch.setattr(tiny.NoisyBlocks, '__getitem__', image)
+    runner = tiny.runner(tmp_path, tiny.attached(), iters=8)
+    with pytest.raises(FloatingPointError, match='since iteration 1;'):
+        runner.train()
+    assert runner.iter == 1  # LoggerHook's interval is 2
+
+
+def test_checkpoint__loads_with_weights_only(tmp_path):
+    import mmpixsort  # noqa: F401  registers mmengine's history as safe
+    _train(tmp_path, iters=2)
+    checkpoint = torch.load(tmp_path / 'iter_2.pth', weights_only=True)
+    state, = checkpoint['mmpixsort_rng']
+    set_rng_state(state)
+    assert torch.equal(torch.get_rng_state(), state['cpu'])

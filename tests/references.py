@@ -1,0 +1,153 @@
+"""Slow, independent references: plain loops, float64, one pair at a time.
+
+Closed-form inputs and recorded numbers of the published code are named F1,
+F2, ... as in the tests that use them.
+"""
+import math
+from typing import List, Tuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+
+def sine_embeddings(*shape: int, phase: float, dim: int = -1) -> Tensor:
+    """Unit vectors from sin(0.37 k + phase), the input of the fixtures."""
+    index = torch.arange(math.prod(shape), dtype=torch.float64)
+    return normalize(torch.sin(0.37 * index + phase).view(shape), dim=dim)
+
+
+def pixel_contrast_loop(anchors: Tensor,
+                        anchor_labels: List[int],
+                        keys: Tensor,
+                        key_labels: List[int],
+                        *,
+                        temperature: float,
+                        base_temperature: float = None,
+                        own_key: List[int] = None,
+                        denominator: str = 'per_positive') -> Tuple:
+    """Loss and validity of every anchor, by the definition."""
+    scale = temperature / (base_temperature or temperature)
+    losses, valid = [], []
+    for i, (anchor, label) in enumerate(zip(anchors, anchor_labels)):
+        own = own_key[i] if own_key is not None else -1
+        others = [k for k, lab in enumerate(key_labels)
+                  if lab >= 0 and k != own]
+        exps = {k: math.exp(float(anchor @ keys[k]) / temperature)
+                for k in others}
+        positives = [k for k in others if key_labels[k] == label]
+        negatives = sum(exps[k] for k in others if key_labels[k] != label)
+        terms = []
+        for k in positives:
+            below = exps[k] + negatives
+            if denominator == 'supcon':
+                below = sum(exps.values())
+            terms.append(-math.log(exps[k] / below))
+        valid.append(label >= 0 and bool(positives))
+        losses.append(scale * sum(terms) / len(terms) if valid[-1] else 0.)
+    return (torch.tensor(losses, dtype=torch.float64), torch.tensor(valid))
+
+
+def anchor_sampling_loop(labels: Tensor, predictions: Tensor, *,
+                         max_samples: int, max_views: int) -> Tuple:
+    """Anchors (pixel index, label) of the released code, first picks.
+
+    The released code draws by `randperm`; here the first pixels are taken.
+    """
+    pairs = []
+    for b, image in enumerate(labels.flatten(1).tolist()):
+        for c in sorted(set(image) - {-1}):
+            if image.count(c) > max_views:
+                pairs.append((b, c))
+    if not pairs:
+        return [], []
+    views = min(max_samples // len(pairs), max_views)
+    size = labels[0].numel()
+    pixels, classes = [], []
+    for b, c in pairs:
+        truth, guess = labels[b].flatten(), predictions[b].flatten()
+        hard = [i for i in range(size) if truth[i] == c and guess[i] != c]
+        easy = [i for i in range(size) if truth[i] == c and guess[i] == c]
+        if len(hard) >= views / 2 and len(easy) >= views / 2:
+            num_hard = views // 2
+        elif len(hard) >= views / 2:
+            num_hard = views - len(easy)
+        else:
+            num_hard = len(hard)
+        picks = hard[:num_hard] + easy[:views - num_hard]
+        pixels += [b * size + i for i in picks]
+        classes += [c] * views
+    return pixels, classes
+
+
+def broken_bank_loss(anchors: Tensor, labels: Tensor, queue: Tensor, *,
+                     temperature: float, base_temperature: float) -> float:
+    """The released memory loss with its faults (F3, faithful).
+
+    Class 0 is left out of the keys, whose place is filled by as many zero
+    vectors that count as class 0, and key i is dropped from the positives of
+    row i as if it were the anchor itself.
+
+    Args:
+        anchors: (T, n, D), flattened view by view.
+        labels: (T,).
+        queue: (C, M, D).
+    """
+    rows = anchors.transpose(0, 1).flatten(0, 1)
+    row_labels = labels.repeat(anchors.shape[1]).tolist()
+    num_slots = queue.shape[1]
+    keys = torch.cat([queue[1:].flatten(0, 1), torch.zeros_like(queue[0])])
+    key_labels = [c for c in range(1, len(queue))
+                  for _ in range(num_slots)] + [0] * num_slots
+    losses = []
+    for i, (row, label) in enumerate(zip(rows, row_labels)):
+        logit = [float(row @ key) / temperature for key in keys]
+        below = sum(math.exp(s) for s, lab in zip(logit, key_labels)
+                    if lab != label)
+        terms = [s - math.log(math.exp(s) + below)
+                 for k, (s, lab) in enumerate(zip(logit, key_labels))
+                 if lab == label and k != i]
+        losses.append(-temperature / base_temperature * sum(terms) /
+                      len(terms))
+    return sum(losses) / len(losses)
+
+
+class BrokenQueues:
+    """The released enqueue with its faults, first picks (F4).
+
+    Pixels are picked by position in the map and not among those of the
+    class, the pixel pointer moves by one however many are written, the end
+    of the ring is written from its tail, and class 0 is left out.
+    """
+
+    def __init__(self, num_classes: int, num_slots: int, num_pixels: int,
+                 stride: int, dims: int) -> None:
+        self.segments = torch.zeros(
+            num_classes, num_slots, dims, dtype=torch.float64)
+        self.pixels = torch.zeros_like(self.segments)
+        self.segment_pointer = [0] * num_classes
+        self.pixel_pointer = [0] * num_classes
+        self.num_pixels, self.stride = num_pixels, stride
+
+    def enqueue(self, embeddings: Tensor, labels: Tensor) -> None:
+        """Embeddings (B, D, h, w), labels (B, H, W)."""
+        labels = labels[:, ::self.stride, ::self.stride]
+        num_slots = self.pixels.shape[1]
+        for rows, truth in zip(embeddings.flatten(2), labels.flatten(1)):
+            for c in sorted(set(truth.tolist())):
+                if c <= 0:
+                    continue
+                index = [i for i, t in enumerate(truth.tolist()) if t == c]
+                mean = normalize(rows[:, index].mean(1), dim=0)
+                self.segments[c, self.segment_pointer[c]] = mean
+                self.segment_pointer[c] = (self.segment_pointer[c] +
+                                           1) % num_slots
+                count = min(len(index), self.num_pixels)
+                picks = normalize(rows[:, :count].T, dim=1)
+                start = self.pixel_pointer[c]
+                if start + count >= num_slots:
+                    self.pixels[c, -count:] = picks
+                    self.pixel_pointer[c] = 0
+                else:
+                    self.pixels[c, start:start + count] = picks
+                    self.pixel_pointer[c] += 1
