@@ -13,6 +13,7 @@ mmpixsort.compat.require('mmengine')
 
 from mmpixsort.utils.cli import (  # noqa: E402
     add_run_arguments, build_runner, load_config)
+from mmpixsort.utils.data_folders import check_data_folders  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -83,6 +84,7 @@ def main() -> None:
     args = parse_args()
     cfg = load_config(args)
     cfg.load_from = args.checkpoint
+    check_data_folders(cfg, 'test')
     if args.show or args.show_dir:
         enable_pictures(cfg, args)
     if args.tta:

@@ -14,6 +14,7 @@ mmpixsort.compat.require('mmengine')
 
 from mmpixsort.utils.cli import (  # noqa: E402
     add_run_arguments, build_runner, load_config)
+from mmpixsort.utils.data_folders import check_data_folders  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -70,6 +71,7 @@ def main() -> None:
     if args.auto_scale_lr:
         enable_lr_scaling(cfg)
     cfg.resume = args.resume
+    check_data_folders(cfg, 'train', 'val')
     build_runner(cfg).train()
 
 
