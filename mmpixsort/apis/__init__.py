@@ -1,1 +1,6 @@
-"""mmpixsort.apis."""
+"""What users call: attach a method to a host, and run the demonstration."""
+from .attach import attach
+from .attach_file import attach_file
+from .methods import METHODS, Method, register_method
+
+__all__ = ['METHODS', 'Method', 'attach', 'attach_file', 'register_method']

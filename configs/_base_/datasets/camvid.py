@@ -1,0 +1,65 @@
+# CamVid, 11 classes, 480x360: 367 train, 101 val, 233 test images. Report
+# the test split: val is one short, easier sequence with other class shares.
+# Layout below data_root: img_dir/SPLIT/NAME.jpg, ann_dir/SPLIT/NAME.png;
+# for the source's own layout see mmpixsort.CamVidDataset.
+dataset_type = 'mmpixsort.CamVidDataset'
+data_root = 'data/camvid'
+# 353 = 32 * 11 + 1 and 481 = 32 * 15 + 1 (for align_corners=True) are the
+# nearest to 360 and 480; predictions are scored at 360x480
+image_scale = (481, 353)
+crop_size = (257, 257)  # 32 * 8 + 1
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    dict(
+        type='RandomResize',
+        scale=image_scale,
+        # mmseg's usual 0.5 to 2.0 is too wide for a schedule this short
+        ratio_range=(0.75, 1.5),
+        keep_ratio=True),
+    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PhotoMetricDistortion'),
+    dict(type='PackSegInputs')
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=image_scale, keep_ratio=False),
+    # after Resize: the ground truth is scored at its own size
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs')
+]
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=0,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        data_prefix=dict(
+            img_path='img_dir/train', seg_map_path='ann_dir/train'),
+        pipeline=train_pipeline))
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val'),
+        test_mode=True,
+        pipeline=test_pipeline))
+test_dataloader = dict(
+    batch_size=1,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        data_prefix=dict(
+            img_path='img_dir/test', seg_map_path='ann_dir/test'),
+        test_mode=True,
+        pipeline=test_pipeline))
+
+val_evaluator = dict(type='mmpixsort.PerClassIoUMetric')
+test_evaluator = val_evaluator

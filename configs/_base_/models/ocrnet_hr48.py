@@ -1,0 +1,13 @@
+# OCR on HRNet-W48 as in mmseg::ocrnet/ocrnet_hr48_*.py, without a data set.
+_base_ = 'mmseg::_base_/models/ocrnet_hr18.py'
+model = dict(
+    pretrained='open-mmlab://msra/hrnetv2_w48',
+    backbone=dict(
+        extra=dict(
+            stage2=dict(num_channels=(48, 96)),
+            stage3=dict(num_channels=(48, 96, 192)),
+            stage4=dict(num_channels=(48, 96, 192, 384)))),
+    decode_head=[
+        dict(head, in_channels=[48, 96, 192, 384], channels=channels)
+        for head, channels in zip(_base_.model.decode_head, (720, 512))
+    ])

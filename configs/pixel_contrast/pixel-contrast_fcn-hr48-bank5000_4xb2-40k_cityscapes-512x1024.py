@@ -1,0 +1,4 @@
+# Ablation: keys from the batch and a bank of the released size.
+_base_ = './pixel-contrast_fcn-hr48_4xb2-40k_cityscapes-512x1024.py'
+model = dict(
+    metric_head=dict(bank=dict(type='mmpixsort.ClassQueue', capacity=5000)))

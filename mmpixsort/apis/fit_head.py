@@ -1,0 +1,180 @@
+"""Fit the metric head of a method to a host.
+
+Shapes: B images, C channels, h w size of a feature.
+"""
+import inspect
+from typing import Iterable, Mapping, Optional, Sequence, Union
+
+import torch
+from torch import Tensor
+
+from ..layers import select_feature
+from ..registry import MODELS
+from .host_probe import Host
+from .methods import Method
+
+
+def feature_place(host: Host) -> dict:
+    """Choose the feature of a host that a metric head takes.
+
+    1. The decode head takes one level: this level (the paper's place).
+    2. It resizes and concatenates levels: these levels, resized to the first
+       and concatenated (the paper's place for HRNet and OCR).
+    3. Anything else, as pyramids and queries: the feature that enters the
+       classifier, or, where the tap finds none, the finest feature map.
+
+    Returns:
+        `source` and `in_index` of the metric head.
+
+    Raises:
+        ValueError: When rule 3 is reached and the host did not run.
+    """
+    index = host.in_index
+    if isinstance(index, int) and _channels(host, index) == host.in_channels:
+        # -1 stays -1: DDRNet returns two maps in training, one in a test
+        return dict(source='backbone', in_index=index)
+    if host.input_transform == 'resize_concat' and all(
+            _channels(host, i) for i in index):
+        return dict(source='backbone', in_index=list(index))
+    check_ran(host)
+    if host.decoder_feature is not None:
+        return dict(source='decoder')
+    maps = [i for i, level in enumerate(host.levels) if level is not None]
+    if not maps:
+        raise ValueError('the backbone must return a feature map (B, C, H, '
+                         'W), got none')
+    finest = max(maps, key=lambda i: host.levels[i].shape[2:].numel())
+    return dict(source='backbone', in_index=finest)
+
+
+def check_ran(host: Host) -> None:
+    """Raise ValueError when it is not known what the decoder does."""
+    if host.error is not None:
+        raise ValueError(
+            'the host must run a training step, got '
+            f'{type(host.error).__name__}: {host.error}; or set `in_index` '
+            'to a level of the backbone '
+            f'({describe_levels(host)})') from host.error
+
+
+def _channels(host: Host, index: int) -> Optional[int]:
+    """Return the channels of a level, None if it is no feature map."""
+    if not -len(host.levels) <= index < len(host.levels):
+        return None
+    level = host.levels[index]
+    return None if level is None else level.shape[1]
+
+
+def fit_head(method: Method, host: Host, overrides: Mapping) -> dict:
+    """Return the config of a metric head that fits a host.
+
+    Args:
+        method: Whose head.
+        host: What was found out.
+        overrides: Arguments that the head has; a part may leave out its
+            `type`.
+
+    Raises:
+        ValueError: On an argument that a part does not have, or that does
+            not fit the host.
+    """
+    place = {k: overrides[k] for k in ('source', 'in_index')
+             if k in overrides} or feature_place(host)
+    config = dict(type=method.head, **place)
+    if config.get('source') == 'backbone':
+        del config['source']  # the default
+    config['in_channels'] = feature_at(host, **place).shape[1]
+    config['num_classes'] = host.num_classes
+    if host.ignore_index != 255:
+        config['ignore_index'] = host.ignore_index
+    norm_cfg = kept_norm(host.norm_cfg, config['in_channels'])
+    if norm_cfg is not None:
+        config['projection'] = dict(
+            type=method.parts['projection'], norm_cfg=norm_cfg)
+    for name, value in overrides.items():
+        if name in method.parts and isinstance(value, Mapping):
+            value = _part(method.parts[name], config.get(name, {}), value)
+        config[name] = value
+    check_built(config, host)
+    return config
+
+
+def feature_at(host: Host,
+               source: str = 'backbone',
+               in_index: Union[int, Sequence[int]] = -1) -> Tensor:
+    """Return the feature (B, C, h, w) at a place, on the meta device.
+
+    Raises:
+        ValueError: When there is none.
+    """
+    if source == 'decoder':
+        check_ran(host)
+        if host.decoder_feature is None:
+            raise ValueError(
+                "`source` 'decoder' needs a decode head that calls its "
+                '`conv_seg`, this one does not; use `in_index` for a level '
+                f'of the backbone ({describe_levels(host)})')
+        return host.decoder_feature
+    indices = [in_index] if isinstance(in_index, int) else in_index
+    wrong = [i for i in indices if _channels(host, i) is None]
+    if wrong:
+        raise ValueError('`in_index` must name feature maps of the backbone '
+                         f'({describe_levels(host)}), got {in_index}')
+    channels = sum(_channels(host, i) for i in indices)
+    return select_feature(host.levels, in_index, channels)
+
+
+def describe_levels(host: Host) -> str:
+    """List the levels of a host for a message."""
+    return ', '.join(
+        f'{i}: ' + ('no map' if level is None else f'{level.shape[1]} '
+                    'channels') for i, level in enumerate(host.levels))
+
+
+def kept_norm(norm_cfg: Optional[Mapping], channels: int) -> Optional[dict]:
+    """Return the norm of a host where the head's own SyncBN would differ.
+
+    Only norms of feature maps are kept, and those that fit the channels.
+    """
+    if not norm_cfg or norm_cfg['type'] not in ('BN', 'SyncBN', 'GN'):
+        return None
+    if channels % norm_cfg.get('num_groups', 1):
+        return None
+    kept = {k: v for k, v in norm_cfg.items()
+            if k != '_scope_' and (k, v) != ('requires_grad', True)}
+    return None if kept == dict(type='SyncBN') else kept
+
+
+def _part(default: str, fitted: Mapping, override: Mapping) -> dict:
+    """Merge an override into what was fitted, if it is of the same type."""
+    kind = override.get('type', default)
+    config = {'type': kind, **(fitted if kind == default else {}), **override}
+    check_names(kind, {k: v for k, v in config.items() if k != 'type'})
+    return config
+
+
+def check_names(kind: str, names: Iterable[str]) -> None:
+    """Raise ValueError for arguments that a registered type does not have."""
+    target = MODELS.get(kind)
+    if target is None:
+        raise ValueError(f'`type` must be registered, got {kind!r}')
+    signature = inspect.signature(target.__init__).parameters
+    valid = [name for name in signature if name != 'self']
+    unknown = [name for name in names if name not in valid]
+    if unknown:
+        raise ValueError(f'{kind} takes {valid}, got {unknown}')
+
+
+def check_built(config: Mapping, host: Host) -> None:
+    """Build a head without memory, and give it the feature of the host.
+
+    Raises:
+        ValueError: From the head, about a value.
+    """
+    for name in ('num_classes', 'ignore_index'):
+        if config.get(name, getattr(host, name)) != getattr(host, name):
+            raise ValueError(f'`{name}` must be {getattr(host, name)}, that '
+                             f'of the decode head, got {config[name]}')
+    with torch.device('meta'):
+        head = MODELS.build(dict(config))
+    head.feature(host.levels, host.decoder_feature)

@@ -1,0 +1,280 @@
+"""The rule, the overrides, the hooks and the file of `attach`."""
+import random
+
+import numpy as np
+import pytest
+import torch
+from apis.hosts import load_host, shrink
+from apis.training import build, train_step
+from mmengine.config import Config
+
+from mmpixsort.apis import Method, attach, attach_file, register_method
+from mmpixsort.apis.attach import load_config
+from mmpixsort.apis.host_probe import probe, without_weights
+from mmpixsort.apis.methods import METHODS
+
+DEEPLAB = 'deeplabv3/deeplabv3_r50-d8_4xb2-40k_cityscapes-512x1024.py'
+HRNET = 'hrnet/fcn_hr48_4xb2-40k_cityscapes-512x1024.py'
+OCR = 'ocrnet/ocrnet_hr48_4xb2-40k_cityscapes-512x1024.py'
+SEGFORMER = 'segformer/segformer_mit-b0_8xb1-160k_cityscapes-1024x1024.py'
+MNV2 = 'mobilenet_v2/mobilenet-v2-d8_fcn_4xb2-80k_cityscapes-512x1024.py'
+UNET = 'unet/unet-s5-d16_fcn_4xb4-40k_drive-64x64.py'
+SEGNEXT = 'segnext/segnext_mscan-t_1xb16-adamw-160k_ade20k-512x512.py'
+STDC = 'stdc/stdc1_4xb12-80k_cityscapes-512x1024.py'
+MASK = 'segmenter/segmenter_vit-t_mask_8xb1-160k_ade20k-512x512.py'
+
+
+@pytest.mark.parametrize('name, kind, expected', [
+    (DEEPLAB, 'MetricEncoderDecoder',
+     dict(in_index=3, in_channels=2048, num_classes=19)),
+    (HRNET, 'MetricEncoderDecoder',
+     dict(in_index=[0, 1, 2, 3], in_channels=720, num_classes=19)),
+    (OCR, 'MetricCascadeEncoderDecoder',
+     dict(in_index=[0, 1, 2, 3], in_channels=720, num_classes=19)),
+    (SEGFORMER, 'MetricEncoderDecoder',
+     dict(source='decoder', in_channels=256, num_classes=19)),
+])
+def test_attach__finds_the_place(name, kind, expected):
+    model = attach(f'mmseg::{name}').model
+    assert model.type == f'mmpixsort.{kind}'
+    assert model.metric_head == dict(
+        type='mmpixsort.PixelContrastHead', warmup_iters=5000, **expected)
+
+
+def test_attach__keeps_the_norm_of_the_host():
+    def norm(name):
+        projection = attach(f'mmseg::{name}').model.metric_head.projection
+        return projection.norm_cfg
+
+    assert norm(STDC) == dict(type='BN')
+    assert norm(SEGNEXT) == dict(type='GN', num_groups=32)
+
+
+def test_attach__merges_overrides():
+    cfg = attach(
+        f'mmseg::{MNV2}',
+        'pixel-contrast',
+        bank=dict(capacity=7),
+        loss=dict(temperature=0.2),
+        miner=dict(strategy='hardest'),
+        embed_dims=32,
+        warmup_iters=3)
+    head = build(cfg).metric_head
+    assert head.bank.capacity == 7 and head.bank.embed_dims == 32
+    assert head.loss_module.temperature == 0.2
+    assert head.miner.strategy == 'hardest'
+    assert head.warmup_iters == 3
+
+
+def test_attach__merges_a_part_that_it_fitted():
+    projection = attach(
+        f'mmseg::{STDC}',
+        projection=dict(linear=True)).model.metric_head.projection
+    assert projection == dict(
+        type='mmpixsort.ProjectionHead', norm_cfg=dict(type='BN'), linear=True)
+
+
+@pytest.mark.parametrize('overrides, channels', [
+    (dict(in_index=1), 512),
+    (dict(in_index=[0, 1]), 768),
+    (dict(source='decoder'), 512),
+])
+def test_attach__takes_another_place(overrides, channels):
+    head = attach(f'mmseg::{DEEPLAB}', **overrides).model.metric_head
+    assert head.in_channels == channels
+
+
+@pytest.mark.parametrize('name, overrides, message', [
+    (DEEPLAB, dict(weight=1.), r"takes \['in_channels'.*got \['weight'\]"),
+    (DEEPLAB, dict(loss=dict(tau=1.)),
+     r"takes \['temperature'.*got \['tau'\]"),
+    (DEEPLAB, dict(bank=dict(capacity=0)), '`capacity`'),
+    (DEEPLAB, dict(in_index=7), r'`in_index`.*3: 2048 channels.*got 7'),
+    (DEEPLAB, dict(in_channels=3), '`in_channels` must be 2048'),
+    (DEEPLAB, dict(num_classes=3), '`num_classes` must be 19'),
+    (DEEPLAB, dict(bank=dict(capacity=9, num_classes=3)), '`num_classes`'),
+    (MASK, dict(source='decoder'), "`source` 'decoder'"),
+])
+def test_attach__refuses_what_does_not_fit(name, overrides, message):
+    with pytest.raises(ValueError, match=message):
+        attach(f'mmseg::{name}', **overrides)
+
+
+def test_attach__names_a_missing_file():
+    with pytest.raises(FileNotFoundError, match='mmseg::folder'):
+        attach('no/such/config.py')
+
+
+def test_attach__names_the_known_methods():
+    with pytest.raises(ValueError, match=r"\['pixel_contrast'.*got 'none'"):
+        attach(f'mmseg::{DEEPLAB}', 'none')
+
+
+def test_attach__refuses_what_is_attached():
+    cfg = attach(f'mmseg::{MNV2}')
+    with pytest.raises(ValueError, match='may be a list'):
+        attach(cfg)
+
+
+def test_attach__leaves_the_config_and_random_states_alone():
+    cfg = load_host(MNV2)
+    text = cfg.pretty_text
+    states = [torch.get_rng_state(), np.random.get_state()[1].copy(),
+              random.getstate()]
+    attach(cfg)
+    assert cfg.pretty_text == text
+    assert torch.equal(torch.get_rng_state(), states[0])
+    assert (np.random.get_state()[1] == states[1]).all()
+    assert random.getstate() == states[2]
+
+
+@pytest.mark.parametrize('schedule, expected', [
+    (dict(type='IterBasedTrainLoop', max_iters=20000), 2500),
+    (dict(type='IterBasedTrainLoop', max_iters=600), 75),
+    (dict(type='IterBasedTrainLoop', max_iters=160000), 5000),
+    (dict(by_epoch=True, max_epochs=32), 64),
+])
+def test_attach__scales_the_warmup(schedule, expected):
+    cfg = load_host(MNV2)
+    cfg.train_cfg = schedule
+    # 16 iterations an epoch
+    cfg.train_dataloader = dict(
+        batch_size=2,
+        dataset=dict(
+            type='mmpixsort.StreetScenesDataset', num_images=31, pipeline=[]))
+    assert attach(cfg).model.metric_head.warmup_iters == expected
+
+
+def test_attach__asks_for_the_warmup_of_unknown_epochs():
+    cfg = load_host(MNV2)
+    cfg.train_cfg = dict(by_epoch=True, max_epochs=32)
+    with pytest.raises(ValueError, match='`warmup_iters` must be given'):
+        attach(cfg)
+    head = attach(cfg, warmup_iters=9).model.metric_head
+    assert head.warmup_iters == 9
+
+
+def test_attach__takes_a_binary_head():
+    cfg = shrink(load_host(UNET))
+    for head in (cfg.model.decode_head, cfg.model.auxiliary_head):
+        head.update(
+            out_channels=1,
+            threshold=0.3,
+            loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True))
+    attached = attach(cfg, warmup_iters=0, bank=dict(capacity=8))
+    assert attached.model.metric_head.num_classes == 2
+    assert train_step(build(attached), 64)['loss_pixel_contrast'] > 0
+
+
+@pytest.fixture
+def base_with_hooks(tmp_path):
+    """A config with an EMAHook and a hook of its own, in a file."""
+    base = tmp_path / 'base.py'
+    base.write_text(f"_base_ = 'mmseg::{MNV2}'\n"
+                    "custom_hooks = [dict(type='EMAHook', momentum=0.01),"
+                    " dict(type='EmptyCacheHook')]\n")
+    return base
+
+
+def test_attach__keeps_custom_hooks(base_with_hooks):
+    hooks = [hook.type for hook in attach(base_with_hooks).custom_hooks]
+    assert hooks == ['EMAHook', 'EmptyCacheHook', 'mmpixsort.MemoryBankHook']
+
+
+def test_attach_file__keeps_custom_hooks(base_with_hooks, tmp_path):
+    out = tmp_path / 'configs' / 'attached.py'
+    attach_file(base_with_hooks, out=out)
+    assert "_base_ = '../base.py'" in out.read_text()
+    expected = attach(base_with_hooks)
+    assert Config.fromfile(out).to_dict() == expected.to_dict()
+
+
+@pytest.mark.parametrize('name', [OCR, SEGFORMER, STDC])
+def test_attach_file__is_short_and_equals_attach(name, tmp_path):
+    overrides = dict(bank=dict(capacity=9), loss=dict(loss_weight=0.2))
+    out = tmp_path / 'attached.py'
+    attach_file(f'mmseg::{name}', out=out, **overrides)
+    text = out.read_text()
+    assert len(text.splitlines()) < 25
+    assert max(map(len, text.splitlines())) < 80
+    expected = attach(f'mmseg::{name}', **overrides)
+    assert Config.fromfile(out).to_dict() == expected.to_dict()
+
+
+def test_attach_file__overwrites_only_when_told(tmp_path):
+    out = tmp_path / 'attached.py'
+    out.write_text('mine')
+    with pytest.raises(FileExistsError, match='force'):
+        attach_file(f'mmseg::{MNV2}', out=out)
+    assert out.read_text() == 'mine'
+    attach_file(f'mmseg::{MNV2}', out=out, force=True)
+    assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize('name', ['attached.yaml', 'v1.2_attached.py'])
+def test_attach_file__refuses_names_that_cannot_be_inherited(name, tmp_path):
+    with pytest.raises(ValueError, match='other dot'):
+        attach_file(f'mmseg::{MNV2}', out=tmp_path / name)
+
+
+def test_attach_file__leaves_nothing_after_a_failure(tmp_path):
+    with pytest.raises(ValueError):
+        attach_file(f'mmseg::{MNV2}', out=tmp_path / 'a.py', weight=1.)
+    assert not list(tmp_path.iterdir())
+
+
+def test_register_method__adds_to_attach(monkeypatch):
+    monkeypatch.setattr('mmpixsort.apis.methods.METHODS', dict(METHODS))
+    register_method(
+        'linear_contrast', METHODS['pixel_contrast']._replace(hooks=()))
+    cfg = attach(f'mmseg::{MNV2}', 'linear-contrast')
+    assert cfg.custom_hooks == []
+    with pytest.raises(ValueError, match='must be new'):
+        register_method('linear_contrast', Method(head='X', parts={}))
+
+
+def test_probe__takes_images_of_other_channels():
+    cfg = shrink(load_host(DEEPLAB))
+    cfg.model.backbone.in_channels = 5
+    cfg.model.data_preprocessor.update(mean=[0.] * 5, std=[1.] * 5)
+    assert probe(cfg).error is None
+
+
+def test_probe__reports_a_host_that_does_not_run():
+    cfg = shrink(load_host(MNV2))
+    cfg.model.data_preprocessor.size = (64, 64)
+    cfg.model.decode_head.in_channels = 321
+    host = probe(cfg)
+    assert isinstance(host.error, RuntimeError)
+    assert host.levels[3].shape[1] == 320
+
+
+def test_attach__asks_for_a_level_of_a_host_that_does_not_run():
+    cfg = shrink(load_host(MNV2))
+    cfg.model.data_preprocessor.size = (64, 64)
+    cfg.model.decode_head.in_channels = 321
+    with pytest.raises(ValueError, match='must run a training step.*3: 320'):
+        attach(cfg)
+    head = attach(cfg, in_index=3).model.metric_head
+    assert head.in_channels == 320
+
+
+def test_probe__raises_where_the_backbone_does_not_run():
+    cfg = shrink(load_host(MNV2))
+    cfg.model.data_preprocessor.size = (64, 64)
+    cfg.model.backbone = dict(type='BEiT', img_size=32, num_layers=1)
+    with pytest.raises(ValueError, match=r'\(64, 64\).*without the metric'):
+        probe(cfg)
+
+
+def test_without_weights__keeps_the_rest():
+    model = dict(
+        pretrained='a.pth',
+        backbone=dict(type='X', init_cfg=dict(checkpoint='b.pth')),
+        heads=[dict(init_cfg=dict(type='Normal'), channels=3)])
+    assert without_weights(model) == dict(
+        pretrained=None, backbone=dict(type='X'), heads=[dict(channels=3)])
+
+
+def test_load_config__reads_prefixes():
+    assert load_config(f'mmseg::{MNV2}').model.backbone.type == 'MobileNetV2'

@@ -1,0 +1,165 @@
+"""Every shipped config parses, builds, and follows the conventions."""
+import re
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from apis.hosts import shrink
+from apis.training import build, train_step
+from mmengine.config import Config
+
+from mmpixsort.apis import attach
+from mmpixsort.apis.attach import load_config
+from mmpixsort.registry import HOOKS, MODELS
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIGS = sorted(
+    path for path in (ROOT / 'configs').rglob('*.py')
+    if '_base_' not in path.parts)
+# Methods, as configs are named after them
+METHODS = ('pixel-contrast', )
+# The names that were promised before there was the convention
+PROMISED = ('configs/segsort/deeplabv3_r101_cityscapes.py', )
+
+each_config = pytest.mark.parametrize(
+    'path', CONFIGS, ids=[path.stem for path in CONFIGS])
+
+
+@lru_cache(maxsize=None)
+def read(path: Path) -> Config:
+    return Config.fromfile(path)
+
+
+def build_small(path: Path):
+    """Build the model of a config, shallower and with a small bank."""
+    cfg = shrink(read(path))
+    head = cfg.model.metric_head
+    if head.get('bank'):
+        head.bank.capacity = min(head.bank.capacity, 8)
+    return build(cfg)
+
+
+@each_config
+def test_config__builds(path):
+    model = build_small(path)
+    assert type(model).__module__.startswith('mmpixsort.')
+    head = model.metric_heads[0]
+    assert head.num_classes == model.num_classes
+
+
+@each_config
+def test_config__prefixes_its_types(path):
+    cfg = read(path)
+    assert cfg.model.type.startswith('mmpixsort.')
+    assert cfg.default_scope == 'mmseg'
+    for part in parts(cfg.model.metric_head):
+        assert part['type'].startswith('mmpixsort.'), part
+        assert MODELS.get(part['type']) is not None, part
+
+
+def parts(config):
+    """Yield a typed dict and those inside it."""
+    if isinstance(config, dict):
+        if 'type' in config and config['type'] != 'SyncBN':
+            yield config
+        for value in config.values():
+            yield from parts(value)
+
+
+@each_config
+def test_config__is_named_after_its_method(path):
+    if path.relative_to(ROOT).as_posix() in PROMISED:
+        return
+    assert path.stem.startswith(tuple(f'{name}_' for name in METHODS))
+    assert path.parent.name == path.stem.split('_')[0].replace('-', '_')
+    # mmengine cuts a base at the first dot
+    assert '.' not in path.stem
+
+
+def test_configs__have_names_of_their_own():
+    names = [path.stem for path in CONFIGS]
+    assert len(set(names)) == len(names)
+
+
+@each_config
+def test_config__warms_up_for_a_fifth_at_most(path):
+    cfg = read(path)
+    head = cfg.model.metric_head
+    iterations = cfg.train_cfg.max_iters
+    assert 0 <= head.warmup_iters <= iterations / 5
+    assert head.warmup_iters + head.get('ramp_iters', 0) <= iterations / 2
+
+
+@each_config
+def test_config__has_the_hook_beside_inherited_ones(path):
+    types = [hook.type for hook in read(path).custom_hooks]
+    assert types.count('mmpixsort.MemoryBankHook') == 1
+    for kind in inherited_hooks(path):
+        assert kind in types
+    for kind in types:
+        assert HOOKS.get(kind) is not None, kind
+
+
+def inherited_hooks(path):
+    """Return the types of custom hooks in the bases of a config file."""
+    found = []
+    for base in Config._get_base_files(str(path)):
+        base = base if '::' in base else path.parent / base
+        hooks = load_config(base).get('custom_hooks') or []
+        found += [hook['type'] for hook in hooks]
+    return found
+
+
+def test_metafiles__name_configs_and_claim_nothing():
+    for metafile in (ROOT / 'configs').rglob('metafile.yml'):
+        rows = yaml.safe_load(metafile.read_text())['Models']
+        assert rows
+        for row in rows:
+            assert Path(row['Config']).stem == row['Name']
+            assert ROOT / row['Config'] in CONFIGS
+            # a score needs a checkpoint that shows it
+            assert 'Weights' in row or 'Results' not in row
+
+
+def test_readmes__link_to_files_that_exist():
+    for readme in (ROOT / 'configs').rglob('README.md'):
+        for link in re.findall(r'\]\(([^)#:]+)\)', readme.read_text()):
+            assert (readme.parent / link).exists(), link
+
+
+@each_config
+def test_config__says_what_it_is(path):
+    first = path.read_text().splitlines()[0]
+    assert first.startswith('# ')
+
+
+@pytest.mark.parametrize('model', [
+    'deeplabv3-r101-d8_4xb2-40k_cityscapes-512x1024',
+    'fcn-hr48_4xb2-40k_cityscapes-512x1024',
+    'ocrnet-hr48_4xb2-40k_cityscapes-512x1024'
+])
+def test_configs__take_the_place_that_attach_finds(model):
+    path = ROOT / f'configs/pixel_contrast/pixel-contrast_{model}.py'
+    cfg = shrink(read(path))
+    shipped = cfg.model.pop('metric_head')
+    cfg.model.type = cfg.model.type.removeprefix('mmpixsort.Metric')
+    found = attach(cfg).model.metric_head
+    for name in ('in_channels', 'in_index', 'num_classes', 'warmup_iters'):
+        assert shipped[name] == found[name], name
+
+
+@pytest.mark.parametrize('pattern', [
+    '*deeplabv3-r18_*', '*r18-hardest-keys_*', '*fcn-hr48-memory_*',
+    '*ocrnet-hr48*coco*'
+])
+def test_configs__train_two_iterations(pattern):
+    path, = (ROOT / 'configs').rglob(pattern + '.py')
+    torch.manual_seed(0)
+    model = build_small(path)
+    model.metric_head.warmup_iters = 1
+    first = train_step(model, 96)
+    second = train_step(model, 96)
+    assert first['loss_pixel_contrast'] == 0
+    assert second['loss_pixel_contrast'] > 0

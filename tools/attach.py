@@ -1,0 +1,79 @@
+"""Attach a method of metric learning to any MMSegmentation config.
+
+Finds the feature and its channels by building the model and running it once
+on random images (no weights and no data are needed), and writes a short
+config that inherits from the one given.
+
+Examples:
+    python tools/attach.py \\
+        mmseg::ocrnet/ocrnet_hr48_4xb2-40k_cityscapes-512x1024.py \\
+        --method pixel-contrast --set bank.capacity=5000
+    python tools/attach.py my_config.py --out configs/my_contrast.py \\
+        --set in_index=2 loss.temperature=0.07 warmup_iters=1000
+"""
+import argparse
+import sys
+import warnings
+from pathlib import Path
+
+# Before any config is read: it makes prefixes of mmengine work, or says what
+# is wrong with the installation.
+import mmpixsort.compat
+
+mmpixsort.compat.require('mmseg')
+
+
+def parse_args() -> argparse.Namespace:
+    from mmengine.config import DictAction
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        'config', help='path of a config, or mmseg::folder/name.py')
+    parser.add_argument(
+        '--method', default='pixel-contrast',
+        help='what to attach (default: %(default)s)')
+    parser.add_argument(
+        '--out', type=Path,
+        help='the file to write (default: METHOD_NAME.py here)')
+    parser.add_argument(
+        '--set', nargs='+', action=DictAction, default={},
+        metavar='KEY=VALUE',
+        help='arguments of the metric head and its parts, e.g. '
+        'bank.capacity=5000 loss.temperature=0.07 source=decoder')
+    parser.add_argument(
+        '--force', action='store_true', help='overwrite the file')
+    return parser.parse_args()
+
+
+def nested(options: dict) -> dict:
+    """Turn `a.b=1` into dicts."""
+    from mmengine.config import Config
+    config = Config()
+    config.merge_from_dict(options)
+    return config.to_dict()
+
+
+def main() -> None:
+    args = parse_args()
+    warnings.filterwarnings('ignore')  # deprecations inside the hosts
+    from mmpixsort.apis.attach_file import (attach_file, default_out,
+                                            describe_place)
+    out = args.out or default_out(args.config, args.method)
+    try:
+        found = attach_file(
+            args.config, args.method, out=out, force=args.force,
+            **nested(args.set))
+    except (ImportError, OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    print(f'host:    {found.base.model.type}')
+    print(f'feature: {describe_place(found)}')
+    print(f'classes: {found.host.num_classes}, '
+          f'ignored label {found.host.ignore_index}')
+    print(f'warm-up: {found.model["metric_head"]["warmup_iters"]} iterations')
+    print(f'written: {out}')
+    print(f'train:   python tools/train.py {out}')
+
+
+if __name__ == '__main__':
+    main()
