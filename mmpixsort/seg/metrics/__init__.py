@@ -1,0 +1,4 @@
+"""Metrics for MMSegmentation."""
+from .per_class_iou import PerClassIoUMetric
+
+__all__ = ['PerClassIoUMetric']

@@ -1,0 +1,31 @@
+"""mmseg's IoU metric that also returns the score of every class."""
+from typing import Dict
+
+import numpy as np
+from mmseg.evaluation import IoUMetric
+
+from mmpixsort.registry import METRICS
+
+
+@METRICS.register_module()
+class PerClassIoUMetric(IoUMetric):
+    """`IoUMetric` with one more entry per class, `IoU.NAME`, in percent.
+
+    The host prints the classes in a table and returns the means only; files
+    and curves need the numbers. A class that is neither in the labels nor
+    in the predictions gives NaN, as in the host.
+    """
+
+    def compute_metrics(self, results: list) -> Dict[str, float]:
+        """Compute the host's metrics and the IoU of each class."""
+        metrics = super().compute_metrics(results)
+        if self.format_only:
+            return metrics
+        intersection, union = (sum(part) for part in list(zip(*results))[:2])
+        iou = (intersection / union).cpu().numpy() * 100
+        names = self.dataset_meta['classes']
+        metrics.update({
+            f'IoU.{name}': float(np.round(value, 2))
+            for name, value in zip(names, iou)
+        })
+        return metrics

@@ -1,0 +1,185 @@
+"""Pictures of predictions and embeddings while validating or testing."""
+import os.path as osp
+from typing import Any, Dict, List, Optional, Sequence
+
+import numpy as np
+import torch
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from mmpixsort.registry import HOOKS
+
+from .panels import embedding_pictures, paint_labels, side_by_side
+
+
+@HOOKS.register_module()
+class EmbeddingVisualizationHook(Hook):
+    """Write pictures of the first images of a validation or test run.
+
+    For every image up to three pictures go to the visualizer: `_prediction`
+    and `_embedding` alone, and `_panel` with image, ground truth, prediction
+    and embedding side by side. Embeddings are shown as RGB by their three
+    principal components, with one basis for all images of a run, so that
+    equal colours mean equal embeddings.
+
+    The model must offer `extract_embedding(inputs)`, which takes the
+    preprocessed images (B, 3, H, W) and returns (B, D, h, w), as
+    `mmpixsort.MetricEncoderDecoder` does.
+
+    Args:
+        num_images: how many images to show, positive.
+        stages: of 'val' and 'test', when to write pictures.
+        with_embedding: False leaves embeddings out, for a plain host model.
+
+    Raises:
+        ValueError: bad arguments.
+        TypeError: the model has no `extract_embedding`; raised before the
+            first image.
+    """
+
+    # after the hooks that read the outputs for the metric
+    priority = 'LOW'
+
+    def __init__(self,
+                 num_images: int = 8,
+                 stages: Sequence[str] = ('test', ),
+                 with_embedding: bool = True) -> None:
+        if num_images < 1:
+            raise ValueError(
+                f'`num_images` must be positive, got {num_images}')
+        if not stages or set(stages) - {'val', 'test'}:
+            raise ValueError(
+                f"`stages` must name 'val', 'test' or both, got {stages!r}")
+        self.num_images = num_images
+        self.stages = tuple(stages)
+        self.with_embedding = with_embedding
+        self._shown: List[Dict] = []
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        self._start(runner, 'val')
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        self._start(runner, 'test')
+
+    def after_val_iter(self,
+                       runner: Runner,
+                       batch_idx: int,
+                       data_batch: Any = None,
+                       outputs: Optional[Sequence] = None) -> None:
+        self._collect(runner, 'val', data_batch, outputs)
+
+    def after_test_iter(self,
+                        runner: Runner,
+                        batch_idx: int,
+                        data_batch: Any = None,
+                        outputs: Optional[Sequence] = None) -> None:
+        self._collect(runner, 'test', data_batch, outputs)
+
+    def after_val_epoch(self,
+                        runner: Runner,
+                        metrics: Optional[Dict] = None) -> None:
+        self._write(runner, 'val')
+
+    def after_test_epoch(self,
+                         runner: Runner,
+                         metrics: Optional[Dict] = None) -> None:
+        self._write(runner, 'test')
+
+    def _start(self, runner: Runner, stage: str) -> None:
+        """Forget the last run; check the model before its first image."""
+        self._shown = []
+        model = _unwrap(runner.model)
+        if stage in self.stages and self.with_embedding and not hasattr(
+                model, 'extract_embedding'):
+            raise TypeError(
+                f'{type(model).__name__} has no `extract_embedding`; use '
+                "type='mmpixsort.MetricEncoderDecoder' with a `metric_head`, "
+                'or set `with_embedding=False` in this hook')
+
+    def _collect(self, runner: Runner, stage: str, data_batch: Any,
+                 outputs: Optional[Sequence]) -> None:
+        """Keep what the pictures of this batch need."""
+        room = self.num_images - len(self._shown)
+        if stage not in self.stages or room < 1 or not is_main_process():
+            return
+        embeddings = self._embed(_unwrap(runner.model), data_batch, room)
+        for number, sample in enumerate(outputs[:room]):
+            image = data_batch['inputs'][number].cpu().numpy()
+            self._shown.append(
+                dict(
+                    name=_stem(sample, len(self._shown)),
+                    image=image.transpose(1, 2, 0)[..., ::-1],
+                    size=tuple(sample.ori_shape),
+                    truth=_labels(sample, 'gt_sem_seg'),
+                    prediction=_labels(sample, 'pred_sem_seg'),
+                    embedding=embeddings[number] if embeddings else None))
+
+    def _embed(self, model: torch.nn.Module, data_batch: Any,
+               count: int) -> List:
+        """Extract the embedding (D, h, w) of the first images of a batch."""
+        if not self.with_embedding:
+            return []
+        with torch.no_grad():
+            data = model.data_preprocessor(data_batch, False)
+            inputs = data['inputs'][:count]
+            maps = model.extract_embedding(inputs)
+        kept = []
+        for item, sample in zip(maps, data['data_samples']):
+            # what the preprocessor padded at the right and bottom is cut
+            rows, cols = (
+                max(round(side * shown / full), 1) for side, shown, full in
+                zip(item.shape[1:], sample.img_shape, inputs.shape[2:]))
+            kept.append(item[:, :rows, :cols].float().cpu())
+        return kept
+
+    def _write(self, runner: Runner, stage: str) -> None:
+        """Send all pictures of the run to the visualizer."""
+        shown, self._shown = self._shown, []
+        if stage not in self.stages or not shown:
+            return
+        if self.with_embedding:
+            pictures = embedding_pictures([s['embedding'] for s in shown],
+                                          [s['size'] for s in shown])
+            for item, picture in zip(shown, pictures):
+                item['embedding'] = picture
+        loop = runner.val_loop if stage == 'val' else runner.test_loop
+        palette = loop.dataloader.dataset.metainfo.get('palette', ())
+        for item in shown:
+            for kind, picture in _pictures(item, palette).items():
+                runner.visualizer.add_image(
+                    f'{stage}_{item["name"]}_{kind}', picture, runner.iter)
+
+
+def _pictures(item: Dict, palette: Sequence) -> Dict[str, np.ndarray]:
+    """Make the pictures of one image, by their kind."""
+    parts = {'image': np.ascontiguousarray(item['image'])}
+    if item['truth'] is not None:
+        parts['ground truth'] = paint_labels(item['truth'], palette)
+    if item['prediction'] is not None:
+        parts['prediction'] = paint_labels(item['prediction'], palette)
+    if item['embedding'] is not None:
+        parts['embedding'] = item['embedding']
+    alone = {
+        kind: parts[kind]
+        for kind in ('prediction', 'embedding') if kind in parts
+    }
+    return dict(alone, panel=side_by_side(list(parts.values()), list(parts)))
+
+
+def _labels(sample: Any, field: str) -> Optional[np.ndarray]:
+    """Read a class map (H, W) of a sample, None where it has none."""
+    if field not in sample:
+        return None
+    return getattr(sample, field).data.squeeze(0).cpu().numpy()
+
+
+def _stem(sample: Any, number: int) -> str:
+    """Name the pictures of a sample after its image file."""
+    path = sample.get('img_path', None)
+    return osp.splitext(osp.basename(path))[0] if path else f'{number:04d}'
+
+
+def _unwrap(model: torch.nn.Module) -> torch.nn.Module:
+    return model.module if is_model_wrapper(model) else model

@@ -1,0 +1,84 @@
+"""Pictures side by side: image, labels, prediction, embedding.
+
+All pictures are (H, W, 3) uint8 RGB arrays.
+"""
+from typing import List, Optional, Sequence, Tuple
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmpixsort.functional.pca import pca_rgb
+
+GAP = 4  # white pixels between two pictures
+CAPTION = 18  # pixels for the line of text above a picture
+
+
+def paint_labels(labels: np.ndarray, palette: Sequence) -> np.ndarray:
+    """Colour a class map (H, W); values beyond the palette are black."""
+    table = np.zeros((256, 3), np.uint8)
+    table[:len(palette)] = np.asarray(palette, np.uint8)[:256]
+    return table[np.where((labels < 0) | (labels > 255), 255, labels)]
+
+
+def embedding_pictures(embeddings: Sequence[Tensor],
+                       sizes: Sequence[Tuple[int, int]]) -> List[np.ndarray]:
+    """Colour embeddings by their principal components, one basis for all.
+
+    Args:
+        embeddings: one (D, h, w) per image; h and w may differ.
+        sizes: (H, W) of each picture to make.
+
+    Returns:
+        One (H, W, 3) uint8 picture per image.
+    """
+    if not embeddings:
+        return []
+    # as one image of one row, the pixels of all images share their basis
+    flat = [item.detach().float().cpu().flatten(1) for item in embeddings]
+    colours = pca_rgb(torch.cat(flat, 1)[None, :, None])[0, :, 0]
+    pictures = []
+    for item, part, size in zip(
+            embeddings, colours.split([f.shape[1] for f in flat], 1), sizes):
+        picture = part.view(3, *item.shape[1:]).permute(1, 2, 0).numpy()
+        picture = cv2.resize(
+            np.ascontiguousarray(picture), (size[1], size[0]),
+            interpolation=cv2.INTER_LINEAR)
+        pictures.append((picture * 255 + .5).astype(np.uint8))
+    return pictures
+
+
+def side_by_side(pictures: Sequence[np.ndarray],
+                 titles: Optional[Sequence[str]] = None) -> np.ndarray:
+    """Set pictures in a row on white, with an optional title above each.
+
+    Pictures of another size than the first are resized to it without
+    mixing colours.
+
+    Raises:
+        ValueError: no picture, or not one title per picture.
+    """
+    if not len(pictures):
+        raise ValueError('`pictures` must hold at least one picture')
+    if titles is not None and len(titles) != len(pictures):
+        raise ValueError(f'`titles` must hold {len(pictures)} texts, one '
+                         f'per picture, got {len(titles)}')
+    height, width = pictures[0].shape[:2]
+    top = CAPTION if titles is not None else 0
+    total = len(pictures) * (width + GAP) - GAP
+    row = np.full((height + top, total, 3), 255, np.uint8)
+    for number, picture in enumerate(pictures):
+        if picture.shape[:2] != (height, width):
+            picture = cv2.resize(
+                picture, (width, height), interpolation=cv2.INTER_NEAREST)
+        left = number * (width + GAP)
+        row[top:, left:left + width] = picture
+        if titles is not None:
+            # a title longer than its picture ends at the picture's edge
+            tile = np.ascontiguousarray(row[:top, left:left + width])
+            cv2.putText(tile, titles[number], (2, 13),
+                        cv2.FONT_HERSHEY_SIMPLEX, .45, (0, 0, 0), 1,
+                        cv2.LINE_AA)
+            row[:top, left:left + width] = tile
+    return row

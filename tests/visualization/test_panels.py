@@ -1,0 +1,46 @@
+"""Panels of pictures and the colouring of class maps and embeddings."""
+import numpy as np
+import pytest
+import torch
+
+from mmpixsort.visualization import (embedding_pictures, paint_labels,
+                                     side_by_side)
+
+
+def test_paint_labels__palette_and_unknown():
+    labels = np.array([[0, 1], [255, 2], [-1, 900]])
+    picture = paint_labels(labels, [(1, 2, 3), (4, 5, 6)])
+    assert picture.dtype == np.uint8
+    assert picture[0].tolist() == [[1, 2, 3], [4, 5, 6]]
+    assert not picture[1:].any()
+
+
+def test_side_by_side__layout():
+    one = np.full((10, 12, 3), 7, np.uint8)
+    two = np.full((20, 24, 3), 9, np.uint8)
+    row = side_by_side([one, two])
+    assert row.shape == (10, 28, 3)
+    assert (row[:, :12] == 7).all() and (row[:, 16:] == 9).all()
+    assert (row[:, 12:16] == 255).all()
+    titled = side_by_side([one, two], ['a', 'b'])
+    assert np.array_equal(titled[-10:], row)
+    assert titled[:-10].min() < 200  # there is text
+
+
+@pytest.mark.parametrize('pictures, titles, text', [
+    ([], None, 'at least one'),
+    ([np.zeros((4, 4, 3), np.uint8)], ['a', 'b'], '1 texts.*got 2'),
+])
+def test_side_by_side__errors(pictures, titles, text):
+    with pytest.raises(ValueError, match=text):
+        side_by_side(pictures, titles)
+
+
+def test_embedding_pictures__one_basis_over_sizes():
+    small = torch.randn(6, 4, 5)
+    large = small.repeat_interleave(2, 1).repeat_interleave(2, 2)
+    one, two = embedding_pictures([small, large], [(4, 5), (8, 10)])
+    assert one.shape == (4, 5, 3) and two.shape == (8, 10, 3)
+    assert one.dtype == np.uint8
+    assert np.array_equal(one, two[::2, ::2])
+    assert embedding_pictures([], []) == []
