@@ -4,6 +4,8 @@ import importlib
 import pytest
 
 PUBLIC = {
+    'mmpixsort.apis': {'METHODS', 'Method', 'attach', 'attach_file',
+                       'register_method'},
     'mmpixsort.functional': {'masked_mean', 'pca_rgb', 'pixel_contrast'},
     'mmpixsort.losses': {'PixelContrastLoss'},
     'mmpixsort.banks': {'ClassQueue'},
