@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs' / 'pixel_contrast'
-SCENES = CONFIGS / ('pixel-contrast_deeplabv3-mnv2_1xb4-800it_'
+SCENES = CONFIGS / ('pixel-contrast_deeplabv3-mnv2_1xb4-600it_'
                     'street-scenes.py')
 CAMVID = CONFIGS / 'pixel-contrast_deeplabv3-mnv2_1xb4-400it_camvid.py'
 

@@ -26,7 +26,8 @@ class KeyBlock(NamedTuple):
         keys: (K, D) flat, or (C, M, D) where queue c holds class c.
         labels: (K,) or (C, M) integer, the shape of `keys` without D; a
             negative label marks a key that takes no part, such as a slot
-            not filled yet.
+            not filled yet. In (C, M, D) such a key must be finite, as the
+            zeros of an empty slot are.
     """
 
     keys: Tensor

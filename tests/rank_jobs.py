@@ -4,11 +4,11 @@ A started process imports this by name; it could not import a test module.
 """
 import tiny
 import torch
-from mmengine.model import MMDistributedDataParallel
 
 from mmpixsort.banks import ClassQueue
 from mmpixsort.functional.queues import pixels_and_regions
 from mmpixsort.hooks import MemoryBankHook
+from mmpixsort.utils.cpu_ddp import CPUDistributedDataParallel
 
 
 def rows(rank, step):
@@ -37,8 +37,7 @@ def fill(rank):
 def steps(rank, changes, empty_rank):
     """Train a few steps under DDP; `empty_rank` sees no labels."""
     model = tiny.build(tiny.attached(**changes)).train()
-    model = MMDistributedDataParallel(
-        model, broadcast_buffers=False, find_unused_parameters=False)
+    model = CPUDistributedDataParallel(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
     losses = []
     for step in range(4):
@@ -60,7 +59,8 @@ def nan_on_one_rank(rank):
     model = tiny.build(tiny.attached())
     if rank == 1:
         model.metric_head.nonfinite_iter.fill_(3)
-    run = type('Run', (), dict(iter=0, hooks=[], model=model))()
+    run = type('Run', (), dict(
+        iter=0, max_iters=9, hooks=[], model=model))()
     try:
         MemoryBankHook(interval=1).after_train_iter(run, 0)
     except FloatingPointError as error:
@@ -83,6 +83,8 @@ def resume(rank, work_dir):
 
 SCENARIOS = dict(
     plain=(dict(), None),
+    default_norm=(dict(
+        projection=dict(type='mmpixsort.ProjectionHead')), None),
     warm_up=(dict(warmup_iters=2), None),
     gathered_keys=(dict(gather_keys=True, key_scope='batch'), None),
     empty_rank=(dict(bank=None), 1),

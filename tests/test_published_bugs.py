@@ -23,7 +23,7 @@ def test_bug_2__bank_rows_come_from_the_whole_map_at_any_stride():
     # embeddings that name their column and row
     position = torch.arange(64.).view(8, 8)
     embeddings = torch.stack([position] + [torch.ones(8, 8)] * 7)[None]
-    head._fill_bank(embeddings, labels, torch.Generator().manual_seed(0))
+    head._fill_bank(embeddings, labels, 0, torch.Generator().manual_seed(0))
     entries = head.bank.entries()
     pixels = entries.embeddings[entries.labels == 2]
     pixels = pixels[pixels[:, 1] == 1]  # regions are normalised

@@ -9,18 +9,21 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch.utils.data import Dataset
 
+from mmpixsort.utils import cpu_ddp  # noqa: F401  registers the wrapper
+
 CLASSES = 4
 SIZE = 32
 
 
 @DATASETS.register_module(force=True)
 class NoisyBlocks(Dataset):
-    """Images whose class is their brightness, with noise from numpy."""
+    """Images whose class is their brightness, under noise from numpy."""
 
     metainfo = dict(classes=[str(c) for c in range(CLASSES)])
 
-    def __init__(self, num_images=12):
+    def __init__(self, num_images=12, noise=True):
         self.num_images = num_images
+        self.noise = noise
 
     def __len__(self):
         return self.num_images
@@ -29,8 +32,10 @@ class NoisyBlocks(Dataset):
         g = torch.Generator().manual_seed(index)
         grid = torch.randint(0, CLASSES, (4, 4), generator=g)
         labels = grid.repeat_interleave(8, 0).repeat_interleave(8, 1)
-        noise = torch.from_numpy(np.random.rand(3, SIZE, SIZE)).float()
-        image = labels[None] + 0.3 * noise
+        image = labels.expand(3, -1, -1).float()
+        if self.noise:
+            image = image + 0.3 * torch.from_numpy(
+                np.random.rand(3, SIZE, SIZE)).float()
         labels = labels.clone()
         labels[:2] = 255
         return dict(inputs=image, data_samples=sample(labels[None], index))
@@ -102,33 +107,42 @@ def build(config, seed=0):
 
 def runner(work_dir, model, *, iters=4, hooks=(), load_from=None,
            resume=False, seed=0, workers=0, ranks=False, accumulate=1,
-           save=None):
+           save=None, epochs=False):
     """Return a Runner of `iters` iterations that saves every `save`.
 
-    With `ranks` it takes part in the process group that is there.
+    It validates whenever it saves. With `ranks` it takes part in the process
+    group that is there; with `epochs` these are epochs of two iterations.
     """
-    wrapper = dict(type='MMDistributedDataParallel', device_ids=None,
-                   broadcast_buffers=False)
+    save = save or iters
+    sampler = 'DefaultSampler' if epochs else 'InfiniteSampler'
+    loop = dict(type='EpochBasedTrainLoop', max_epochs=iters) if epochs else (
+        dict(type='IterBasedTrainLoop', max_iters=iters))
+    data = dict(type='NoisyBlocks', _scope_='mmengine')
+    if epochs:
+        data.update(num_images=4, noise=False)
+    loader = dict(dataset=data, batch_size=2, num_workers=workers)
     DefaultScope._instance_dict.pop('mmseg', None)
     name = f'{abs(hash((str(work_dir), iters, resume, torch.rand(1))))}'
     return Runner(
         model=model, work_dir=str(work_dir), default_scope='mmseg',
         experiment_name=name,
         train_dataloader=dict(
-            dataset=dict(type='NoisyBlocks', _scope_='mmengine'),
-            batch_size=2, num_workers=workers,
-            sampler=dict(type='InfiniteSampler', shuffle=True)),
-        train_cfg=dict(type='IterBasedTrainLoop', max_iters=iters),
+            **loader, sampler=dict(type=sampler, shuffle=True)),
+        train_cfg=dict(**loop, val_interval=save),
+        val_dataloader=dict(
+            loader, dataset=dict(data, noise=False), sampler=dict(type='DefaultSampler', shuffle=False)),
+        val_cfg=dict(), val_evaluator=dict(type='IoUMetric'),
         optim_wrapper=dict(
             optimizer=dict(type='SGD', lr=0.05, momentum=0.9),
             accumulative_counts=accumulate),
         default_hooks=dict(
-            checkpoint=dict(type='CheckpointHook', by_epoch=False,
-                            interval=save or iters),
+            checkpoint=dict(type='CheckpointHook', by_epoch=epochs,
+                            interval=save),
             logger=dict(type='LoggerHook', interval=2,
                         log_metric_by_epoch=False)),
         custom_hooks=[dict(type='mmpixsort.MemoryBankHook'), *hooks],
         randomness=dict(seed=seed), resume=resume, load_from=load_from,
         log_level='WARNING', launcher='pytorch' if ranks else 'none',
-        cfg=dict(model_wrapper_cfg=wrapper) if ranks else None,
+        cfg=dict(model_wrapper_cfg=dict(
+            type='CPUDistributedDataParallel')) if ranks else None,
         visualizer=dict(type='Visualizer', vis_backends=[]))

@@ -58,6 +58,7 @@ def run_demo(config: Path,
     runner = Runner.from_cfg(cfg)
     for handler in (runner.logger, *runner.logger.handlers):
         handler.setLevel(logging.INFO)
+        handler.addFilter(_is_progress)
     runner.train()
     metrics = {name: float(value) for name, value in runner.test().items()}
     write_scores(out, metrics, dict(
@@ -132,6 +133,11 @@ def _rescale(cfg: Config, iters: int) -> None:
     cfg.train_cfg.max_iters = iters
     cfg.train_cfg.val_interval = iters
     cfg.default_hooks.checkpoint.interval = iters
+
+
+def _is_progress(record: logging.LogRecord) -> bool:
+    """Drop the lines that mmengine logs for every single parameter."""
+    return not record.getMessage().startswith('paramwise_options')
 
 
 def write_scores(out: Path, metrics: Dict[str, float], run: dict) -> None:

@@ -25,6 +25,13 @@ def check_non_negative(name: str, value: float) -> None:
         raise ValueError(f'`{name}` must not be negative, got {value}')
 
 
+def check_fraction(name: str, value: float) -> None:
+    """Raise ValueError unless `value` is a number in (0, 1]."""
+    check_positive(name, value)
+    if value > 1:
+        raise ValueError(f'`{name}` must be at most 1, got {value}')
+
+
 def check_count(name: str, value: int, minimum: int = 1) -> None:
     """Raise unless `value` is an integer of at least `minimum`."""
     if not isinstance(value, int) or isinstance(value, bool):

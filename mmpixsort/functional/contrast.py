@@ -45,8 +45,8 @@ def pixel_contrast(
     released code has it. 'supcon' puts all positives into the denominator
     (Khosla et al., eq. 2). Gradients are made in the forward pass, tile by
     tile: extra memory does not grow with the number of keys, and keys may
-    be overwritten before backward (a queue is). The one exception are flat
-    keys that require a gradient, for which an (A, K) matrix is kept.
+    be overwritten before backward (a queue is). The one exception are keys
+    that require a gradient, for which an (A, K) matrix is kept.
 
     Similarities are computed in float32 (float64 stays), autocast off.
 
@@ -100,7 +100,7 @@ def pixel_contrast(
             anchors = anchors.float()
         return contrast_rows(
             anchors,
-            anchor_labels,
+            anchor_labels.long(),
             blocks,
             own_key=own_key,
             temperature=temperature,

@@ -6,9 +6,11 @@ D embedding dims.
 A bank has no gradient, so the gradient with respect to the anchors is the
 weighted sum of its rows, and is made while a tile's similarities are at
 hand: two matrix products in all, none in backward, nothing of size (A, K)
-kept. Tiles run over anchors and not over keys because one pass then knows
-the whole denominator of an anchor, finds its positives in place and shows a
-miner all its pairs. The number of similarities held at once is fixed.
+kept. Tiles run over anchors and not over blocks of keys because one pass
+then knows the whole denominator of an anchor, finds its positives in place
+and shows a miner all its pairs. The number of similarities held at once is
+fixed; in return the keys are read once per tile, which a bank of millions
+would feel.
 """
 from typing import (Callable, Iterator, List, NamedTuple, Optional, Sequence,
                     Tuple, Union)
@@ -113,6 +115,7 @@ class _Contrast(torch.autograd.Function):
         loss, valid, grad, *weights = map(_cat, zip(*tiles))
         ctx.needs = needs
         ctx.joint = [key is anchors for key in keys]
+        ctx.shapes = [key.shape for key in keys]
         ctx.temperature = settings.temperature
         ctx.mark_non_differentiable(valid)
         ctx.set_materialize_grads(False)
@@ -134,7 +137,7 @@ class _Contrast(torch.autograd.Function):
             if ctx.joint[i]:
                 grad_anchors = torch.addmm(grad_anchors, by_row, clean)
             else:
-                grad_keys[i] = by_row @ clean
+                grad_keys[i] = (by_row @ clean).view(ctx.shapes[i])
         return (grad_anchors, None, None, None, None, *grad_keys)
 
 
@@ -278,7 +281,7 @@ def _pair_weights(pair: Pairs, log_denominator: Tensor, pull: Tensor,
     if pair.queue is None:
         return pull.addcmul_(share, push, value=-1)
     weight = share.mul_(-push)
-    cube = weight.view(len(weight), -1, pull.shape[1])
+    cube = weight.unflatten(1, (-1, pull.shape[1]))
     row = torch.arange(len(weight), device=weight.device)
     cube[row, pair.queue] += pull
     return weight

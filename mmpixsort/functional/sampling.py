@@ -92,7 +92,7 @@ def sample_anchors(
     anchors, n = min(max_samples // pairs, max_views), as far as it has
     pixels; half of them are hard ones, and where hard or easy pixels are
     few the others fill up (Wang et al., section 3.3, and the released
-    code).
+    code). With more pairs than `max_samples` the last pairs get none.
 
     Args:
         labels: (B, H, W) int64; outside [0, C) a pixel takes no part.

@@ -7,13 +7,15 @@ from mmengine.dist import all_reduce, get_rank, get_world_size
 from mmengine.hooks import CheckpointHook, Hook, LoggerHook, SyncBuffersHook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
+from mmengine.runner import EpochBasedTrainLoop
 from torch import Tensor, nn
 
 from ..registry import HOOKS
-from .rng_state import gather_rng_states, set_rng_state
+from .rng_state import gather_rng_states, get_rng_state, set_rng_state
 
 RNG_KEY = 'mmpixsort_rng'
 WARNING = logging.WARNING
+NEVER = 1 << 62  # later than any iteration
 
 
 @HOOKS.register_module()
@@ -25,7 +27,8 @@ class MemoryBankHook(Hook):
       ranks, with the iteration at which they came up.
     - Checkpoints hold torch's random state of every rank, and a resumed run
       takes it up after the loader has replayed: with `randomness.seed` set,
-      a run resumed at half is the unbroken one.
+      a run resumed at half is the unbroken one. Validation, which draws a
+      seed for its loader, is kept from moving that state.
     - A bank of another shape raises on resume; on `load_from`, for training
       on other classes, it warns.
     - `SyncBuffersHook` is refused: it would average banks and pointers.
@@ -45,6 +48,7 @@ class MemoryBankHook(Hook):
         self.check_labels = check_labels
         self.interval = interval
         self._rng_states = None
+        self._before_val = None
         self._rng_iter = -1
         self._restore = None
 
@@ -69,14 +73,30 @@ class MemoryBankHook(Hook):
                           batch_idx: int,
                           data_batch: Optional[dict] = None) -> None:
         """Restore the random state of a resumed run; check the labels."""
-        if self._restore is not None:
-            set_rng_state(self._restore)
-            self._restore = None
+        self._restore_rng()
         if self.check_labels and isinstance(data_batch, dict):
             for _, head in _metric_heads(runner.model):
                 check_labels(
                     data_batch.get('data_samples') or (), head.num_classes,
                     head.ignore_index)
+
+    def before_train_epoch(self, runner) -> None:
+        """Restore the random state where epochs come one by one.
+
+        The loader of an epoch draws its seed before the first iteration.
+        """
+        if isinstance(runner.train_loop, EpochBasedTrainLoop):
+            self._restore_rng()
+
+    def before_val_epoch(self, runner) -> None:
+        """Keep the random state of training."""
+        self._before_val = get_rng_state()
+
+    def after_val_epoch(self,
+                        runner,
+                        metrics: Optional[dict] = None) -> None:
+        """Put the random state of training back."""
+        set_rng_state(self._before_val)
 
     def after_train_iter(self,
                          runner,
@@ -84,7 +104,8 @@ class MemoryBankHook(Hook):
                          data_batch: Optional[dict] = None,
                          outputs: Optional[dict] = None) -> None:
         """Check what was collected; note the random state before a save."""
-        if self.every_n_train_iters(runner, self.interval):
+        if self.every_n_train_iters(
+                runner, self.interval) or self.is_last_train_iter(runner):
             self._raise_if_not_finite(runner)
         if any(not hook.by_epoch and
                (self.every_n_train_iters(runner, hook.interval,
@@ -110,7 +131,9 @@ class MemoryBankHook(Hook):
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Compare the banks; keep the random state until training starts."""
-        for problem in bank_problems(runner.model, checkpoint['state_dict']):
+        # a bare state dict is a checkpoint too
+        state_dict = checkpoint.get('state_dict', checkpoint)
+        for problem in bank_problems(runner.model, state_dict):
             if runner._resume:
                 raise ValueError(
                     f'cannot resume: {problem}; resume with the config of '
@@ -127,6 +150,11 @@ class MemoryBankHook(Hook):
             return
         self._restore = states[get_rank()]
 
+    def _restore_rng(self) -> None:
+        if self._restore is not None:
+            set_rng_state(self._restore)
+            self._restore = None
+
     def _note_rng(self, runner) -> None:
         self._rng_states = gather_rng_states()
         self._rng_iter = runner.iter
@@ -135,11 +163,13 @@ class MemoryBankHook(Hook):
         heads = list(_metric_heads(runner.model))
         if not heads:
             return
-        first = torch.stack([head.nonfinite_iter for _, head in heads]).max()
-        all_reduce(first, 'max')
-        iteration = int(first)
-        if iteration >= 0:
-            names = ', '.join(name for name, _ in heads)
+        first = torch.stack([head.nonfinite_iter for _, head in heads])
+        first = first.masked_fill(first < 0, NEVER)
+        all_reduce(first, 'min')
+        iteration = int(first.min())
+        if iteration < NEVER:
+            names = ', '.join(name for (name, _), i in zip(
+                heads, first.tolist()) if i < NEVER)
             raise FloatingPointError(
                 f'embeddings of {names} are not finite since iteration '
                 f'{iteration}; lower the learning rate, clip gradients '

@@ -1,7 +1,7 @@
 """State of torch's random numbers on all ranks, as checkpoints can hold it.
 
-Only torch's: the loader's own numbers (numpy, random) are replayed by the
-loader when a run resumes.
+Only torch's: what a loader draws from numpy and random is drawn again when
+an iteration-based run resumes, because its loader is replayed.
 """
 from typing import List
 
@@ -9,12 +9,17 @@ import torch
 from mmengine.dist import all_gather_object
 
 
-def gather_rng_states() -> List[dict]:
-    """Return the state of every rank, in order; a collective call."""
+def get_rng_state() -> dict:
+    """Return the state of this rank."""
     state = dict(cpu=torch.get_rng_state(), cuda=[])
     if torch.cuda.is_available():
         state['cuda'] = [torch.cuda.get_rng_state()]
-    return all_gather_object(state)
+    return state
+
+
+def gather_rng_states() -> List[dict]:
+    """Return the state of every rank, in order; a collective call."""
+    return all_gather_object(get_rng_state())
 
 
 def set_rng_state(state: dict) -> None:

@@ -23,6 +23,9 @@ def select_feature(inputs: Union[Tensor, Sequence[Tensor]],
     """
     levels = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     indices = [in_index] if isinstance(in_index, int) else list(in_index)
+    if not indices or not all(isinstance(i, int) for i in indices):
+        raise ValueError('`in_index` must be an integer or some of them, got '
+                         f'{in_index!r}')
     for index in indices:
         if not -len(levels) <= index < len(levels):
             raise ValueError(f'`in_index` must lie in [0, {len(levels)}), '

@@ -4,7 +4,7 @@ from typing import Optional
 import torch
 from torch import Tensor, nn
 
-from ..functional.checks import check_choice, check_count, check_positive
+from ..functional.checks import check_choice, check_count, check_fraction
 from ..functional.labels import HARDNESS, hard_pixels
 from ..functional.sampling import gather_pixels, sample_anchors
 from ..registry import MODELS
@@ -58,7 +58,7 @@ class HardAnchorSampler(nn.Module):
         check_count('max_views', max_views)
         check_count('min_pixels', min_pixels)
         check_choice('hardness', hardness, HARDNESS)
-        check_positive('confidence', confidence)
+        check_fraction('confidence', confidence)
         self.num_classes = num_classes
         self.max_samples = max_samples
         self.max_views = max_views

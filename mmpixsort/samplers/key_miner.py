@@ -4,7 +4,7 @@ from typing import Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from ..functional.checks import check_choice, check_count, check_positive
+from ..functional.checks import check_choice, check_count, check_fraction
 from ..functional.mining import hard_pool, hardest_pairs, random_pairs
 from ..registry import MODELS
 
@@ -19,7 +19,7 @@ class KeyMiner(nn.Module):
     is hard when dissimilar, a negative when similar. Without a miner all
     keys count, as in the released code, which has no mining at all. The
     numbers 1024 and 2048 are recalled from the paper and not verified; the
-    10 % are confirmed in the project's issue 17.
+    10 % are confirmed in issue 17 of the released code.
 
     Args:
         strategy: 'random': any pairs; 'hardest': the hardest ones;
@@ -42,10 +42,7 @@ class KeyMiner(nn.Module):
         check_choice('strategy', strategy, STRATEGIES)
         check_count('num_positives', num_positives)
         check_count('num_negatives', num_negatives)
-        check_positive('hard_fraction', hard_fraction)
-        if hard_fraction > 1:
-            raise ValueError('`hard_fraction` must be at most 1, got '
-                             f'{hard_fraction}')
+        check_fraction('hard_fraction', hard_fraction)
         self.strategy = strategy
         self.num_positives = num_positives
         self.num_negatives = num_negatives

@@ -3,11 +3,13 @@
 mmengine sets a CUDA device before it starts the process group, asks for NCCL,
 and gives DDP a device id; each of these fails without CUDA. The Runner skips
 its own start where a group is there already, so the group is made first.
+SyncBN has no CPU implementation; the wrapper in `cpu_ddp.py` turns it into
+BN, whose statistics then differ between processes.
 """
 import datetime
 import os
 import subprocess
-from typing import Any, List, Optional
+from typing import Any, Optional
 
 DEFAULT_PORT = '29500'
 # Launcher -> name for torch -> name that the launcher uses.
@@ -28,9 +30,6 @@ VARIABLES = {
 def prepare_cpu_run(cfg: Any, launcher: str) -> bool:
     """Make a config and this process fit for gloo, if there is no GPU.
 
-    SyncBN has no CPU implementation: it becomes BN, whose statistics then
-    differ between processes, as in the host's own runs without SyncBN.
-
     Args:
         cfg: the config (an mmengine `Config`), changed in place.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
@@ -44,13 +43,12 @@ def prepare_cpu_run(cfg: Any, launcher: str) -> bool:
     import torch
     if launcher == 'none' or torch.cuda.is_available():
         return False
+    from .cpu_ddp import CPUDistributedDataParallel
     timeout = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout')
     wrapper = dict(
-        type='MMDistributedDataParallel',
+        type=CPUDistributedDataParallel.__name__,
         broadcast_buffers=False,
         find_unused_parameters=cfg.get('find_unused_parameters', False))
-    wrapper.update(cfg.get('model_wrapper_cfg') or {}, device_ids=None)
-    changed = replace_sync_bn(cfg.model)
     cfg.merge_from_dict({
         'env_cfg.dist_cfg.backend': 'gloo',
         'model_wrapper_cfg': wrapper,
@@ -58,29 +56,8 @@ def prepare_cpu_run(cfg: Any, launcher: str) -> bool:
     })
     start_gloo(launcher, timeout=timeout)
     if int(os.environ['RANK']) == 0:
-        print('No GPU: processes talk through gloo'
-              + (f', BN replaces SyncBN in {", ".join(changed)}.'
-                 if changed else '.'))
+        print('No GPU: processes talk through gloo, BN replaces SyncBN.')
     return True
-
-
-def replace_sync_bn(node: Any, path: str = 'model') -> List[str]:
-    """Turn every SyncBN of a config into BN; return where they were."""
-    if isinstance(node, dict):
-        changed = []
-        kind = node.get('type')
-        if isinstance(kind, str) and kind.split('.')[-1] in ('SyncBN',
-                                                             'MMSyncBN'):
-            node['type'] = 'BN'
-            changed.append(path)
-        items = node.items()
-    elif isinstance(node, (list, tuple)):
-        changed, items = [], enumerate(node)
-    else:
-        return []
-    for key, value in items:
-        changed += replace_sync_bn(value, path=f'{path}.{key}')
-    return changed
 
 
 def start_gloo(launcher: str, timeout: Optional[float] = None) -> None:

@@ -148,8 +148,8 @@ def test_street_scenes__colour_is_not_class(scenes):
             np.add.at(confusion, (truth, choice[code]), 1)
         hit = np.diag(confusion)
         iou = hit / (confusion.sum(0) + confusion.sum(1) - hit)
-        # a small DeepLabV3 reaches more than twice this
-        assert iou.mean() < .22, dict(zip(CLASSES, iou.round(3)))
+        # the small DeepLabV3 of the demonstration reaches about 0.31
+        assert iou.mean() < .17, dict(zip(CLASSES, iou.round(3)))
 
 
 @pytest.mark.parametrize('size', [(48, 48), (97, 193), (360, 480)])

@@ -215,6 +215,41 @@ def test_pixel_contrast__empty(num_anchors, num_keys):
     assert torch.equal(anchors.grad, torch.zeros(num_anchors, 4))
 
 
+def test_pixel_contrast__no_anchor_against_queues():
+    anchors = torch.rand(0, 4, requires_grad=True)
+    block = KeyBlock(torch.rand(2, 3, 4), torch.zeros(2, 3).long())
+    loss, valid = pixel_contrast(
+        anchors, torch.zeros(0).long(), [block], temperature=.1)
+    masked_mean(loss, valid).backward()
+    assert loss.shape == (0, )
+
+
+@pytest.mark.parametrize('dtype', [torch.uint8, torch.int16, torch.int32])
+def test_pixel_contrast__labels_of_any_integer_type(dtype):
+    anchors, labels, keys, key_labels, _ = _random(9)
+    labels, key_labels = labels.clamp(min=0), key_labels.clamp(min=0)
+    queue = torch.randn(4, 11, 6).double()  # as many slots as anchors
+    table = torch.arange(4)[:, None].expand(4, 11)
+    results = [
+        pixel_contrast(
+            anchors, labels.to(kind),
+            [KeyBlock(keys, key_labels.to(kind)),
+             KeyBlock(queue, table.to(kind))], temperature=.1)
+        for kind in (torch.int64, dtype)
+    ]
+    torch.testing.assert_close(*results)
+
+
+def test_pixel_contrast__gradient_of_queues():
+    anchors, labels, *_ = _random(3, 7)
+    queue = torch.randn(4, 3, 6).double().requires_grad_()
+    table = torch.tensor([[0, 0, -1], [1] * 3, [2, -1, -1], [3] * 3])
+    assert torch.autograd.gradcheck(
+        lambda a, k: pixel_contrast(
+            a, labels, [KeyBlock(k, table)], temperature=.3)[0],
+        (anchors.requires_grad_(), queue))
+
+
 def test_pixel_contrast__nan_of_ignored_rows_stays_out():
     anchors, labels, keys, key_labels, _ = _random(6)
     labels[0], key_labels[0] = -1, -1

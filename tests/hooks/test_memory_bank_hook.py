@@ -22,29 +22,35 @@ def _train(work_dir, model=None, **arguments):
 
 @pytest.mark.parametrize('workers', [0, 2])
 def test_resume__equals_the_unbroken_run(tmp_path, one_thread, workers):
-    whole = _train(tmp_path / 'whole', iters=6, workers=workers)
-    _train(tmp_path / 'half', iters=6, save=3, workers=workers)
-    checkpoint = tmp_path / 'half' / 'iter_3.pth'
+    whole = _train(tmp_path / 'whole', iters=6, save=3, workers=workers)
     torch.rand(5)  # another random state
     resumed = _train(
-        tmp_path / 'rest', iters=6, workers=workers,
-        load_from=str(checkpoint), resume=True)
+        tmp_path / 'rest', iters=6, save=3, workers=workers, resume=True,
+        load_from=str(tmp_path / 'whole' / 'iter_3.pth'))
     want, got = whole.model.state_dict(), resumed.model.state_dict()
     assert want['metric_head.bank.written'].sum() > 0
     for name, value in want.items():
         assert torch.equal(value, got[name]), name
 
 
+def test_resume__by_epochs_equals_the_unbroken_run(tmp_path, one_thread):
+    whole = _train(tmp_path / 'whole', iters=4, epochs=True, save=2)
+    resumed = _train(
+        tmp_path / 'rest', iters=4, epochs=True, save=2, resume=True,
+        load_from=str(tmp_path / 'whole' / 'epoch_2.pth'))
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, resumed.model.state_dict()[name]), name
+
+
 def test_resume__without_the_random_state_would_differ(tmp_path, one_thread,
                                                        monkeypatch):
     """The dropout of the host is what the stored state is for."""
-    whole = _train(tmp_path / 'whole', iters=4)
-    _train(tmp_path / 'half', iters=4, save=2)
+    whole = _train(tmp_path / 'whole', iters=4, save=2)
     monkeypatch.setattr('mmpixsort.hooks.memory_bank_hook.set_rng_state',
                         lambda state: None)
     resumed = _train(
         tmp_path / 'rest', iters=4, resume=True,
-        load_from=str(tmp_path / 'half' / 'iter_2.pth'))
+        load_from=str(tmp_path / 'whole' / 'iter_2.pth'))
     name = 'decode_head.conv_seg.weight'
     assert not torch.equal(whole.model.state_dict()[name],
                            resumed.model.state_dict()[name])
@@ -52,11 +58,10 @@ def test_resume__without_the_random_state_would_differ(tmp_path, one_thread,
 
 def test_resume__under_ema(tmp_path, one_thread):
     ema = [dict(type='EMAHook', momentum=0.1)]
-    whole = _train(tmp_path / 'whole', iters=4, hooks=ema)
-    _train(tmp_path / 'half', iters=4, save=2, hooks=ema)
+    whole = _train(tmp_path / 'whole', iters=4, save=2, hooks=ema)
     resumed = _train(
         tmp_path / 'rest', iters=4, hooks=ema, resume=True,
-        load_from=str(tmp_path / 'half' / 'iter_2.pth'))
+        load_from=str(tmp_path / 'whole' / 'iter_2.pth'))
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, resumed.model.state_dict()[name]), name
 
@@ -131,9 +136,10 @@ def test_labels__are_checked_before_the_first_step(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=text):
         runner.train()
     after = runner.model.state_dict()
-    name = 'decode_head.conv_seg.bias'
-    assert before[name].shape == after[name].shape
     assert runner.iter == 0
+    for name, value in before.items():
+        if name.startswith('metric_head.'):
+            assert torch.equal(value, after[name]), name
 
 
 def test_check_labels__bounds():
@@ -159,6 +165,37 @@ def test_nan__raises_at_the_log_interval_with_the_iteration(tmp_path,
     with pytest.raises(FloatingPointError, match='since iteration 1;'):
         runner.train()
     assert runner.iter == 1  # LoggerHook's interval is 2
+
+
+@pytest.mark.parametrize('iters', [1, 3])
+def test_nan__in_the_last_iteration_is_raised(tmp_path, iters):
+    model = tiny.attached()
+    runner = tiny.runner(tmp_path, model, iters=iters)
+    runner.model.metric_head.nonfinite_iter.fill_(0)
+    with pytest.raises(FloatingPointError, match='since iteration 0;'):
+        runner.train()
+    assert not list(tmp_path.glob('*.pth'))
+
+
+def test_nan__of_two_heads_names_the_first(tmp_path):
+    config = tiny.attached()
+    config.metric_head = [tiny.metric_head(bank=None) for _ in range(3)]
+    runner = tiny.runner(tmp_path, config, iters=1)
+    for head, iteration in zip(runner.model.metric_head, (9, -1, 3)):
+        head.nonfinite_iter.fill_(iteration)
+    text = r'of metric_head.0, metric_head.2 are .* since iteration 3;'
+    with pytest.raises(FloatingPointError, match=text):
+        runner.train()
+
+
+def test_load_from__a_bare_state_dict(tmp_path):
+    model = tiny.build(tiny.attached())
+    model.metric_head.bank.enqueue(torch.eye(8)[:2], torch.tensor([0, 1]))
+    torch.save(model.state_dict(), tmp_path / 'bare.pth')
+    runner = tiny.runner(tmp_path / 'run', tiny.attached(), iters=1,
+                         load_from=str(tmp_path / 'bare.pth'))
+    runner.load_or_resume()
+    assert runner.model.metric_head.bank.written.sum() == 2
 
 
 def test_checkpoint__loads_with_weights_only(tmp_path):

@@ -61,6 +61,7 @@ def test_hard_anchor_sampler__builds_with_released_defaults():
     (dict(max_views=0), '`max_views` must be at least 1'),
     (dict(hardness='none'), '`hardness` must be one of'),
     (dict(confidence=0), '`confidence` must be positive'),
+    (dict(confidence=5.), '`confidence` must be at most 1'),
 ])
 def test_hard_anchor_sampler__bad_input(change, text):
     with pytest.raises(ValueError, match=text):

@@ -154,7 +154,29 @@ def test_head__nan_is_noted_and_not_raised():
     assert head.nonfinite_iter == 1
 
 
+@pytest.mark.parametrize('warmup_iters', [0, 9])
+def test_head__nan_never_enters_the_bank(warmup_iters):
+    head = _head(warmup_iters=warmup_iters)
+    levels, samples = _features()
+    levels[1][0] = float('inf')  # BN spreads it over the batch
+    head.loss(levels, samples)
+    assert head.nonfinite_iter == 0
+    assert head.bank.keys.isfinite().all()
+    assert head.bank.written.sum() == 0
+
+
+def test_head__zero_of_a_projection_without_parameters():
+    head = _head(warmup_iters=9)
+    for parameter in head.parameters():
+        parameter.requires_grad_(False)
+    levels, samples = _features()
+    assert torch.is_tensor(head.loss(levels, samples)['loss_pixel_contrast'])
+
+
 @pytest.mark.parametrize('change, text', [
+    (dict(projection=dict(type='mmpixsort.ProjectionHead', embed_dims=3)),
+     '`embed_dims` of mmpixsort.ProjectionHead must be 8'),
+    (dict(key_scope='bank', gather_keys=True), '`gather_keys` must be False'),
     (dict(in_channels=0), '`in_channels` must be at least 1'),
     (dict(source='neck'), '`source` must be one of backbone, decoder'),
     (dict(key_scope='all'), '`key_scope` must be one of'),
@@ -175,6 +197,8 @@ def test_head__bad_config(change, text):
 
 @pytest.mark.parametrize('change, text', [
     (dict(in_index=5), r'`in_index` must lie in \[0, 2\)'),
+    (dict(in_index=[]), r'`in_index` must be an integer or some .* got \[\]'),
+    (dict(in_index='1'), "`in_index` must be an integer or some .* got '1'"),
     (dict(in_channels=8), '`in_channels` must be 16'),
     (dict(source='decoder'), "`source` 'decoder' needs a decode head"),
 ])

@@ -20,10 +20,7 @@ def cfg():
     from mmengine.config import Config
     return Config(
         dict(
-            model=dict(
-                backbone=dict(norm_cfg=dict(type='SyncBN', eps=1e-3)),
-                decode_head=[dict(norm_cfg=dict(type='BN')),
-                             dict(norm_cfg=dict(type='mmseg.SyncBN'))]),
+            model=dict(type='A'),
             env_cfg=dict(dist_cfg=dict(backend='nccl', timeout=60)),
             find_unused_parameters=True))
 
@@ -40,7 +37,7 @@ def test_prepare__a_gpu_changes_nothing(cfg, monkeypatch):
     assert cfg.env_cfg.dist_cfg.backend == 'nccl'
 
 
-def test_prepare__gloo_and_bn(cfg, environ, capsys):
+def test_prepare__gloo_and_wrapper(cfg, environ, capsys):
     started = []
     environ.setattr(torch.cuda, 'is_available', lambda: False)
     environ.setattr(cpu_distributed, 'start_gloo',
@@ -50,12 +47,9 @@ def test_prepare__gloo_and_bn(cfg, environ, capsys):
     assert started == [60]
     assert cfg.env_cfg.dist_cfg == dict(backend='gloo', timeout=60)
     assert cfg.model_wrapper_cfg == dict(
-        type='MMDistributedDataParallel', broadcast_buffers=False,
-        find_unused_parameters=True, device_ids=None)
-    assert cfg.model.backbone.norm_cfg == dict(type='BN', eps=1e-3)
-    assert cfg.model.decode_head[1].norm_cfg.type == 'BN'
-    shown = capsys.readouterr().out
-    assert 'model.backbone.norm_cfg, model.decode_head.1.norm_cfg' in shown
+        type='CPUDistributedDataParallel', broadcast_buffers=False,
+        find_unused_parameters=True)
+    assert 'BN replaces SyncBN' in capsys.readouterr().out
 
 
 def test_prepare__without_env_cfg(environ):

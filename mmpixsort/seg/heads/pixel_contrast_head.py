@@ -91,6 +91,10 @@ class PixelContrastHead(BaseModule):
         if 'bank' in key_scope and bank is None:
             raise ValueError(f'`bank` must be given for `key_scope` '
                              f'{key_scope!r}, got None')
+        if gather_keys and 'batch' not in key_scope:
+            raise ValueError('`gather_keys` must be False without keys from '
+                             f'the batch, got True for `key_scope` '
+                             f'{key_scope!r}')
         self.in_channels = in_channels
         self.num_classes = num_classes
         self.in_index = in_index
@@ -101,10 +105,8 @@ class PixelContrastHead(BaseModule):
         self.warmup_iters = warmup_iters
         self.ramp_iters = ramp_iters
         self.ignore_index = ignore_index
-        self.projection = MODELS.build({
-            **projection, 'in_channels': in_channels,
-            'embed_dims': embed_dims
-        })
+        self.projection = MODELS.build(
+            _with(projection, in_channels=in_channels, embed_dims=embed_dims))
         self.loss_module = MODELS.build(loss)
         self.sampler = MODELS.build(_with(sampler, num_classes=num_classes))
         self.miner = None if miner is None else MODELS.build(miner)
@@ -176,12 +178,12 @@ class PixelContrastHead(BaseModule):
                 self._contrast(embeddings, labels, logits, weight, iteration,
                                generator))
         else:
-            losses['loss_pixel_contrast'] = _zero(self.projection)
+            losses['loss_pixel_contrast'] = _zero(self)
         if self.bank is not None:
             if weight == 0:
                 with torch.no_grad():
                     embeddings = self.projection(feature)
-            self._fill_bank(embeddings.detach(), labels, generator)
+            self._fill_bank(embeddings.detach(), labels, iteration, generator)
         return losses
 
     def _contrast(self, embeddings: Tensor, labels: Tensor,
@@ -192,7 +194,7 @@ class PixelContrastHead(BaseModule):
             logits = nn.functional.interpolate(
                 logits.detach(), size=embeddings.shape[2:], mode='bilinear')
         anchors = self.sampler(embeddings, labels, logits, generator)
-        self._watch(anchors, iteration)
+        self._watch(anchors.embeddings, anchors.labels, iteration)
         loss = self.loss_module(
             anchors.embeddings,
             anchors.labels,
@@ -216,7 +218,7 @@ class PixelContrastHead(BaseModule):
         return blocks
 
     @torch.no_grad()
-    def _fill_bank(self, embeddings: Tensor, labels: Tensor,
+    def _fill_bank(self, embeddings: Tensor, labels: Tensor, iteration: int,
                    generator: torch.Generator) -> None:
         rows = pixels_and_regions(
             embeddings,
@@ -224,14 +226,22 @@ class PixelContrastHead(BaseModule):
             num_classes=self.num_classes,
             num_pixels=self.num_bank_pixels,
             generator=generator)
-        self.bank.enqueue(rows.embeddings, rows.labels, rows.sections)
+        finite = self._watch(rows.embeddings, rows.labels, iteration)
+        self.bank.enqueue(rows.embeddings,
+                          rows.labels.masked_fill(~finite, -1), rows.sections)
 
     @torch.no_grad()
-    def _watch(self, anchors: LabeledEmbeddings, iteration: int) -> None:
-        """Note the first iteration with an anchor that is not finite."""
-        used = anchors.embeddings.masked_fill(anchors.labels[:, None] < 0, 0.)
-        first = ~used.isfinite().all() & (self.nonfinite_iter < 0)
+    def _watch(self, embeddings: Tensor, labels: Tensor,
+               iteration: int) -> Tensor:
+        """Note the first iteration with a used row that is not finite.
+
+        Returns:
+            Which rows are finite (N,).
+        """
+        finite = embeddings.isfinite().all(1)
+        first = ((labels >= 0) > finite).any() & (self.nonfinite_iter < 0)
         self.nonfinite_iter.masked_fill_(first, iteration)
+        return finite
 
 
 def _with(cfg: dict, **fixed: int) -> dict:
@@ -251,10 +261,10 @@ def _stack_labels(batch_data_samples: List) -> Tensor:
     ])
 
 
-def _zero(module: nn.Module) -> Tensor:
+def _zero(head: PixelContrastHead) -> Tensor:
     """Return a zero that touches every trainable tensor, NaN or not."""
-    parts = [p.flatten()[:0].sum() for p in module.parameters()]
-    return sum(parts)
+    zero = head.nonfinite_iter.new_zeros((), dtype=torch.float32)
+    return sum((p.flatten()[:0].sum() for p in head.parameters()), zero)
 
 
 def _keys_of_others(anchors: LabeledEmbeddings) -> KeyBlock:

@@ -1,10 +1,10 @@
 # Pixel contrast on generated street scenes: the default of demo/run_demo.py.
 #   python tools/train.py configs/pixel_contrast/\
-#       pixel-contrast_deeplabv3-mnv2_1xb4-800it_street-scenes.py
+#       pixel-contrast_deeplabv3-mnv2_1xb4-600it_street-scenes.py
 _base_ = [
     '../_base_/models/deeplabv3_mnv2_cpu.py',
     '../_base_/datasets/street_scenes.py', 'mmseg::_base_/default_runtime.py',
-    '../_base_/schedules/schedule_cpu_800it.py', '../_base_/methods/pixel_contrast.py'
+    '../_base_/schedules/schedule_cpu_600it.py', '../_base_/methods/pixel_contrast.py'
 ]
 model = dict(
     type='mmpixsort.MetricEncoderDecoder',

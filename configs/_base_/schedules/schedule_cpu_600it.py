@@ -1,6 +1,6 @@
 # A few minutes on two CPU cores, from random weights.
 # Poly decay with power 0.9 as in mmseg::_base_/schedules/schedule_20k.py.
-max_iters = 800
+max_iters = 600
 optim_wrapper = dict(
     type='OptimWrapper',
     # AdamW, not the host's SGD: it learns most in so few steps
