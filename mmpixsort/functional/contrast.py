@@ -6,17 +6,16 @@ Wang et al., "Exploring Cross-Image Pixel Contrast for Semantic
 Segmentation", ICCV 2021, https://arxiv.org/abs/2101.11939; Khosla et al.,
 "Supervised Contrastive Learning", 2020, https://arxiv.org/abs/2004.11362.
 """
-from typing import Optional, Sequence, Tuple, Union
+from typing import Optional, Tuple
 
 import torch
 from torch import Tensor
 
-from ..structures import KeyBlock
-from .checks import (check_choice, check_labels, check_positive, check_rows)
-from .contrast_tiles import Miner, OwnKey, contrast_rows
+from .checks import check_choice, check_labels, check_positive, check_rows
+from .contrast_tiles import Miner, contrast_rows
+from .keys import Keys, OwnKey, as_blocks
 
 DENOMINATORS = ('per_positive', 'supcon')
-Keys = Union[Tensor, Sequence[KeyBlock]]
 
 
 def pixel_contrast(
@@ -107,37 +106,3 @@ def pixel_contrast(
             scale=scale,
             denominator=denominator,
             miner=miner)
-
-
-def as_blocks(keys: Keys, key_labels: Optional[Tensor],
-              embed_dims: int) -> Sequence[KeyBlock]:
-    """Return keys as a checked sequence of blocks.
-
-    Args:
-        keys: (K, D) or a sequence of :class:`KeyBlock`.
-        key_labels: (K,) for a tensor, else None.
-        embed_dims: D that every block must have.
-
-    Raises:
-        ValueError: On a wrong shape, or labels given twice or not at all.
-    """
-    if isinstance(keys, KeyBlock):
-        keys = (keys, )
-    if isinstance(keys, Tensor):
-        if key_labels is None:
-            raise ValueError('`key_labels` must be given for a tensor of '
-                             'keys, got None')
-        keys = (KeyBlock(keys, key_labels), )
-    elif key_labels is not None:
-        raise ValueError('`key_labels` must be None when `keys` is a '
-                         'sequence of KeyBlock, which carry their labels')
-    if len(keys) == 0:
-        raise ValueError('`keys` must hold at least one KeyBlock, got none')
-    for block in keys:
-        if block.keys.dim() not in (2, 3) or (block.keys.shape[-1] !=
-                                              embed_dims):
-            raise ValueError(
-                f'`keys` must have shape (K, {embed_dims}) or (C, M, '
-                f'{embed_dims}), got {tuple(block.keys.shape)}')
-        check_labels('key_labels', block.labels, block.keys.shape[:-1])
-    return keys

@@ -13,7 +13,7 @@ fixed; in return the keys are read once per tile, which a bank of millions
 would feel.
 """
 from typing import (Callable, Iterator, List, NamedTuple, Optional, Sequence,
-                    Tuple, Union)
+                    Tuple)
 
 import torch
 from torch import Tensor
@@ -21,13 +21,13 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import softplus
 
 from ..structures import KeyBlock
+from .keys import OwnKey, pair_masks
 
 TILE_ELEMENTS = 1 << 22  # similarities held at once: 16 MB of float32
 CAST_ROWS = 1 << 13  # rows of a half precision bank that are cast at once
 LOW = -1e30  # logit of a pair that takes no part; finite, so no inf - inf
 
 
-OwnKey = Union[Tensor, int, None]
 Miner = Callable[[Tensor, Tensor, Tensor], Tuple[Tensor, Tensor]]
 
 
@@ -290,23 +290,9 @@ def _pair_weights(pair: Pairs, log_denominator: Tensor, pull: Tensor,
 def _split_flat(logits: Tensor, labels: Tensor, own_key: OwnKey,
                 block: Block) -> Pairs:
     """Return the pairs with flat keys."""
-    positive, excluded = _flat_masks(labels, own_key, block.labels,
-                                     block.ignored)
+    positive, excluded = pair_masks(labels, own_key, block.labels,
+                                    block.ignored)
     return Pairs(logits.masked_fill(excluded, LOW), logits, positive, None)
-
-
-def _flat_masks(labels: Tensor, own_key: OwnKey, key_labels: Tensor,
-                ignored: Tensor) -> Tuple[Tensor, Tensor]:
-    """Return masks (a, K): is a positive, is not a negative."""
-    same = labels[:, None] == key_labels
-    excluded = same | ignored
-    positive = same > ignored  # the same and not ignored
-    if isinstance(own_key, int):
-        positive.diagonal(own_key).fill_(False)
-    elif own_key is not None:
-        column = torch.arange(len(key_labels), device=key_labels.device)
-        positive &= own_key[:, None] != column
-    return positive, excluded
 
 
 def _split_queues(logits: Tensor, labels: Tensor, own_key: OwnKey,
@@ -331,7 +317,7 @@ def _split_queues(logits: Tensor, labels: Tensor, own_key: OwnKey,
 def _mined(logits: Sequence[Tensor], labels: Tensor, own_key: OwnKey,
            blocks: Sequence[Block], miner: Miner) -> Pairs:
     """Return the pairs that a miner leaves, all blocks side by side."""
-    positive, excluded = _flat_masks(
+    positive, excluded = pair_masks(
         labels, own_key, torch.cat([b.labels.flatten() for b in blocks]),
         torch.cat([b.ignored.flatten() for b in blocks]))
     joint = torch.cat(list(logits), 1)

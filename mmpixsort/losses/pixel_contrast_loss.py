@@ -5,8 +5,9 @@ from torch import Tensor, nn
 
 from ..functional.checks import (check_choice, check_non_negative,
                                  check_positive)
-from ..functional.contrast import (DENOMINATORS, Keys, Miner, OwnKey,
-                                   pixel_contrast)
+from ..functional.contrast import DENOMINATORS, pixel_contrast
+from ..functional.contrast_tiles import Miner
+from ..functional.keys import Keys, OwnKey
 from ..functional.reduction import masked_mean
 from ..registry import MODELS
 

@@ -1,0 +1,67 @@
+"""What the documents show works, and what they link to is there."""
+import re
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md',
+             *sorted((ROOT / 'docs').glob('*.md'))]
+
+
+def _blocks(name):
+    """Python blocks of a document, without their indent."""
+    found = re.findall(r'^( *)```python\n(.*?)^ *```',
+                       (ROOT / name).read_text(), re.M | re.S)
+    return [re.sub(rf'^{indent}', '', code, flags=re.M)
+            for indent, code in found]
+
+
+@pytest.mark.parametrize('path', DOCUMENTS, ids=lambda path: path.name)
+def test_documents__link_to_files_that_exist(path):
+    links = re.findall(r'\]\(([^)#\s]+)', path.read_text())
+    local = [link for link in links if '://' not in link]
+    missing = [link for link in local if not (path.parent / link).exists()]
+    assert missing == []
+
+
+def test_contributing__the_loss_trains_in_the_head():
+    space = {}
+    for code in _blocks('CONTRIBUTING.md'):
+        exec(code, space)
+    try:
+        model = tiny.build(tiny.attached(
+            loss=dict(type='mmpixsort.HardTripletLoss'))).train()
+        for seed in range(2):  # the second against a bank that is filled
+            losses = model(*tiny.batch(seed=seed), mode='loss')
+            losses['loss_pixel_contrast'].backward()
+        assert losses['loss_pixel_contrast'] > 0
+    finally:
+        space['MODELS'].module_dict.pop('HardTripletLoss')
+    anchors = torch.rand(3, 4)
+    anchors[0] = float('nan')
+    labels = torch.tensor([-1, 0, 0])
+    loss, valid = space['hard_triplet'](
+        anchors, labels, anchors, labels, margin=.2, own_key=0)
+    assert loss.isfinite().all() and not valid[0]
+
+
+def test_pixel_contrast_document__example_runs():
+    space = {}
+    exec(_blocks('docs/pixel_contrast.md')[0], space)
+    assert space['loss'] > 0
+
+
+def test_readme__attached_config_builds(tmp_path):
+    path = tmp_path / 'attached.py'
+    path.write_text(_blocks('README.md')[0])
+    cfg = Config.fromfile(path)
+    init_default_scope('mmseg')
+    with torch.device('meta'):
+        model = MODELS.build(dict(cfg.model, pretrained=None))
+    assert model.metric_head.bank.capacity == 5000
