@@ -6,7 +6,8 @@
 _base_ = [
     '../_base_/models/deeplabv3_mnv2_cpu.py',
     '../_base_/datasets/camvid.py', 'mmseg::_base_/default_runtime.py',
-    '../_base_/schedules/schedule_cpu_400it.py', '../_base_/methods/pixel_contrast.py'
+    '../_base_/schedules/schedule_cpu_400it.py',
+    '../_base_/methods/pixel_contrast.py'
 ]
 model = dict(
     type='mmpixsort.MetricEncoderDecoder',
@@ -18,6 +19,8 @@ model = dict(
         num_classes=11,
         # released: 256; 64 suffice for 11 classes and keep a CPU step short
         embed_dims=64,
+        # released: 1024; the small grids offer about 500
+        sampler=dict(_base_.pixel_contrast.sampler, max_samples=512),
         # released: 5000 a class, for 2975 images; 367 images here
         bank=dict(type='mmpixsort.ClassQueue', capacity=500),
         # the released share of the schedule
