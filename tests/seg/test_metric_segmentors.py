@@ -73,7 +73,9 @@ def test_segmentor__a_head_as_auxiliary_head_of_the_plain_host():
 def test_segmentor__copies_and_pickles_after_a_step():
     model = tiny.build(tiny.attached()).train()
     model(*tiny.batch(), mode='loss')
-    pickle.dumps(copy.deepcopy(model))
+    twin = pickle.loads(pickle.dumps(copy.deepcopy(model)))
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, twin.state_dict()[name]), name
 
 
 def test_segmentor__autocast():

@@ -85,16 +85,7 @@ class PixelContrastHead(BaseModule):
         check_count('warmup_iters', warmup_iters, minimum=0)
         check_count('ramp_iters', ramp_iters, minimum=0)
         check_choice('source', source, SOURCES)
-        if key_scope is None:
-            key_scope = 'batch' if bank is None else 'batch_and_bank'
-        check_choice('key_scope', key_scope, KEY_SCOPES)
-        if 'bank' in key_scope and bank is None:
-            raise ValueError(f'`bank` must be given for `key_scope` '
-                             f'{key_scope!r}, got None')
-        if gather_keys and 'batch' not in key_scope:
-            raise ValueError('`gather_keys` must be False without keys from '
-                             f'the batch, got True for `key_scope` '
-                             f'{key_scope!r}')
+        key_scope = _key_scope(key_scope, bank is not None, gather_keys)
         self.in_channels = in_channels
         self.num_classes = num_classes
         self.in_index = in_index
@@ -117,8 +108,8 @@ class PixelContrastHead(BaseModule):
                 embed_dims=embed_dims,
                 num_sections=2))
         self.clock = TrainingClock()
-        # first iteration whose anchors were not finite; read by the hook at
-        # log intervals, so that a step does not wait for it
+        # first iteration with anchors or bank rows that were not finite; the
+        # hook reads it at log intervals, so that a step does not wait for it
         self.register_buffer(
             'nonfinite_iter', torch.tensor(-1), persistent=False)
 
@@ -242,6 +233,21 @@ class PixelContrastHead(BaseModule):
         first = ((labels >= 0) > finite).any() & (self.nonfinite_iter < 0)
         self.nonfinite_iter.masked_fill_(first, iteration)
         return finite
+
+
+def _key_scope(key_scope: Optional[str], has_bank: bool,
+               gather_keys: bool) -> str:
+    """Return the scope of the keys, checked against what there is."""
+    if key_scope is None:
+        key_scope = 'batch_and_bank' if has_bank else 'batch'
+    check_choice('key_scope', key_scope, KEY_SCOPES)
+    if 'bank' in key_scope and not has_bank:
+        raise ValueError(f'`bank` must be given for `key_scope` '
+                         f'{key_scope!r}, got None')
+    if gather_keys and 'batch' not in key_scope:
+        raise ValueError('`gather_keys` must be False without keys from the '
+                         f'batch, got True for `key_scope` {key_scope!r}')
+    return key_scope
 
 
 def _with(cfg: dict, **fixed: int) -> dict:
