@@ -130,7 +130,8 @@ def runner(work_dir, model, *, iters=4, hooks=(), load_from=None,
             **loader, sampler=dict(type=sampler, shuffle=True)),
         train_cfg=dict(**loop, val_interval=save),
         val_dataloader=dict(
-            loader, dataset=dict(data, noise=False), sampler=dict(type='DefaultSampler', shuffle=False)),
+            loader, dataset=dict(data, noise=False),
+            sampler=dict(type='DefaultSampler', shuffle=False)),
         val_cfg=dict(), val_evaluator=dict(type='IoUMetric'),
         optim_wrapper=dict(
             optimizer=dict(type='SGD', lr=0.05, momentum=0.9),
