@@ -103,7 +103,7 @@ class _Contrast(torch.autograd.Function):
         ]
         scaled = clean / settings.temperature
         tiles = []
-        for rows in _tiles(len(labels), sum(t.numel() for t in tables)):
+        for rows in tiles(len(labels), sum(t.numel() for t in tables)):
             loss, valid, weights = _tile(scaled[rows], labels[rows],
                                          _own_rows(own_key, rows), blocks,
                                          settings)
@@ -141,7 +141,7 @@ class _Contrast(torch.autograd.Function):
         return (grad_anchors, None, None, None, None, *grad_keys)
 
 
-def _tiles(num_anchors: int, num_keys: int) -> Iterator[slice]:
+def tiles(num_anchors: int, num_keys: int) -> Iterator[slice]:
     """Cut the anchors so that a tile has a fixed number of similarities."""
     step = max(1, TILE_ELEMENTS // max(1, num_keys))
     for start in range(0, max(1, num_anchors), step):
