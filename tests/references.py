@@ -151,3 +151,47 @@ class BrokenQueues:
                 else:
                     self.pixels[c, start:start + count] = picks
                     self.pixel_pointer[c] += 1
+
+
+def kmeans_loop(points: Tensor, labels: List[int], num_clusters: int,
+                num_iters: int) -> List[int]:
+    """Spherical k-means of unit rows (N, D), pixel by pixel."""
+    labels = list(labels)
+    for _ in range(num_iters):
+        means = []
+        for k in range(num_clusters):
+            members = [p for p, z in zip(points, labels) if z == k]
+            total = sum(members, torch.zeros_like(points[0]))
+            norm = float(total.norm())
+            means.append(total / norm if norm > 0 else total)
+        for i, point in enumerate(points):
+            if labels[i] >= 0:
+                scores = [float(point @ mean) for mean in means]
+                labels[i] = scores.index(max(scores))
+    return labels
+
+
+def segment_sorting_loop(anchors: Tensor, anchor_labels: List[int],
+                         keys: Tensor, key_labels: List[int], *,
+                         own_key: List[int], concentration: float,
+                         positives: str) -> Tuple:
+    """Loss and validity of every pixel, by the definition."""
+    losses, valid = [], []
+    for anchor, label, own in zip(anchors, anchor_labels, own_key):
+        exps = [math.exp(concentration * float(anchor @ key))
+                for key in keys]
+        same = [k for k, y in enumerate(key_labels) if y == label and y >= 0]
+        others = [k for k in same if k != own]
+        chosen = [own] if own in same else []
+        if positives == 'same_class' and others:
+            chosen = others
+        ok = label >= 0 and bool(chosen)
+        valid.append(ok)
+        if not ok:
+            losses.append(0.)
+            continue
+        near = sum(exps[k] for k in chosen)
+        far = sum(e for e, y in zip(exps, key_labels)
+                  if y >= 0 and y != label)
+        losses.append(-math.log(near / (near + far)))
+    return losses, valid
