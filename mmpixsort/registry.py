@@ -17,7 +17,7 @@ from mmengine.registry import Registry
 
 LOCATIONS = [
     f'mmpixsort.{room}'
-    for room in ('losses', 'banks', 'samplers', 'layers', 'hooks',
+    for room in ('losses', 'banks', 'samplers', 'layers', 'hooks', 'metrics',
                  'visualization', 'datasets')
 ]
 if find_spec('mmseg') is not None:

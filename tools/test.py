@@ -76,8 +76,10 @@ def save_predictions(cfg, out: str) -> None:
             evaluators = [evaluators]
         cfg.test_evaluator = [*evaluators, dump]
     else:
-        cfg.test_evaluator['output_dir'] = out
-        cfg.test_evaluator['keep_results'] = True
+        first = cfg.test_evaluator
+        first = first[0] if isinstance(first, (list, tuple)) else first
+        first['output_dir'] = out
+        first['keep_results'] = True
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from ..functional.checks import check_choice, check_count, check_rows
 from ..functional.queues import ring_slots
 from ..registry import MODELS
 from ..structures import KeyBlock, LabeledEmbeddings
+from .loading import drop_unless_whole
 
 DTYPES = dict(
     float32=torch.float32, float16=torch.float16, bfloat16=torch.bfloat16)
@@ -154,15 +155,7 @@ class ClassQueue(nn.Module):
                               unexpected_keys: List[str],
                               error_msgs: List[str]) -> None:
         """Load the whole queue or nothing: a fill without its keys lies."""
-        own = {prefix + k: v.shape for k, v in self.state_dict().items()}
-        saved = {k: state_dict[k].shape for k in own if k in state_dict}
-        if saved != own:
-            for name in saved:
-                del state_dict[name]
-            if saved:
-                error_msgs.append(
-                    f'the queue `{prefix[:-1]}` has shapes {own}, the '
-                    f'checkpoint {saved}: nothing of it is loaded')
+        drop_unless_whole(self, state_dict, prefix, error_msgs)
         super()._load_from_state_dict(state_dict, prefix, local_metadata,
                                       strict, missing_keys, unexpected_keys,
                                       error_msgs)

@@ -55,23 +55,36 @@ def _describe(value: object) -> str:
 
 
 @contextmanager
-def tap(module: Optional[nn.Module]) -> Iterator[List[Tuple]]:
+def tap(module: Optional[nn.Module],
+        detach: bool = False) -> Iterator[List[Tuple]]:
     """Collect the (first input, output) of every call of a module.
 
-    The hook lives only inside the `with`: one that stayed would write into
+    The hooks live only inside the `with`: one that stayed would write into
     the original from a deep copy, as an EMA model is, and would not pickle.
 
     Args:
         module: To listen to; None collects nothing.
+        detach: Whether the module itself sees its input detached; what is
+            collected is not.
     """
     calls = []
     if module is None:
         yield calls
         return
-    handle = module.register_forward_hook(
-        lambda _, inputs, output: calls.append(
-            (inputs[0] if inputs else None, output)))
+
+    def before(_, inputs):
+        first = inputs[0] if inputs else None
+        calls.append((first, None))
+        if detach and first is not None:
+            return (first.detach(), *inputs[1:])
+
+    def after(_, inputs, output):
+        calls[-1] = calls[-1][0], output
+
+    handles = (module.register_forward_pre_hook(before),
+               module.register_forward_hook(after))
     try:
         yield calls
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()

@@ -1,4 +1,5 @@
 """Losses: modules that hold hyper-parameters and call `functional`."""
 from .pixel_contrast_loss import PixelContrastLoss
+from .segsort_loss import SegSortLoss
 
-__all__ = ['PixelContrastLoss']
+__all__ = ['PixelContrastLoss', 'SegSortLoss']

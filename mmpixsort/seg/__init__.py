@@ -1,8 +1,9 @@
 """Everything that subclasses a class of MMSegmentation."""
 from . import datasets, metrics, transforms  # noqa: F401  registers them
-from .heads import PixelContrastHead
+from .heads import PixelContrastHead, SegSortHead
 from .segmentors import MetricCascadeEncoderDecoder, MetricEncoderDecoder
 
 __all__ = [
-    'MetricCascadeEncoderDecoder', 'MetricEncoderDecoder', 'PixelContrastHead'
+    'MetricCascadeEncoderDecoder', 'MetricEncoderDecoder',
+    'PixelContrastHead', 'SegSortHead'
 ]

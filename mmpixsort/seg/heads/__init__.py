@@ -1,4 +1,5 @@
 """Metric heads for mmseg segmentors."""
 from .pixel_contrast_head import PixelContrastHead
+from .segsort_head import SegSortHead
 
-__all__ = ['PixelContrastHead']
+__all__ = ['PixelContrastHead', 'SegSortHead']

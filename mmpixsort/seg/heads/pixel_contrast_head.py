@@ -11,11 +11,13 @@ from ...functional.checks import check_choice, check_count
 from ...functional.labels import resize_labels
 from ...functional.queues import pixels_and_regions
 from ...functional.random import keyed_generator
-from ...layers import TrainingClock, select_feature, warmup_weight
+from ...layers import TrainingClock, warmup_weight
+from ...layers.head_parts import (check_source, head_feature,
+                                  note_nonfinite, stack_labels, with_fixed,
+                                  zero_loss)
 from ...registry import MODELS
 from ...structures import KeyBlock, LabeledEmbeddings
 
-SOURCES = ('backbone', 'decoder')
 KEY_SCOPES = ('batch', 'bank', 'batch_and_bank')
 
 
@@ -84,7 +86,7 @@ class PixelContrastHead(BaseModule):
         check_count('num_bank_pixels', num_bank_pixels)
         check_count('warmup_iters', warmup_iters, minimum=0)
         check_count('ramp_iters', ramp_iters, minimum=0)
-        check_choice('source', source, SOURCES)
+        check_source(source)
         key_scope = _key_scope(key_scope, bank is not None, gather_keys)
         self.in_channels = in_channels
         self.num_classes = num_classes
@@ -97,12 +99,14 @@ class PixelContrastHead(BaseModule):
         self.ramp_iters = ramp_iters
         self.ignore_index = ignore_index
         self.projection = MODELS.build(
-            _with(projection, in_channels=in_channels, embed_dims=embed_dims))
+            with_fixed(
+                projection, in_channels=in_channels, embed_dims=embed_dims))
         self.loss_module = MODELS.build(loss)
-        self.sampler = MODELS.build(_with(sampler, num_classes=num_classes))
+        self.sampler = MODELS.build(
+            with_fixed(sampler, num_classes=num_classes))
         self.miner = None if miner is None else MODELS.build(miner)
         self.bank = None if bank is None else MODELS.build(
-            _with(
+            with_fixed(
                 bank,
                 num_classes=num_classes,
                 embed_dims=embed_dims,
@@ -121,13 +125,12 @@ class PixelContrastHead(BaseModule):
             ValueError: When the feature does not exist or has other
                 channels.
         """
-        if self.source == 'backbone':
-            return select_feature(inputs, self.in_index, self.in_channels)
-        if decoder_feature is None:
-            raise ValueError(
-                "`source` 'decoder' needs a decode head that calls its "
-                "`conv_seg`; this one does not: use source='backbone'")
-        return select_feature(decoder_feature, 0, self.in_channels)
+        return head_feature(
+            inputs,
+            decoder_feature,
+            source=self.source,
+            in_index=self.in_index,
+            in_channels=self.in_channels)
 
     def embed(self,
               inputs: Union[Tensor, Sequence[Tensor]],
@@ -158,7 +161,7 @@ class PixelContrastHead(BaseModule):
             ramp_iters=self.ramp_iters)
         feature = self.feature(inputs, decoder_feature)
         labels = resize_labels(
-            _stack_labels(batch_data_samples), feature.shape[2:],
+            stack_labels(batch_data_samples), feature.shape[2:],
             self.ignore_index)
         generator = keyed_generator(seed, iteration, get_rank(),
                                     labels.device)
@@ -169,7 +172,7 @@ class PixelContrastHead(BaseModule):
                 self._contrast(embeddings, labels, logits, weight, iteration,
                                generator))
         else:
-            losses['loss_pixel_contrast'] = _zero(self)
+            losses['loss_pixel_contrast'] = zero_loss(self)
         if self.bank is not None:
             if weight == 0:
                 with torch.no_grad():
@@ -185,7 +188,8 @@ class PixelContrastHead(BaseModule):
             logits = nn.functional.interpolate(
                 logits.detach(), size=embeddings.shape[2:], mode='bilinear')
         anchors = self.sampler(embeddings, labels, logits, generator)
-        self._watch(anchors.embeddings, anchors.labels, iteration)
+        note_nonfinite(self.nonfinite_iter, anchors.embeddings,
+                       anchors.labels, iteration)
         loss = self.loss_module(
             anchors.embeddings,
             anchors.labels,
@@ -217,22 +221,10 @@ class PixelContrastHead(BaseModule):
             num_classes=self.num_classes,
             num_pixels=self.num_bank_pixels,
             generator=generator)
-        finite = self._watch(rows.embeddings, rows.labels, iteration)
+        finite = note_nonfinite(self.nonfinite_iter, rows.embeddings,
+                                rows.labels, iteration)
         self.bank.enqueue(rows.embeddings,
                           rows.labels.masked_fill(~finite, -1), rows.sections)
-
-    @torch.no_grad()
-    def _watch(self, embeddings: Tensor, labels: Tensor,
-               iteration: int) -> Tensor:
-        """Note the first iteration with a used row that is not finite.
-
-        Returns:
-            Which rows are finite (N,).
-        """
-        finite = embeddings.isfinite().all(1)
-        first = ((labels >= 0) > finite).any() & (self.nonfinite_iter < 0)
-        self.nonfinite_iter.masked_fill_(first, iteration)
-        return finite
 
 
 def _key_scope(key_scope: Optional[str], has_bank: bool,
@@ -248,29 +240,6 @@ def _key_scope(key_scope: Optional[str], has_bank: bool,
         raise ValueError('`gather_keys` must be False without keys from the '
                          f'batch, got True for `key_scope` {key_scope!r}')
     return key_scope
-
-
-def _with(cfg: dict, **fixed: int) -> dict:
-    """Set what the head knows, and refuse a config that says otherwise."""
-    for name, value in fixed.items():
-        if cfg.get(name, value) != value:
-            raise ValueError(f'`{name}` of {cfg["type"]} must be {value}, '
-                             f'that of the metric head, got {cfg[name]}')
-    return {**cfg, **fixed}
-
-
-def _stack_labels(batch_data_samples: List) -> Tensor:
-    """Return the semantic labels (B, H, W) of mmseg or mmdet samples."""
-    maps = [sample.gt_sem_seg for sample in batch_data_samples]
-    return torch.stack([
-        (m.data if 'data' in m else m.sem_seg).squeeze(0) for m in maps
-    ])
-
-
-def _zero(head: PixelContrastHead) -> Tensor:
-    """Return a zero that touches every trainable tensor, NaN or not."""
-    zero = head.nonfinite_iter.new_zeros((), dtype=torch.float32)
-    return sum((p.flatten()[:0].sum() for p in head.parameters()), zero)
 
 
 def _keys_of_others(anchors: LabeledEmbeddings) -> KeyBlock:

@@ -1,5 +1,5 @@
 """Host segmentors with metric heads beside them, in training only."""
-from typing import List, Union
+from typing import List, Optional, Union
 
 import torch
 from mmengine.model import BaseModule
@@ -7,9 +7,17 @@ from mmseg.models.segmentors import CascadeEncoderDecoder, EncoderDecoder
 from mmseg.utils import add_prefix
 from torch import Tensor, nn
 
+from ...functional.checks import check_choice
 from ...functional.labels import two_class_logits
 from ...layers import tap
 from ...registry import MODELS
+from ...retrieval import PrototypeBank
+from ...retrieval.images import annotated_images
+from .retrieval_bank import bank_in_memory
+from .retrieval_inference import (RetrievalInference, padding_of,
+                                  segment_data, vote_logits)
+
+CLASSIFIERS = ('joint', 'detached', 'none')
 
 
 class MetricHeadMixin:
@@ -19,11 +27,28 @@ class MetricHeadMixin:
     are the host's own: a metric head acts in `loss` alone, on what is tapped
     there: the backbone or neck levels, the feature that enters the
     classifier, and the low-resolution logits that leave it.
+
+    `classifier` says what trains beside the metric heads: 'joint': the
+    host's losses as they are; 'detached': the classifier learns, and its
+    gradient ends where the metric heads take their features (as in SPML);
+    'none': its losses do not count (as in SegSort).
+
+    With `test_cfg.retrieval`, arguments of :class:`RetrievalInference`,
+    `predict` is by retrieval from a bank of prototypes: `seg_logits` are the
+    logs of vote fractions, and each result has its `pred_segments`.
     """
 
-    def __init__(self, *args, metric_head: Union[dict, List[dict]],
+    def __init__(self,
+                 *args,
+                 metric_head: Union[dict, List[dict]],
+                 classifier: str = 'joint',
                  **kwargs) -> None:
         super().__init__(*args, **kwargs)
+        check_choice('classifier', classifier, CLASSIFIERS)
+        self.classifier = classifier
+        options = self.test_cfg.get('retrieval') if self.test_cfg else None
+        self.retrieval = (
+            None if options is None else RetrievalInference(**options))
         heads = metric_head if isinstance(metric_head, list) else [metric_head]
         built = [MODELS.build(head) for head in heads]
         for head in built:
@@ -62,13 +87,17 @@ class MetricHeadMixin:
 
     def _tap_classifier(self):
         """Listen to `conv_seg`: hosts call `forward` of a head directly."""
-        return tap(getattr(self._last_head, 'conv_seg', None))
+        return tap(
+            getattr(self._last_head, 'conv_seg', None),
+            detach=self.classifier == 'detached' and self._on_decoder)
 
     def loss(self, inputs: Tensor, data_samples: List) -> dict:
         """Return the host's losses and those of the metric heads."""
         with self._tap_features() as features, \
                 self._tap_classifier() as classified:
             losses = super().loss(inputs, data_samples)
+        if self.classifier == 'none':
+            losses = dict(loss_classifier=self._untrained())
         levels = features[-1][1]
         decoder_feature, logits = self._classified(classified)
         for i, head in enumerate(self.metric_heads):
@@ -82,6 +111,67 @@ class MetricHeadMixin:
                 parts = add_prefix(parts, f'metric_{i}')
             losses.update(parts)
         return losses
+
+    @property
+    def _on_decoder(self) -> bool:
+        return any(head.source == 'decoder' for head in self.metric_heads)
+
+    def _decode_head_forward_train(self, inputs: List[Tensor],
+                                   data_samples: List) -> dict:
+        return super()._decode_head_forward_train(
+            self._levels(inputs), data_samples)
+
+    def _auxiliary_head_forward_train(self, inputs: List[Tensor],
+                                      data_samples: List) -> dict:
+        return super()._auxiliary_head_forward_train(
+            self._levels(inputs, auxiliary=True), data_samples)
+
+    def _levels(self, inputs: List[Tensor],
+                auxiliary: bool = False) -> List[Tensor]:
+        """Return the levels that the host's heads see in training."""
+        if self.classifier == 'detached' and (auxiliary
+                                              or not self._on_decoder):
+            return [level.detach() for level in inputs]
+        return inputs
+
+    def _untrained(self) -> Tensor:
+        """Return a zero that touches what the host's losses would train."""
+        heads = [self.decode_head]
+        if self.with_auxiliary_head:
+            heads.append(self.auxiliary_head)
+        return sum(p.flatten()[:0].sum() for head in heads
+                   for p in head.parameters())
+
+    def predict(self, inputs: Tensor, data_samples: Optional[List] = None):
+        """Predict as the host does, or by retrieval."""
+        if self.retrieval is None:
+            return super().predict(inputs, data_samples)
+        metas = [s.metainfo for s in data_samples] if data_samples else (
+            [{}] * len(inputs))
+        found = self.retrieval(self, inputs, metas)
+        logits = torch.stack([
+            vote_logits(item, inputs.shape[2:], padding_of(meta))
+            for item, meta in zip(found, metas)
+        ])
+        results = self.postprocess_result(logits, data_samples)
+        for result, item in zip(results, found):
+            result.pred_segments = segment_data(item, result)
+        return results
+
+    def build_bank(self,
+                   cfg,
+                   *,
+                   dataset: Optional[dict] = None,
+                   max_images: Optional[int] = None) -> PrototypeBank:
+        """Return a bank of the training images, by all ranks together.
+
+        Args:
+            cfg: Config of the run.
+            dataset: Config of the images; None: the training set.
+            max_images: To use, evenly spread; None: all.
+        """
+        return bank_in_memory(
+            self, annotated_images(cfg, dataset), max_images=max_images)
 
     def _classified(self, calls: List) -> tuple:
         """Return the decoder feature and class logits, None if not seen."""

@@ -1,0 +1,155 @@
+"""Build a bank of prototypes from a config and a checkpoint."""
+import hashlib
+from pathlib import Path
+from typing import Optional, Union
+
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.dist import barrier, get_rank, get_world_size, is_main_process
+from mmengine.registry import init_default_scope
+from mmengine.runner import load_checkpoint
+from rich.progress import (BarColumn, MofNCompleteColumn, Progress,
+                           TextColumn, TimeRemainingColumn)
+from torch import nn
+
+from ..registry import MODELS
+from ..retrieval import PrototypeBank, write_bank
+from ..retrieval.build import RowRules, join_rows
+from ..retrieval.images import annotated_images, image_name
+from ..retrieval.parts import (open_folder, part_path, part_ranges,
+                               read_parts, remove_folder, write_part)
+
+
+def load_model(cfg: Config,
+               checkpoint: Union[str, Path],
+               device: Optional[str] = None) -> nn.Module:
+    """Build a segmentor that predicts by retrieval, with its weights.
+
+    Args:
+        cfg: Of a model with a metric head that embeds and cuts.
+        checkpoint: Path or address of the weights.
+        device: None: a GPU where there is one.
+
+    Raises:
+        ValueError: When the model has no such head, or the checkpoint no
+            weights for it.
+    """
+    init_default_scope(cfg.get('default_scope') or 'mmseg')
+    model = dict(cfg.model, pretrained=None, train_cfg=None)
+    if 'metric_head' not in model:
+        raise ValueError(
+            'the config must have a `metric_head`, got none; attach one with '
+            'tools/attach.py CONFIG --method segsort')
+    model['backbone'] = dict(model['backbone'], init_cfg=None)
+    test_cfg = dict(model.get('test_cfg') or dict(mode='whole'))
+    test_cfg['retrieval'] = test_cfg.get('retrieval') or dict()
+    model['test_cfg'] = ConfigDict(test_cfg)
+    built = MODELS.build(ConfigDict(model))
+    if not hasattr(built.metric_heads[built.retrieval.head], 'segmenter'):
+        raise ValueError('the metric head must have a segmenter, as '
+                         'SegSortHead, got '
+                         f'{type(built.metric_heads[0]).__name__}')
+    state = load_checkpoint(built, str(checkpoint), map_location='cpu')
+    keys = state.get('state_dict', state)
+    if not any(key.startswith('metric_head.') for key in keys):
+        raise ValueError(
+            f'the checkpoint {str(checkpoint)!r} must hold the weights of '
+            '`metric_head`, got none; a published checkpoint for the plain '
+            'host has lost them')
+    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    return built.to(device).eval()
+
+
+def build_bank(cfg: Union[str, Path, Config],
+               checkpoint: Union[str, Path],
+               out: Union[str, Path],
+               *,
+               split: str = 'train',
+               rules: RowRules = RowRules(),
+               dtype: str = 'float16',
+               max_images: Optional[int] = None,
+               restart: bool = False) -> PrototypeBank:
+    """Embed annotated images one by one and write their segments as a bank.
+
+    The work is shared by all ranks of a process group; parts lie in
+    ``OUT.parts`` until the bank is written, and a build that was cut off
+    goes on where it was. The file does not depend on the number of
+    processes.
+
+    Args:
+        cfg: Path of a config, or the config.
+        checkpoint: Path of the weights.
+        out: The file: .npz, or another ending for safetensors.
+        split: 'train', 'val' or 'test'.
+        rules: How segments become rows.
+        dtype: Of the features, 'float16' or 'float32'.
+        max_images: To use, evenly spread; None: all.
+        restart: Throw away the parts of a build that was cut off.
+
+    Returns:
+        The bank, on the main process as on all others.
+
+    Raises:
+        ValueError: When model, checkpoint or data do not fit.
+    """
+    from ..seg.segmentors.retrieval_bank import chosen_images, meta_of
+    rules = rules.check()
+    cfg = cfg if isinstance(cfg, Config) else Config.fromfile(cfg)
+    out = Path(out)
+    model = load_model(cfg, checkpoint)
+    dataset = annotated_images(cfg, split=split)
+    images = chosen_images(dataset, max_images)
+    meta = dict(
+        meta_of(model, dataset, rules), checkpoint=file_hash(checkpoint))
+    names = [image_name(dataset, i) for i in images]
+    folder = out.with_name(out.name + '.parts')
+    if is_main_process():
+        if restart:
+            remove_folder(folder)
+        open_folder(folder, dict(meta, images=names))
+    barrier()
+    _embed_parts(model, dataset, images, rules, folder)
+    barrier()
+    bank = join_rows(
+        list(read_parts(folder, len(images))), names=names, meta=meta,
+        dtype=dtype)
+    barrier()
+    if is_main_process():
+        write_bank(bank, out)
+        remove_folder(folder)
+    return bank
+
+
+@torch.no_grad()
+def _embed_parts(model: nn.Module, dataset, images: list, rules: RowRules,
+                 folder: Path) -> None:
+    """Write the parts that are missing, every rank its share."""
+    own = part_ranges(len(images))[get_rank()::get_world_size()]
+    with _progress() as progress:
+        task = progress.add_task('embedding', total=sum(map(len, own)))
+        for part in own:
+            if not part_path(folder, part).exists():
+                write_part(folder, part, [
+                    model.retrieval.rows(model, dataset[images[i]], rules)
+                    for i in part
+                ])
+            progress.advance(task, len(part))
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
+        TextColumn('images'), TimeRemainingColumn(),
+        disable=not is_main_process())
+
+
+def file_hash(path: Union[str, Path]) -> str:
+    """Return the SHA-256 of a file, '' for an address."""
+    path = Path(path)
+    if not path.is_file():
+        return ''
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        for block in iter(lambda: file.read(1 << 20), b''):
+            digest.update(block)
+    return digest.hexdigest()

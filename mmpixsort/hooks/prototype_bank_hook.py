@@ -1,0 +1,70 @@
+"""Rebuild the bank of prototypes before it is asked."""
+from typing import Optional
+
+import torch
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from torch import nn
+
+from ..registry import HOOKS
+
+
+@HOOKS.register_module()
+class PrototypeBankHook(Hook):
+    """Let a model that predicts by retrieval fill its bank before it is used.
+
+    Before a validation or test whose model has `test_cfg.retrieval` without
+    the path of a bank, the images of the training set are embedded and their
+    segments kept in memory; all ranks share the work. For a bank on disk see
+    `tools/build_bank.py`.
+
+    Args:
+        dataset: Config of the annotated images; None: those of
+            `train_dataloader`, with the pipeline of the test.
+        max_images: Of the data set to use, evenly spread; None: all.
+
+    Raises:
+        ValueError: On `max_images` below 1.
+    """
+
+    priority = 'NORMAL'
+
+    def __init__(self,
+                 *,
+                 dataset: Optional[dict] = None,
+                 max_images: Optional[int] = None) -> None:
+        if max_images is not None and max_images < 1:
+            raise ValueError(
+                f'`max_images` must be positive, got {max_images}')
+        self.dataset = dataset
+        self.max_images = max_images
+
+    def before_val_epoch(self, runner) -> None:
+        """Fill the bank."""
+        self._fill(runner)
+
+    def before_test_epoch(self, runner) -> None:
+        """Fill the bank."""
+        self._fill(runner)
+
+    @torch.no_grad()
+    def _fill(self, runner) -> None:
+        model = _unwrap(runner.model)
+        retrieval = getattr(model, 'retrieval', None)
+        if retrieval is None or retrieval.bank is not None:
+            return
+        bank = model.build_bank(
+            runner.cfg, dataset=self.dataset, max_images=self.max_images)
+        retrieval.use(model, bank)
+        if is_main_process():
+            print_log(
+                f'bank of {len(bank.labels)} segments of '
+                f'{len(bank.meta["images"])} images', 'current')
+
+
+def _unwrap(model: nn.Module) -> nn.Module:
+    """Return the model that predicts, inside wrappers and TTA."""
+    model = model.module if is_model_wrapper(model) else model
+    return getattr(model, 'module', model)

@@ -1,0 +1,69 @@
+"""Segment sorting as a module."""
+from typing import Optional
+
+from torch import Tensor, nn
+
+from ..functional.checks import (check_choice, check_non_negative,
+                                 check_positive)
+from ..functional.keys import Keys
+from ..functional.reduction import masked_mean
+from ..functional.segsort import POSITIVES, segment_sorting
+from ..registry import MODELS
+
+
+@MODELS.register_module()
+class SegSortLoss(nn.Module):
+    """Average :func:`mmpixsort.functional.segment_sorting` over pixels.
+
+    The defaults are those of the released code of Hwang et al. (SegSort,
+    https://arxiv.org/abs/1910.06962).
+
+    Args:
+        concentration: kappa, above 0.
+        positives: 'same_class' or 'own'.
+        loss_weight: Multiplies the mean, 0 or more.
+
+    Raises:
+        ValueError: On a concentration, weight or choice out of range.
+
+    Example:
+        >>> import torch
+        >>> labels = torch.tensor([0, 1])
+        >>> SegSortLoss(concentration=1.)(
+        ...     torch.eye(2), labels, torch.eye(2), labels, own_key=labels)
+        tensor(0.3133)
+    """
+
+    def __init__(self,
+                 *,
+                 concentration: float = 10.,
+                 positives: str = 'same_class',
+                 loss_weight: float = 1.) -> None:
+        super().__init__()
+        check_positive('concentration', concentration)
+        check_choice('positives', positives, POSITIVES)
+        check_non_negative('loss_weight', loss_weight)
+        self.concentration = concentration
+        self.positives = positives
+        self.loss_weight = loss_weight
+
+    def forward(self,
+                anchors: Tensor,
+                anchor_labels: Tensor,
+                keys: Keys,
+                key_labels: Optional[Tensor] = None,
+                *,
+                own_key: Tensor) -> Tensor:
+        """Return a scalar, zero with a gradient when no pixel is valid.
+
+        See :func:`mmpixsort.functional.segment_sorting` for the arguments.
+        """
+        nll, valid = segment_sorting(
+            anchors,
+            anchor_labels,
+            keys,
+            key_labels,
+            own_key=own_key,
+            concentration=self.concentration,
+            positives=self.positives)
+        return self.loss_weight * masked_mean(nll, valid)

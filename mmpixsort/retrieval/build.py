@@ -1,0 +1,193 @@
+"""Rows of a bank from annotated images.
+
+Shapes: D embedding dims, h w size of the map that is cut, S segments.
+"""
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, normalize
+
+from ..functional.checks import check_choice, check_fraction, check_positive
+from ..functional.prototypes import segment_sums
+from .bank_file import PrototypeBank
+
+PIXELS = ('majority', 'all')
+VOID = ('drop_pixels', 'drop_segments')
+FORMAT = dict(float16=torch.float16, float32=torch.float32)
+
+
+class ImageRows(NamedTuple):
+    """The segments of one image, as rows of a bank.
+
+    Attributes:
+        features: (S, D) unit rows.
+        labels: (S,) majority class.
+        boxes: (S, 4) x1, y1, x2, y2, end exclusive, in original pixels.
+        areas: (S,) original pixels.
+        purity: (S,) share of labelled pixels that bear the label.
+    """
+
+    features: Tensor
+    labels: Tensor
+    boxes: Tensor
+    areas: Tensor
+    purity: Tensor
+
+
+class RowRules(NamedTuple):
+    """How segments become rows.
+
+    Attributes:
+        pixels: 'majority': the prototype is the mean of the pixels of the
+            majority class (SegSort); 'all': of all pixels (SPML).
+        void: 'drop_pixels': pixels without label are left out;
+            'drop_segments': segments with mostly such pixels are.
+        min_purity: Segments below are left out.
+        scales: Of the image; each gives rows of its own.
+        flip: Whether mirrored images give rows too.
+    """
+
+    pixels: str = 'majority'
+    void: str = 'drop_pixels'
+    min_purity: float = 0.
+    scales: Tuple[float, ...] = (1., )
+    flip: bool = False
+
+    def check(self) -> 'RowRules':
+        """Return the rules, or raise ValueError on a value out of range."""
+        check_choice('pixels', self.pixels, PIXELS)
+        check_choice('void', self.void, VOID)
+        if self.min_purity:
+            check_fraction('min_purity', self.min_purity)
+        if not self.scales:
+            raise ValueError('`scales` must hold at least one, got none')
+        for scale in self.scales:
+            check_positive('scales', scale)
+        return self
+
+
+@torch.no_grad()
+def image_rows(embedding: Tensor, labels: Tensor, segmenter: nn.Module, *,
+               num_classes: int, rules: RowRules) -> ImageRows:
+    """Cut an annotated image and describe its segments.
+
+    Args:
+        embedding: (D, h, w) unit vectors.
+        labels: (H, W) integer; outside [0, num_classes): no label.
+        segmenter: Takes (B, D, h, w) and valid (B, h, w), returns ids.
+        num_classes: C.
+        rules: How segments become rows.
+
+    Returns:
+        Rows on the CPU, none for an image without a label.
+    """
+    size = embedding.shape[1:]
+    small = interpolate(labels[None, None].float(), size=size)[0, 0].long()
+    small = small.masked_fill((small < 0) | (small >= num_classes),
+                              num_classes)
+    known = small < num_classes
+    valid = known if rules.void == 'drop_pixels' else torch.ones_like(known)
+    ids = segmenter(embedding[None], valid[None])[0]
+    count = segmenter.num_clusters
+    table = _class_table(ids, small, count, num_classes + 1)
+    most, majority = table.max(1)
+    total = table.sum(1)
+    bears = (small == majority[ids.clamp(min=0)]) & (ids >= 0)
+    members = bears if rules.pixels == 'majority' else ids >= 0
+    features = normalize(
+        segment_sums(
+            embedding.flatten(1).T,
+            ids.masked_fill(~members, -1).flatten(), count), dim=1)
+    purity = most / table[:, :num_classes].sum(1).clamp(min=1)
+    kept = (total > 0) & (majority < num_classes) & (
+        purity >= rules.min_purity)
+    ratio = [full / part for full, part in zip(labels.shape, size)]
+    boxes = _boxes(ids, count, ratio)
+    areas = (total * ratio[0] * ratio[1]).round().long().clamp(min=1)
+    return ImageRows(*(part[kept].cpu() for part in (
+        features, majority, boxes, areas, purity)))
+
+
+def _class_table(ids: Tensor, labels: Tensor, num_segments: int,
+                 num_labels: int) -> Tensor:
+    """Count pixels (S, labels) by segment and label."""
+    code = (ids * num_labels + labels)[ids >= 0]
+    counts = code.bincount(minlength=num_segments * num_labels)
+    return counts.view(num_segments, num_labels)
+
+
+def _boxes(ids: Tensor, num_segments: int,
+           ratio: Sequence[float]) -> Tensor:
+    """Return boxes (S, 4) in original pixels, zeros for an empty segment."""
+    rows, columns = (
+        torch.arange(side, device=ids.device) for side in ids.shape)
+    slot = (ids + 1).flatten()
+    ends = []
+    for axis, line in enumerate((columns.expand_as(ids),
+                                 rows[:, None].expand_as(ids))):
+        scale = ratio[1 - axis]
+        for reduce, shift in (('amin', 0), ('amax', 1)):
+            end = line.new_zeros(num_segments + 1).scatter_reduce(
+                0, slot, line.flatten(), reduce, include_self=False)
+            ends.append(((end + shift) * scale).round().long())
+    x1, x2, y1, y2 = ends
+    return torch.stack([x1, y1, x2, y2], 1)[1:]
+
+
+def flip_boxes(rows: ImageRows, width: int) -> ImageRows:
+    """Bring the boxes of a mirrored image back to the image."""
+    x1, y1, x2, y2 = rows.boxes.unbind(1)
+    return rows._replace(
+        boxes=torch.stack([width - x2, y1, width - x1, y2], 1))
+
+
+def join_rows(images: Sequence[Tuple[int, ImageRows]], *, names: List[str],
+              meta: Dict, dtype: str = 'float16') -> PrototypeBank:
+    """Join the rows of images to a bank, in order of the images.
+
+    Args:
+        images: Number and rows of each, several of one number in order.
+        names: Of all images.
+        meta: Further entries of the bank's meta.
+        dtype: Of the features, 'float16' or 'float32'.
+
+    Raises:
+        ValueError: When there is no row at all.
+    """
+    check_choice('dtype', dtype, tuple(FORMAT))
+    images = sorted(images, key=lambda item: item[0])
+    if not sum(len(rows.labels) for _, rows in images):
+        raise ValueError('the images must have labelled segments, got none; '
+                         'is the annotation read, and are labels below the '
+                         'number of classes?')
+    image_ids = torch.cat([
+        torch.full((len(rows.labels), ), number) for number, rows in images
+    ])
+    parts = [torch.cat(part) for part in zip(*(rows for _, rows in images))]
+    features, labels, boxes, areas, purity = parts
+    return PrototypeBank(
+        features=features.to(FORMAT[dtype]),
+        labels=labels,
+        image_ids=image_ids,
+        boxes=boxes,
+        areas=areas,
+        purity=purity.float(),
+        meta=dict(meta, images=list(names), embed_dims=features.shape[1]))
+
+
+def share(num_images: int, rank: int, world_size: int) -> range:
+    """Return the images of a rank."""
+    return range(rank, num_images, world_size)
+
+
+def bank_meta(*, classes: Sequence[str], palette: Optional[Sequence],
+              fingerprint: str, clustering: Dict, rules: RowRules) -> Dict:
+    """Return the meta entries that say what a bank is of."""
+    return dict(
+        classes=list(classes),
+        palette=[list(map(int, colour)) for colour in palette or ()],
+        fingerprint=fingerprint,
+        clustering=clustering,
+        rules={k: list(v) if isinstance(v, tuple) else v
+               for k, v in rules._asdict().items()})

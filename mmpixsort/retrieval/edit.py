@@ -1,0 +1,175 @@
+"""Change a bank without training: each function returns a new one."""
+from dataclasses import replace
+from typing import Dict, List, Optional, Sequence
+
+import torch
+from torch import Tensor
+
+from .bank_file import PrototypeBank, check_bank
+
+
+def add(bank: PrototypeBank, new: PrototypeBank,
+        classes: Sequence[str]) -> PrototypeBank:
+    """Append rows under names of classes, which may be new.
+
+    Args:
+        bank: To extend.
+        new: Of the same weights; its labels count in `classes`.
+        classes: Names that its labels stand for.
+    """
+    return merge([bank, replace(new, meta=dict(new.meta, classes=list(
+        classes), palette=[]))])
+
+
+def remove(bank: PrototypeBank,
+           *,
+           rows: Optional[Sequence[int]] = None,
+           image: Optional[str] = None,
+           name: Optional[str] = None) -> PrototypeBank:
+    """Return a bank without some rows, those of an image, or of a class.
+
+    The names of classes and images stay, so that labels keep their meaning.
+
+    Args:
+        bank: To change.
+        rows: Numbers of rows.
+        image: End of the name of an image.
+        name: Of a class.
+
+    Raises:
+        ValueError: When nothing is named, nothing matches, or nothing would
+            be left.
+    """
+    gone = torch.zeros(len(bank), dtype=torch.bool)
+    if rows is not None:
+        wrong = [row for row in rows if not 0 <= row < len(bank)]
+        if wrong:
+            raise ValueError(f'`rows` must lie in [0, {len(bank)}), got '
+                             f'{wrong}')
+        gone[list(rows)] = True
+    if image is not None:
+        ids = [i for i, path in enumerate(bank.meta['images'])
+               if path.endswith(image)]
+        gone |= torch.isin(bank.image_ids, torch.tensor(ids).long())
+    if name is not None:
+        gone |= bank.labels == class_index(bank, name)
+    if not gone.any():
+        raise ValueError('`rows`, `image` or `name` must match a segment, '
+                         'got no match')
+    return check_bank(take(bank, ~gone))
+
+
+def take(bank: PrototypeBank, chosen: Tensor) -> PrototypeBank:
+    """Return the rows that a mask or index (M,) chooses."""
+    return replace(
+        bank, **{k: v[chosen] for k, v in bank.tensors().items()})
+
+
+def class_index(bank: PrototypeBank, name: str) -> int:
+    """Return the label of a class.
+
+    Raises:
+        ValueError: When the bank has no such class.
+    """
+    if name not in bank.meta['classes']:
+        raise ValueError(f'class must be one of {bank.meta["classes"]}, got '
+                         f'{name!r}')
+    return bank.meta['classes'].index(name)
+
+
+def relabel(bank: PrototypeBank,
+            *,
+            new: str,
+            old: Optional[str] = None,
+            rows: Optional[Sequence[int]] = None) -> PrototypeBank:
+    """Give segments another class, which may be a new one.
+
+    Args:
+        bank: To change.
+        new: Name of the class they get.
+        old: Class whose segments change, or
+        rows: numbers of the rows that do.
+
+    Raises:
+        ValueError: When not one of `old` and `rows` is given, or they do
+            not exist.
+    """
+    if (old is None) == (rows is None):
+        raise ValueError('one of `old` and `rows` must be given, got '
+                         f'{old!r} and {rows!r}')
+    meta = with_class(bank.meta, new)
+    labels = bank.labels.clone()
+    if old is not None:
+        labels[bank.labels == class_index(bank, old)] = (
+            meta['classes'].index(new))
+    else:
+        wrong = [row for row in rows if not 0 <= row < len(bank)]
+        if wrong:
+            raise ValueError(f'`rows` must lie in [0, {len(bank)}), got '
+                             f'{wrong}')
+        labels[list(rows)] = meta['classes'].index(new)
+    return check_bank(replace(bank, labels=labels, meta=meta))
+
+
+def with_class(meta: Dict, name: str) -> Dict:
+    """Return meta that has a class, with a colour of its own."""
+    classes, palette = list(meta['classes']), list(meta.get('palette', []))
+    if name not in classes:
+        if len(palette) == len(classes):
+            number = len(classes) * 2654435761
+            palette.append([64 + (number >> s) % 192 for s in (8, 16, 24)])
+        classes.append(name)
+    return dict(meta, classes=classes, palette=palette)
+
+
+def merge(banks: Sequence[PrototypeBank]) -> PrototypeBank:
+    """Join banks of the same weights; classes are joined by name.
+
+    Raises:
+        ValueError: When weights or dims differ.
+    """
+    first, *rest = banks
+    meta, joined = first.meta, [first.tensors()]
+    images: List[str] = list(meta['images'])
+    for other in rest:
+        for key in ('fingerprint', 'embed_dims'):
+            if other.meta[key] != meta[key]:
+                raise ValueError(
+                    f'banks must have the same {key}, got {meta[key]} and '
+                    f'{other.meta[key]}; build both with one checkpoint')
+        used = other.labels.unique().tolist()
+        for label in used:
+            meta = with_class(meta, other.meta['classes'][label])
+        table = torch.zeros(len(other.meta['classes']), dtype=torch.int64)
+        for label in used:
+            table[label] = meta['classes'].index(
+                other.meta['classes'][label])
+        tensors = other.tensors()
+        tensors['labels'] = table[tensors['labels']]
+        tensors['image_ids'] = tensors['image_ids'] + len(images)
+        tensors['features'] = tensors['features'].to(first.features.dtype)
+        joined.append(tensors)
+        images += other.meta['images']
+    tensors = {k: torch.cat([part[k] for part in joined]) for k in joined[0]}
+    return check_bank(
+        PrototypeBank(**tensors, meta=dict(meta, images=images)))
+
+
+def info(bank: PrototypeBank) -> str:
+    """Describe a bank in a table of its classes."""
+    names = bank.meta['classes']
+    counts = bank.labels.bincount(minlength=len(names)).tolist()
+    purity = torch.zeros(len(names)).index_add_(0, bank.labels, bank.purity)
+    width = max(map(len, names))
+    lines = [
+        f'{len(bank)} segments of {len(bank.meta["images"])} images, '
+        f'{bank.features.shape[1]} dims, '
+        f'{str(bank.features.dtype).removeprefix("torch.")}',
+        f'weights {bank.meta["fingerprint"]}',
+        f'clustering {bank.meta["clustering"]}', '',
+        f'{"class":<{width}}  segments  mean purity'
+    ]
+    for name, count, total in zip(names, counts, purity.tolist()):
+        mean = f'{total / count:11.3f}' if count else f'{"-":>11}'
+        lines.append(f'{name:<{width}}  {count:8d}  {mean}')
+    return '\n'.join(lines)

@@ -1,0 +1,62 @@
+"""The annotated images that a bank is made of."""
+import copy
+from typing import List, Optional
+
+from mmengine.config import ConfigDict
+from mmengine.registry import DATASETS
+from torch.utils.data import Dataset
+
+
+def annotated_images(cfg: ConfigDict,
+                     dataset: Optional[dict] = None,
+                     split: str = 'train') -> Dataset:
+    """Build the images of a split, prepared as for a test.
+
+    Args:
+        cfg: Config of a run.
+        dataset: Config to take as it is; None: that of
+            `{split}_dataloader`, with the pipeline of the test.
+        split: 'train', 'val' or 'test'.
+
+    Raises:
+        ValueError: When the config has no such data.
+    """
+    if dataset is None:
+        loader = cfg.get(f'{split}_dataloader')
+        if not loader or not cfg.get('test_dataloader'):
+            raise ValueError(
+                f'the config must have `{split}_dataloader` and '
+                '`test_dataloader`, whose pipeline the images of a bank go '
+                'through; or give the data set')
+        dataset = copy.deepcopy(loader['dataset'])
+        pipeline = _pipeline(cfg['test_dataloader']['dataset'])
+        for part in _innermost(dataset):
+            part['pipeline'] = pipeline
+            part['test_mode'] = True
+        dataset = _once(dataset)
+    return DATASETS.build(dataset)
+
+
+def _pipeline(dataset: dict) -> List[dict]:
+    return copy.deepcopy(next(iter(_innermost(dataset)))['pipeline'])
+
+
+def _innermost(dataset: dict) -> List[dict]:
+    """Return the configs that wrappers hold."""
+    inner = dataset.get('datasets') or dataset.get('dataset')
+    if inner is None:
+        return [dataset]
+    parts = inner if isinstance(inner, (list, tuple)) else [inner]
+    return [leaf for part in parts for leaf in _innermost(part)]
+
+
+def _once(dataset: dict) -> dict:
+    """Undo the wrapper that repeats images."""
+    while dataset['type'] == 'RepeatDataset':
+        dataset = dataset['dataset']
+    return dataset
+
+
+def image_name(dataset: Dataset, index: int) -> str:
+    """Return the path or name of an image."""
+    return str(dataset.get_data_info(index).get('img_path', index))

@@ -1,0 +1,88 @@
+"""Parts of a bank on disk, so that a long build can go on.
+
+A part holds the rows of a run of images, and depends neither on the number
+of processes nor on what was built before: the joined bank is the same, byte
+by byte, however often the build was cut off.
+"""
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Dict, Iterator, List, Tuple
+
+import numpy as np
+import torch
+
+from .build import ImageRows
+
+PART_IMAGES = 16  # images of a part: what a cut-off build loses at most
+
+
+def open_folder(folder: Path, settings: Dict) -> None:
+    """Make the folder of the parts, or check that it is of the same build.
+
+    Raises:
+        ValueError: When it holds parts of another build.
+    """
+    note = folder / 'settings.json'
+    text = json.dumps(settings, sort_keys=True)
+    if note.exists() and note.read_text() != text:
+        raise ValueError(
+            f'{str(folder)!r} holds parts of a bank with other weights, '
+            'images or settings: remove the folder (--restart) or choose '
+            'another `out`')
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(note, lambda file: file.write(text.encode()))
+
+
+def part_ranges(num_images: int) -> List[range]:
+    """Cut the images into runs."""
+    return [
+        range(start, min(start + PART_IMAGES, num_images))
+        for start in range(0, num_images, PART_IMAGES)
+    ]
+
+
+def part_path(folder: Path, images: range) -> Path:
+    """Return the file of a part."""
+    return folder / f'part_{images.start:08d}.npz'
+
+
+def write_part(folder: Path, images: range,
+               rows: List[ImageRows]) -> None:
+    """Write the rows of a run of images, whole or not at all."""
+    arrays = dict(counts=np.array([len(r.labels) for r in rows]))
+    for name, parts in zip(ImageRows._fields, zip(*rows)):
+        arrays[name] = torch.cat(parts).numpy()
+    _write(part_path(folder, images), lambda file: np.savez(file, **arrays))
+
+
+def read_parts(folder: Path,
+               num_images: int) -> Iterator[Tuple[int, ImageRows]]:
+    """Yield number and rows of every image."""
+    for images in part_ranges(num_images):
+        with np.load(part_path(folder, images), allow_pickle=False) as part:
+            ends = part['counts'].cumsum()
+            fields = [
+                np.split(part[name], ends[:-1]) for name in ImageRows._fields
+            ]
+        for image, *rows in zip(images, *fields):
+            yield image, ImageRows(*map(torch.from_numpy, rows))
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove the parts."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write(path: Path, fill) -> None:
+    """Write a file such that no reader ever sees a part of it."""
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    try:
+        with open(temporary, 'wb') as file:
+            fill(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,51 @@
+"""The segments of one image, as bank and prediction see them.
+
+Shapes: D embedding dims, h w size of the map that is cut, S segments.
+"""
+from typing import NamedTuple, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, normalize
+
+from ..functional.prototypes import find_segments, prototypes
+
+
+class ImageSegments(NamedTuple):
+    """The segments of one image.
+
+    Attributes:
+        segment_ids: (h, w) int64 in [0, S).
+        prototypes: (S, D) unit rows.
+        areas: (S,) pixels of the map.
+    """
+
+    segment_ids: Tensor
+    prototypes: Tensor
+    areas: Tensor
+
+
+def resize_embedding(embedding: Tensor, size: Sequence[int]) -> Tensor:
+    """Resize an embedding map (D, h, w) bilinearly, then normalise it."""
+    if tuple(embedding.shape[1:]) != tuple(size):
+        embedding = interpolate(
+            embedding[None], size=tuple(size), mode='bilinear',
+            align_corners=False)[0]
+    return normalize(embedding, dim=0)
+
+
+@torch.no_grad()
+def cut_image(embedding: Tensor, segmenter: nn.Module) -> ImageSegments:
+    """Cut an image into segments that are not empty, without padding.
+
+    Args:
+        embedding: (D, h, w) unit vectors.
+        segmenter: Takes (B, D, h, w), returns ids (B, h, w).
+    """
+    ids = segmenter(embedding[None])[0]
+    limit = segmenter.num_clusters
+    found = find_segments(ids.flatten(), limit)
+    means = prototypes(embedding.flatten(1).T, found.segment_ids, limit)
+    count = int(found.num_found)
+    return ImageSegments(
+        found.segment_ids.view_as(ids), means[:count], found.areas[:count])

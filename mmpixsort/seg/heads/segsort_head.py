@@ -1,0 +1,267 @@
+"""Segment sorting as a branch of a segmentor."""
+from typing import List, NamedTuple, Optional, Sequence, Union
+
+import torch
+from mmengine.dist import all_gather, get_rank, get_world_size
+from mmengine.model import BaseModule
+from torch import Tensor
+from torch.nn.functional import interpolate, normalize
+
+from ...functional.checks import check_choice, check_count
+from ...functional.labels import resize_labels
+from ...functional.prototypes import (CODE_BASE, find_segments, join_codes,
+                                      prototypes)
+from ...layers import TrainingClock, warmup_weight
+from ...layers.head_parts import (check_source, head_feature,
+                                  note_nonfinite, stack_labels, with_fixed,
+                                  zero_loss)
+from ...registry import MODELS
+from ...structures import KeyBlock
+
+SEGMENTS = ('clusters', 'oversegmentation')
+PER_CLUSTER = 4  # segments there is room for, by cluster
+
+
+class Sorting(NamedTuple):
+    """Segments of a batch.
+
+    Attributes:
+        anchors: (N, D) pixel embeddings.
+        anchor_labels: (N,).
+        own_key: (N,) segment of each pixel.
+        prototypes: (P, D).
+        labels: (P,) of the segments, -1: unused.
+        num_found: () segments that there are.
+    """
+
+    anchors: Tensor
+    anchor_labels: Tensor
+    own_key: Tensor
+    prototypes: Tensor
+    labels: Tensor
+    num_found: Tensor
+
+
+@MODELS.register_module()
+class SegSortHead(BaseModule):
+    """Embed, cut into segments, sort pixels to the segments of their class.
+
+    Hwang et al. (https://arxiv.org/abs/1910.06962). Attach it as
+    `metric_head` of :class:`MetricEncoderDecoder`, whose `classifier` says
+    what becomes of the softmax classifier, and whose `test_cfg.retrieval`
+    predicts by retrieval from a bank of prototypes. The defaults are those
+    of the released VOC 2012 script on one device.
+
+    Args:
+        in_channels: Channels of the feature.
+        num_classes: C of the labels.
+        in_index: Level of the backbone, or levels to resize to the first
+            and concatenate. Ignored for the decoder feature.
+        source: 'backbone' or 'decoder', the feature that enters the
+            classifier, whose place the embedding takes in the paper.
+        embed_dims: D.
+        projection: Config of the projection head.
+        segmenter: Config of the clustering.
+        segments: 'clusters': of the segmenter, split by semantic label;
+            'oversegmentation': regions of `gt_overseg`, each a label of its
+            own, without annotation (section 3.4 of the paper).
+        loss: Config of the loss.
+        bank: Config of the queue of past prototypes; None: none. Not with
+            'oversegmentation', whose labels end with the iteration.
+        upsample: Factor to enlarge the embedding by before it is cut; 1 in
+            SegSort, 2 in SPML.
+        max_segments: P, room for the segments of a batch on one device, of
+            which the largest are taken; None: four a cluster. The log key
+            `segsort_segments` counts how many there are.
+        prototype_grad: Whether prototypes carry a gradient.
+        gather_keys: Take the prototypes of all ranks, those of others
+            without gradient.
+        warmup_iters: Iterations before the loss counts.
+        ramp_iters: Iterations over which it then rises to its weight.
+        ignore_index: Label that takes no part.
+        init_cfg: As in the host.
+
+    Raises:
+        ValueError: On options out of range, or parts that do not fit.
+    """
+
+    def __init__(self,
+                 *,
+                 in_channels: int,
+                 num_classes: int,
+                 in_index: Union[int, Sequence[int]] = -1,
+                 source: str = 'backbone',
+                 embed_dims: int = 32,
+                 projection: dict = dict(type='mmpixsort.ProjectionHead'),
+                 segmenter: dict = dict(type='mmpixsort.KMeansSegmenter'),
+                 segments: str = 'clusters',
+                 loss: dict = dict(type='mmpixsort.SegSortLoss'),
+                 bank: Optional[dict] = None,
+                 upsample: int = 1,
+                 max_segments: Optional[int] = None,
+                 prototype_grad: bool = True,
+                 gather_keys: bool = True,
+                 warmup_iters: int = 0,
+                 ramp_iters: int = 0,
+                 ignore_index: int = 255,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(init_cfg=init_cfg)
+        check_count('in_channels', in_channels)
+        check_count('num_classes', num_classes)
+        check_count('upsample', upsample)
+        check_count('warmup_iters', warmup_iters, minimum=0)
+        check_count('ramp_iters', ramp_iters, minimum=0)
+        if max_segments is not None:
+            check_count('max_segments', max_segments)
+        check_source(source)
+        check_choice('segments', segments, SEGMENTS)
+        if bank is not None and segments == 'oversegmentation':
+            raise ValueError(
+                "`bank` must be None for `segments` 'oversegmentation', whose "
+                f'labels end with the iteration, got {bank}')
+        self.in_channels = in_channels
+        self.num_classes = num_classes
+        self.in_index = in_index
+        self.source = source
+        self.segments = segments
+        self.upsample = upsample
+        self.max_segments = max_segments
+        self.prototype_grad = prototype_grad
+        self.gather_keys = gather_keys
+        self.warmup_iters = warmup_iters
+        self.ramp_iters = ramp_iters
+        self.ignore_index = ignore_index
+        self.projection = MODELS.build(
+            with_fixed(
+                projection, in_channels=in_channels, embed_dims=embed_dims))
+        self.segmenter = MODELS.build(segmenter)
+        self.loss_module = MODELS.build(loss)
+        self.bank = None if bank is None else MODELS.build(
+            with_fixed(bank, embed_dims=embed_dims))
+        self.clock = TrainingClock()
+        # read by the hook at log intervals
+        self.register_buffer(
+            'nonfinite_iter', torch.tensor(-1), persistent=False)
+
+    def feature(self, inputs: Union[Tensor, Sequence[Tensor]],
+                decoder_feature: Optional[Tensor]) -> Tensor:
+        """Return the feature (B, in_channels, h, w) to project."""
+        return head_feature(
+            inputs,
+            decoder_feature,
+            source=self.source,
+            in_index=self.in_index,
+            in_channels=self.in_channels)
+
+    def embed(self,
+              inputs: Union[Tensor, Sequence[Tensor]],
+              decoder_feature: Optional[Tensor] = None) -> Tensor:
+        """Return unit embeddings (B, D, h, w)."""
+        embeddings = self.projection(self.feature(inputs, decoder_feature))
+        if self.upsample > 1:
+            embeddings = interpolate(
+                embeddings,
+                scale_factor=self.upsample,
+                mode='bilinear',
+                align_corners=False)
+            embeddings = normalize(embeddings, dim=1)
+        return embeddings
+
+    def loss(self,
+             inputs: Union[Tensor, Sequence[Tensor]],
+             batch_data_samples: List,
+             train_cfg: Optional[dict] = None,
+             *,
+             logits: Optional[Tensor] = None,
+             decoder_feature: Optional[Tensor] = None) -> dict:
+        """Return the loss and diagnostics of a batch.
+
+        Args:
+            inputs: Levels of the backbone or neck.
+            batch_data_samples: With ground truth.
+            train_cfg: Of the host, not used.
+            logits: Of the main classifier, not used.
+            decoder_feature: (B, C', h', w') that entered it, if known.
+        """
+        _, iteration = self.clock.tick()
+        weight = warmup_weight(
+            iteration,
+            warmup_iters=self.warmup_iters,
+            ramp_iters=self.ramp_iters)
+        if weight == 0 and self.bank is None:
+            return dict(loss_segsort=zero_loss(self))
+        with torch.set_grad_enabled(weight > 0 and torch.is_grad_enabled()):
+            embeddings = self.embed(inputs, decoder_feature)
+            found = self._sort(embeddings, batch_data_samples, iteration)
+        losses = dict(segsort_segments=found.num_found.float())
+        losses['loss_segsort'] = zero_loss(self) if weight == 0 else (
+            weight * self.loss_module(
+                found.anchors,
+                found.anchor_labels,
+                self._keys(found),
+                own_key=found.own_key))
+        if self.bank is not None:
+            finite = found.prototypes.detach().isfinite().all(1)
+            self.bank.enqueue(found.prototypes.detach(),
+                              found.labels.masked_fill(~finite, -1))
+        return losses
+
+    def _sort(self, embeddings: Tensor, samples: List,
+              iteration: int) -> Sorting:
+        """Cut a batch into segments and make their prototypes."""
+        codes = self._codes(embeddings.detach(), samples)
+        limit = self.max_segments or (
+            PER_CLUSTER * len(embeddings) * self.segmenter.num_clusters)
+        found = find_segments(codes, limit)
+        rows = embeddings.permute(0, 2, 3, 1).flatten(0, 2)
+        means = prototypes(rows, found.segment_ids, limit)
+        note_nonfinite(self.nonfinite_iter, rows, found.segment_ids,
+                       iteration)
+        if self.segments == 'clusters':
+            labels = found.codes.remainder(CODE_BASE)
+        else:  # unique over ranks too
+            labels = torch.arange(limit, device=rows.device)
+            labels += get_rank() * limit
+        labels = labels.masked_fill(found.codes < 0, -1)
+        anchor_labels = labels[found.segment_ids].masked_fill(
+            found.segment_ids < 0, -1)
+        return Sorting(rows, anchor_labels, found.segment_ids,
+                       means if self.prototype_grad else means.detach(),
+                       labels, found.num_found)
+
+    def _codes(self, embeddings: Tensor, samples: List) -> Tensor:
+        """Return a code (N,) of the segment of each pixel, -1: none."""
+        size = embeddings.shape[2:]
+        image = torch.arange(len(embeddings), device=embeddings.device)
+        image = image[:, None].expand(-1, size.numel()).flatten()
+        if self.segments == 'oversegmentation':
+            from ..transforms.pack_segments import stack_oversegmentation
+            regions = stack_oversegmentation(samples).to(image.device)
+            regions = _resize_regions(regions, size)
+            return join_codes(image, regions.flatten())
+        labels = resize_labels(
+            stack_labels(samples), size, self.ignore_index)
+        clusters = self.segmenter(embeddings, labels >= 0)
+        return join_codes(image, clusters.flatten(), labels.flatten())
+
+    def _keys(self, found: Sorting) -> List[KeyBlock]:
+        """Return the prototypes of the batch, of other ranks, of the bank."""
+        own = KeyBlock(found.prototypes, found.labels)
+        blocks = [own]
+        if self.gather_keys and get_world_size() > 1:
+            keys = all_gather(own.keys.detach().contiguous())
+            labels = all_gather(own.labels)
+            labels[get_rank()] = torch.full_like(own.labels, -1)
+            blocks.append(KeyBlock(torch.cat(keys), torch.cat(labels)))
+        if self.bank is not None:
+            blocks.append(self.bank.read())
+        return blocks
+
+
+def _resize_regions(regions: Tensor, size: Sequence[int]) -> Tensor:
+    """Resize region ids (B, H, W) to a grid by nearest neighbour.
+
+    In float64, which holds every id.
+    """
+    resized = interpolate(regions[:, None].double(), size=tuple(size))
+    return resized[:, 0].long()

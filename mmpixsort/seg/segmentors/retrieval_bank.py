@@ -1,0 +1,66 @@
+"""Make a bank of prototypes with a segmentor."""
+from typing import Dict, List, Optional
+
+import torch
+from mmengine.dist import all_gather_object, get_rank, get_world_size
+from torch import nn
+from torch.utils.data import Dataset
+
+from ...retrieval import PrototypeBank
+from ...retrieval.build import (ImageRows, RowRules, bank_meta, join_rows,
+                                share)
+from ...retrieval.images import image_name
+from .retrieval_inference import fingerprint
+
+
+def meta_of(model: nn.Module, dataset: Dataset, rules: RowRules) -> Dict:
+    """Return what the bank of a model says of itself."""
+    retrieval = model.retrieval
+    return bank_meta(
+        classes=dataset.metainfo['classes'],
+        palette=dataset.metainfo.get('palette'),
+        fingerprint=fingerprint(model, retrieval.head),
+        clustering=retrieval.clustering(model),
+        rules=rules)
+
+
+def chosen_images(dataset: Dataset, max_images: Optional[int]) -> List[int]:
+    """Return the numbers of the images to use, evenly spread."""
+    count = len(dataset)
+    if count == 0:
+        raise ValueError('the data set of a bank must hold images, got none')
+    if max_images is None or max_images >= count:
+        return list(range(count))
+    return [i * count // max_images for i in range(max_images)]
+
+
+@torch.no_grad()
+def bank_in_memory(model: nn.Module,
+                   dataset: Dataset,
+                   *,
+                   rules: RowRules = RowRules(),
+                   max_images: Optional[int] = None) -> PrototypeBank:
+    """Embed images one by one, on all ranks; return the same bank on each.
+
+    Args:
+        model: With `retrieval`; its mode is kept.
+        dataset: Of annotated images.
+        rules: How segments become rows.
+        max_images: To use, evenly spread; None: all.
+    """
+    images = chosen_images(dataset, max_images)
+    training = model.training
+    model.eval()
+    try:
+        own = [(i, model.retrieval.rows(model, dataset[images[i]], rules))
+               for i in share(len(images), get_rank(), get_world_size())]
+    finally:
+        model.train(training)
+    gathered = [own]
+    if get_world_size() > 1:
+        gathered = all_gather_object([(i, tuple(rows)) for i, rows in own])
+    joined = [(i, ImageRows(*rows)) for part in gathered for i, rows in part]
+    names = [image_name(dataset, i) for i in images]
+    return join_rows(
+        joined, names=names, meta=meta_of(model, dataset, rules),
+        dtype='float32')

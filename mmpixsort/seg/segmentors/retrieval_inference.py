@@ -1,0 +1,303 @@
+"""Prediction by retrieval, in place of the classifier of a segmentor.
+
+Shapes: B images, H W size of the input, D embedding dims, h w size of the
+map that is cut, S segments, C classes of the bank.
+"""
+import hashlib
+from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
+
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, pad
+
+from ...functional.checks import check_choice, check_count
+from ...layers import KMeansSegmenter
+from ...retrieval import check_fits, read_bank
+from ...retrieval.build import (ImageRows, RowRules, flip_boxes,
+                                image_rows)
+from ...retrieval.retriever import Retriever, Votes
+from ...retrieval.segments import (ImageSegments, cut_image,
+                                   resize_embedding)
+
+EPSILON = 1e-3  # votes of a class that got none, so that its log is finite
+
+
+class Found(NamedTuple):
+    """What retrieval says of one image.
+
+    Attributes:
+        segments: Its segments.
+        votes: Of their neighbours.
+    """
+
+    segments: ImageSegments
+    votes: Votes
+
+
+class RetrievalInference:
+    """Embed, cut, retrieve, vote: `test_cfg.retrieval` of a segmentor.
+
+    Args:
+        bank: Path of a bank of prototypes; None while one is built.
+        head: Which metric head embeds.
+        num_neighbors: k.
+        grid: Of the clustering; None: that of the bank.
+        num_iters: Of the clustering; None: that of the bank.
+        stride: Input pixels by pixel of the map that is cut; 1 in the
+            released code, 4 costs a sixteenth.
+        concentration: Weighs votes by similarity; None counts them.
+        ties: 'smallest' or 'nearest'.
+        search: 'exact', or of FAISS 'flat', 'ivf', 'sq'.
+
+    Raises:
+        ValueError: On options out of range.
+    """
+
+    def __init__(self,
+                 *,
+                 bank: Optional[str] = None,
+                 head: int = 0,
+                 num_neighbors: int = 15,
+                 grid: Optional[Sequence[int]] = None,
+                 num_iters: Optional[int] = None,
+                 stride: int = 4,
+                 concentration: Optional[float] = None,
+                 ties: str = 'smallest',
+                 search: str = 'exact') -> None:
+        check_count('stride', stride)
+        check_count('head', head, minimum=0)
+        check_choice('ties', ties, ('smallest', 'nearest'))
+        self.bank = bank
+        self.head = head
+        self.num_neighbors = num_neighbors
+        self.grid = grid
+        self.num_iters = num_iters
+        self.stride = stride
+        self.concentration = concentration
+        self.ties = ties
+        self.search = search
+        self._loaded: Optional[Tuple[Retriever, nn.Module]] = None
+
+    def segmenter(self, model: nn.Module,
+                  settings: Optional[dict] = None) -> nn.Module:
+        """Return the clustering: of the options, a bank, or the head."""
+        if settings is None:
+            settings = model.metric_heads[self.head].segmenter.settings()
+        chosen = dict(settings)
+        chosen.pop('stride', None)
+        if self.grid is not None:
+            chosen['grid'] = self.grid
+        if self.num_iters is not None:
+            chosen['num_iters'] = self.num_iters
+        return KMeansSegmenter(**chosen).eval()
+
+    def use(self, model: nn.Module, bank) -> None:
+        """Take a bank: a path, or one in memory."""
+        path = bank if isinstance(bank, str) else None
+        bank = read_bank(path) if path else bank
+        head = model.metric_heads[self.head]
+        check_fits(
+            bank,
+            fingerprint=fingerprint(model, self.head),
+            embed_dims=head.projection.embed_dims)
+        device = next(head.parameters()).device
+        retriever = Retriever(
+            bank,
+            num_neighbors=self.num_neighbors,
+            concentration=self.concentration,
+            ties=self.ties,
+            kind=self.search,
+            device=device)
+        self._loaded = retriever, self.segmenter(model,
+                                                 bank.meta['clustering'])
+
+    def __call__(self, model: nn.Module, inputs: Tensor,
+                 metas: Sequence[dict]) -> List[Found]:
+        """Return the segments and votes of every image."""
+        if self._loaded is None:
+            if self.bank is None:
+                raise ValueError(
+                    '`test_cfg.retrieval.bank` must be the path of a bank, '
+                    'got None; make one with tools/build_bank.py')
+            self.use(model, str(self.bank))
+        retriever, segmenter = self._loaded
+        found = []
+        for embedding in self.embed(model, inputs, metas):
+            segments = cut_image(embedding, segmenter)
+            found.append(Found(segments, retriever(segments.prototypes)))
+        return found
+
+    @torch.no_grad()
+    def rows(self, model: nn.Module, data: dict,
+             rules: RowRules) -> ImageRows:
+        """Return the rows of a bank that an annotated image gives.
+
+        Args:
+            model: In eval mode.
+            data: An item of a data set, with annotation.
+            rules: How segments become rows.
+        """
+        batch = model.data_preprocessor(pseudo_collate([data]), False)
+        inputs, sample = batch['inputs'], batch['data_samples'][0]
+        if 'gt_sem_seg' not in sample:
+            raise ValueError(
+                'the images of a bank must have annotations, got none for '
+                f'{sample.get("img_path")}: put LoadAnnotations into the '
+                'pipeline of `test_dataloader`')
+        labels = sample.gt_sem_seg.data[0]
+        segmenter = self.segmenter(model)
+        parts = []
+        for scale in rules.scales:
+            for flip in (False, True)[:1 + rules.flip]:
+                view, meta = _view(inputs, sample.metainfo, scale, flip)
+                rows = image_rows(
+                    self.embed(model, view, [meta])[0],
+                    labels.flip(1) if flip else labels,
+                    segmenter,
+                    num_classes=model.metric_heads[self.head].num_classes,
+                    rules=rules)
+                parts.append(
+                    flip_boxes(rows, labels.shape[1]) if flip else rows)
+        return ImageRows(*map(torch.cat, zip(*parts)))
+
+    def clustering(self, model: nn.Module) -> dict:
+        """Return the settings of the clustering, for the file of a bank."""
+        return dict(self.segmenter(model).settings(), stride=self.stride)
+
+    @torch.no_grad()
+    def embed(self, model: nn.Module, inputs: Tensor,
+              metas: Sequence[dict]) -> List[Tensor]:
+        """Return the embedding (D, h, w) of every image, without padding."""
+        test_cfg = model.test_cfg
+        if test_cfg.get('mode', 'whole') == 'slide':
+            maps = slide_embedding(model, inputs, self.head,
+                                   test_cfg.crop_size, test_cfg.stride)
+        else:
+            maps = model.extract_embedding(inputs, self.head)
+        height, width = inputs.shape[2:]
+        size = _ceil(height, self.stride), _ceil(width, self.stride)
+        embeddings = []
+        for item, meta in zip(maps, metas):
+            left, right, top, bottom = padding_of(meta)
+            item = resize_embedding(item, size)
+            embeddings.append(item[
+                :, top // self.stride:_ceil(height - bottom, self.stride),
+                left // self.stride:_ceil(width - right, self.stride)])
+        return embeddings
+
+
+def _view(inputs: Tensor, meta: dict, scale: float,
+          flip: bool) -> Tuple[Tensor, dict]:
+    """Return an image at a scale, mirrored or not, and its metainfo."""
+    if scale == 1 and not flip:
+        return inputs, meta
+    left, right, top, bottom = padding_of(meta)
+    height, width = inputs.shape[2:]
+    view = inputs[:, :, top:height - bottom, left:width - right]
+    if scale != 1:
+        size = [max(1, round(side * scale)) for side in view.shape[2:]]
+        view = interpolate(
+            view, size=size, mode='bilinear', align_corners=False)
+    return view.flip(3) if flip else view, {}
+
+
+def _ceil(length: int, step: int) -> int:
+    return -(-length // step)
+
+
+def padding_of(meta: dict) -> Tuple[int, int, int, int]:
+    """Return the padding of an image: left, right, top, bottom pixels."""
+    if 'img_padding_size' in meta:
+        return tuple(meta['img_padding_size'])
+    return tuple(meta.get('padding_size', (0, 0, 0, 0)))
+
+
+def windows(length: int, crop: int, stride: int) -> Iterator[slice]:
+    """Yield overlapping windows, as the host's slide inference has them."""
+    for i in range(max(length - crop + stride - 1, 0) // stride + 1):
+        end = min(i * stride + crop, length)
+        yield slice(max(end - crop, 0), end)
+
+
+def slide_embedding(model: nn.Module, inputs: Tensor, head: int,
+                    crop_size: Sequence[int],
+                    stride: Sequence[int]) -> Tensor:
+    """Average unit embeddings (B, D, H, W) over overlapping windows.
+
+    As in SPML: one clustering sees the whole image. Takes B * D * H * W
+    numbers.
+    """
+    height, width = inputs.shape[2:]
+    total = None
+    for rows in windows(height, crop_size[0], stride[0]):
+        for columns in windows(width, crop_size[1], stride[1]):
+            crop = inputs[:, :, rows, columns]
+            part = interpolate(
+                model.extract_embedding(crop, head), size=crop.shape[2:],
+                mode='bilinear', align_corners=False)
+            if total is None:
+                total = part.new_zeros(
+                    len(inputs), part.shape[1], height, width)
+            total[:, :, rows, columns] += part
+    return total
+
+
+def vote_logits(found: Found, size: Sequence[int],
+                padding: Sequence[int]) -> Tensor:
+    """Paint the log of vote fractions (C, H, W), zero on the padding.
+
+    Args:
+        found: Of one image.
+        size: H and W of the input, with padding.
+        padding: Left, right, top, bottom pixels.
+    """
+    left, right, top, bottom = padding
+    inner = size[0] - top - bottom, size[1] - left - right
+    ids = paint_segments(found.segments.segment_ids, inner)
+    fractions = found.votes.fractions + EPSILON
+    logits = (fractions / fractions.sum(1, keepdim=True)).log()
+    return pad(logits[ids].permute(2, 0, 1), (left, right, top, bottom))
+
+
+def paint_segments(segment_ids: Tensor, size: Sequence[int]) -> Tensor:
+    """Resize segment ids (h, w) to a size by nearest neighbour."""
+    painted = interpolate(
+        segment_ids[None, None].float(), size=tuple(size), mode='nearest')
+    return painted[0, 0].long()
+
+
+def segment_data(found: Found, sample: SegDataSample) -> PixelData:
+    """Return segment ids (1, H0, W0) of the original image, with neighbours.
+    """
+    segment_ids = found.segments.segment_ids
+    flip = sample.metainfo.get('flip_direction') if sample.metainfo.get(
+        'flip') else None
+    if flip is not None:
+        segment_ids = segment_ids.flip(1 if flip == 'horizontal' else 0)
+    size = sample.metainfo.get('ori_shape', sample.seg_logits.shape)
+    return PixelData(
+        data=paint_segments(segment_ids, size)[None],
+        metainfo=dict(
+            neighbors=found.votes.neighbors,
+            neighbor_labels=found.votes.neighbor_labels,
+            similarities=found.votes.similarities))
+
+
+def fingerprint(model: nn.Module, head: int = 0) -> str:
+    """Return a hash of the weights that the embedding depends on."""
+    metric_head = model.metric_heads[head]
+    parts = dict(backbone=model.backbone, projection=metric_head.projection)
+    if model.with_neck:
+        parts['neck'] = model.neck
+    if metric_head.source == 'decoder':
+        parts['decode_head'] = model.decode_head
+    digest = hashlib.sha256()
+    for part in sorted(parts):
+        for name, value in sorted(parts[part].state_dict().items()):
+            digest.update(f'{part}.{name} {tuple(value.shape)}'.encode())
+            value = value.detach().float().cpu().contiguous()
+            digest.update(value.numpy().tobytes())
+    return digest.hexdigest()[:32]

@@ -1,0 +1,110 @@
+"""Build a bank of prototypes: the annotated segments that predict by vote.
+
+Every image of the training set is embedded and cut into segments; a segment
+becomes one row with its class, place and purity. A build that was cut off
+goes on where it was.
+
+Example:
+    python tools/build_bank.py CONFIG work_dirs/try/iter_400.pth --out x.bank
+    python tools/test.py CONFIG work_dirs/try/iter_400.pth \\
+        --cfg-options model.test_cfg.retrieval.bank=x.bank
+    tools/dist_build_bank.sh CONFIG CHECKPOINT 8 --out x.bank
+"""
+import argparse
+import sys
+import time
+import warnings
+
+# Before any config is read: it makes prefixes and checkpoints of mmengine
+# work, or says what is wrong with the installation.
+import mmpixsort.compat
+
+mmpixsort.compat.require('mmseg')
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    from mmpixsort.utils.cli import add_run_arguments
+    parser.add_argument('config', help='path of the config')
+    parser.add_argument('checkpoint', help='path of the weights')
+    parser.add_argument(
+        '--out', required=True,
+        help='the file to write: .npz, or another ending for safetensors')
+    parser.add_argument(
+        '--split', default='train', choices=('train', 'val', 'test'),
+        help='whose images (default: %(default)s)')
+    parser.add_argument(
+        '--dtype', default='float16', choices=('float16', 'float32'),
+        help='of the features (default: %(default)s)')
+    parser.add_argument(
+        '--pixels', default='majority', choices=('majority', 'all'),
+        help='what a prototype is the mean of (default: %(default)s)')
+    parser.add_argument(
+        '--void', default='drop_pixels',
+        choices=('drop_pixels', 'drop_segments'),
+        help='what becomes of pixels without label (default: %(default)s)')
+    parser.add_argument(
+        '--min-purity', type=float, default=0.,
+        help='leave out segments below this share of their class')
+    parser.add_argument(
+        '--scales', type=float, nargs='+', default=[1.],
+        help='of the images (default: 1)')
+    parser.add_argument(
+        '--flip', action='store_true', help='add mirrored images')
+    parser.add_argument(
+        '--max-images', type=int, help='use so many, evenly spread')
+    parser.add_argument(
+        '--restart', action='store_true',
+        help='throw away the parts of a build that was cut off')
+    parser.add_argument(
+        '--recall', nargs='*', metavar='KIND', default=[],
+        help='print the recall of these kinds of search against the exact '
+        'one: flat, ivf, sq (needs the extra faiss)')
+    add_run_arguments(parser)
+    return parser.parse_args()
+
+
+def print_recall(bank, kinds) -> None:
+    from mmpixsort.retrieval import build_index, recall_at_k
+    features = bank.features.float()
+    for kind in kinds:
+        recall = recall_at_k(
+            build_index(features, kind=kind), features, num_neighbors=min(
+                15, len(features)))
+        print(f'recall of {kind} at 15: {recall:.4f}')
+
+
+def main() -> None:
+    args = parse_args()
+    warnings.filterwarnings('ignore')  # deprecations inside the hosts
+    start = time.time()
+    from mmengine.dist import init_dist, is_main_process
+
+    from mmpixsort.utils.cli import load_config
+    cfg = load_config(args)
+    if args.launcher != 'none':
+        import torch
+        init_dist(args.launcher,
+                  'nccl' if torch.cuda.is_available() else 'gloo')
+    from mmpixsort.apis.bank import build_bank
+    from mmpixsort.retrieval import info
+    from mmpixsort.retrieval.build import RowRules
+    try:
+        bank = build_bank(
+            cfg, args.checkpoint, args.out, split=args.split,
+            rules=RowRules(args.pixels, args.void, args.min_purity,
+                           tuple(args.scales), args.flip),
+            dtype=args.dtype, max_images=args.max_images,
+            restart=args.restart)
+    except (ImportError, OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    if is_main_process():
+        print(info(bank))
+        print_recall(bank, args.recall)
+        print(f'written: {args.out}, {time.time() - start:.0f} seconds')
+
+
+if __name__ == '__main__':
+    main()
