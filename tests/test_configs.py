@@ -19,7 +19,7 @@ CONFIGS = sorted(
     path for path in (ROOT / 'configs').rglob('*.py')
     if '_base_' not in path.parts)
 # Methods, as configs are named after them
-METHODS = ('pixel-contrast', )
+METHODS = ('pixel-contrast', 'segsort')
 # The names that were promised before there was the convention
 PROMISED = ('configs/segsort/deeplabv3_r101_cityscapes.py', )
 

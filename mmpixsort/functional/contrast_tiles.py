@@ -102,7 +102,7 @@ class _Contrast(torch.autograd.Function):
             i for i, need in enumerate(ctx.needs_input_grad[5:]) if need
         ]
         scaled = clean / settings.temperature
-        tiles = []
+        parts = []
         for rows in tiles(len(labels), sum(t.numel() for t in tables)):
             loss, valid, weights = _tile(scaled[rows], labels[rows],
                                          _own_rows(own_key, rows), blocks,
@@ -111,8 +111,8 @@ class _Contrast(torch.autograd.Function):
                 _matmul(weight, block.keys)
                 for weight, block in zip(weights, blocks)
             ])
-            tiles.append((loss, valid, grad, *[weights[i] for i in needs]))
-        loss, valid, grad, *weights = map(_cat, zip(*tiles))
+            parts.append((loss, valid, grad, *[weights[i] for i in needs]))
+        loss, valid, grad, *weights = map(_cat, zip(*parts))
         ctx.needs = needs
         ctx.joint = [key is anchors for key in keys]
         ctx.shapes = [key.shape for key in keys]

@@ -1,4 +1,6 @@
-"""Metrics of mmengine."""
+"""Metrics on mmengine's BaseMetric, for any host."""
 from .boundary_f import BoundaryFMetric
+from .cluster_matching import ClusterMatchingMetric
+from .segment_metric import SegmentMetric
 
-__all__ = ['BoundaryFMetric']
+__all__ = ['BoundaryFMetric', 'ClusterMatchingMetric', 'SegmentMetric']

@@ -1,35 +1,49 @@
-"""Boundary F score as a metric of mmengine."""
+"""Boundary F of a semantic segmentation.
+
+Shapes: H W size, C classes, N images.
+"""
 import math
-from typing import Dict, List, Sequence, Union
+from typing import Dict, Optional, Sequence, Tuple, Union
 
 import torch
 from mmengine.evaluator import BaseMetric
 
 from ..functional.boundary import (BoundaryCounts, boundary_counts,
-                                   boundary_f)
-from ..functional.checks import check_choice
+                                   boundary_scores)
+from ..functional.checks import check_choice, check_count, check_fraction
 from ..registry import METRICS
+from .samples import class_names, label_maps, percent
+
+AVERAGES = ('image', 'dataset')
 
 
 @METRICS.register_module()
 class BoundaryFMetric(BaseMetric):
-    """Score how well the boundaries of each class are found, in percent.
+    """Score how well the outlines of every class are placed.
 
-    See :func:`mmpixsort.functional.boundary.boundary_counts`. Put it beside
-    the host's metric: ``test_evaluator = [dict(type='IoUMetric'),
-    dict(type='mmpixsort.BoundaryFMetric')]``.
+    F of the predicted and true boundary pixels that have a counterpart
+    within a tolerance, see
+    :func:`mmpixsort.functional.boundary.boundary_counts`. In percent:
+    `mBoundaryF`, the mean over classes, and `BoundaryF.NAME` of each class,
+    NaN for one without a boundary in truth and prediction.
+
+    Takes what mmseg's `IoUMetric` takes.
 
     Args:
-        tolerance: Pixels for an integer; a share of the image's diagonal for
-            a fraction, 0.0075 as in Csurka et al.
-        average: 'image': of each class over the images that have it, then
-            over classes (Csurka et al.); 'dataset': of counts over all
-            images.
-        ignore_index: Label of unknown pixels.
-        collect_device: As in mmengine.
-        prefix: As in mmengine.
+        tolerance: A float in (0, 1] is a share of the image diagonal,
+            rounded up to pixels (0.0075 in DAVIS and Csurka et al.); an int
+            is pixels.
+        average: 'image': the F of a class is its mean over the images where
+            the class has a boundary (Csurka et al., 2013); 'dataset': F of
+            the pixels counted over all images.
+        ignore_index: Void.
+        void_edges: Count changes between a class and void as boundaries; for
+            data sets that draw a void band around objects, as VOC does.
+        collect_device: 'cpu' or 'gpu'.
+        prefix: Of the names of the results.
 
     Raises:
+        TypeError: On a tolerance that is no number.
         ValueError: On options out of range.
     """
 
@@ -38,49 +52,50 @@ class BoundaryFMetric(BaseMetric):
                  tolerance: Union[int, float] = 0.0075,
                  average: str = 'image',
                  ignore_index: int = 255,
+                 void_edges: bool = False,
                  collect_device: str = 'cpu',
-                 prefix: str = None) -> None:
+                 prefix: Optional[str] = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
-        if tolerance < 0:
-            raise ValueError(
-                f'`tolerance` must not be negative, got {tolerance}')
-        check_choice('average', average, ('image', 'dataset'))
+        if isinstance(tolerance, float):
+            check_fraction('tolerance', tolerance)
+        else:
+            check_count('tolerance', tolerance, minimum=0)
+        check_choice('average', average, AVERAGES)
         self.tolerance = tolerance
         self.average = average
         self.ignore_index = ignore_index
+        self.void_edges = void_edges
 
-    def process(self, data_batch: dict, data_samples: Sequence) -> None:
-        """Count the boundary pixels of a batch."""
-        num_classes = len(self.dataset_meta['classes'])
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Count the boundary pixels (4, C) of every image."""
+        num_classes = len(class_names(self.dataset_meta))
         for sample in data_samples:
-            prediction = sample['pred_sem_seg']['data'].squeeze(0)
-            truth = sample['gt_sem_seg']['data'].squeeze(0)
+            prediction, truth = label_maps(sample)
             counts = boundary_counts(
                 prediction,
-                truth.to(prediction.device),
+                truth,
+                tolerance=self._pixels(truth.shape),
                 num_classes=num_classes,
-                tolerance=self._pixels(*truth.shape),
-                ignore_index=self.ignore_index)
+                ignore_index=self.ignore_index,
+                void_edges=self.void_edges)
             self.results.append(torch.stack(counts).cpu())
 
-    def _pixels(self, height: int, width: int) -> int:
-        if isinstance(self.tolerance, int):
-            return self.tolerance
-        return round(self.tolerance * math.hypot(height, width))
-
-    def compute_metrics(self, results: List) -> Dict[str, float]:
-        """Return the mean and the score of every class."""
+    def compute_metrics(self, results: list) -> Dict[str, float]:
+        """Average over images or pool them, then average over classes."""
+        counts = torch.stack(results)
         if self.average == 'dataset':
-            scores = boundary_f(BoundaryCounts(*sum(results)))
-        else:
-            scores = torch.stack([
-                boundary_f(BoundaryCounts(*counts)) for counts in results
-            ]).nanmean(0)
-        scores = (scores * 100).double()
-        metrics = dict(mBoundaryF=round(scores.nanmean().item(), 2))
-        names = self.dataset_meta['classes']
+            counts = counts.sum(0, keepdim=True)
+        scores = boundary_scores(BoundaryCounts(*counts.unbind(1)))
+        by_class = scores.f.nanmean(0)
+        metrics = dict(mBoundaryF=percent(by_class.nanmean()))
         metrics.update({
-            f'BoundaryF.{name}': round(score, 2)
-            for name, score in zip(names, scores.tolist())
+            f'BoundaryF.{name}': percent(value)
+            for name, value in zip(class_names(self.dataset_meta), by_class)
         })
         return metrics
+
+    def _pixels(self, size: Tuple[int, int]) -> int:
+        """Return the tolerance in pixels for an image of a size."""
+        if isinstance(self.tolerance, int):
+            return self.tolerance
+        return math.ceil(self.tolerance * math.hypot(*size))
