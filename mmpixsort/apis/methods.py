@@ -48,6 +48,16 @@ register_method(
             miner='mmpixsort.KeyMiner',
             bank='mmpixsort.ClassQueue')))
 
+register_method(
+    'segsort',
+    Method(
+        head='mmpixsort.SegSortHead',
+        parts=dict(
+            projection='mmpixsort.ProjectionHead',
+            segmenter='mmpixsort.KMeansSegmenter',
+            loss='mmpixsort.SegSortLoss',
+            bank='mmpixsort.PrototypeQueue')))
+
 
 def find_method(name: str) -> Method:
     """Return a method by its name, with underscores or hyphens.

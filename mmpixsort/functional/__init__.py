@@ -1,6 +1,12 @@
 """Layer 0: functions of torch alone, without state or registry."""
+from .clustering import spherical_kmeans
 from .contrast import pixel_contrast
 from .pca import pca_rgb
 from .reduction import masked_mean
+from .retrieval import nearest_keys, vote_fractions
+from .segsort import segment_sorting
 
-__all__ = ['masked_mean', 'pca_rgb', 'pixel_contrast']
+__all__ = [
+    'masked_mean', 'nearest_keys', 'pca_rgb', 'pixel_contrast',
+    'segment_sorting', 'spherical_kmeans', 'vote_fractions'
+]

@@ -1,0 +1,334 @@
+"""SegSortHead on a tiny host: training, and prediction by retrieval."""
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from mmengine.config import Config, ConfigDict
+from references import segment_sorting_loop
+
+from mmpixsort.functional.labels import resize_labels
+from mmpixsort.retrieval import read_bank, relabel, write_bank
+from mmpixsort.seg import SegSortHead
+from mmpixsort.seg.segmentors.retrieval_inference import (fingerprint,
+                                                          windows)
+
+
+def head(source='backbone', **changes):
+    return {**dict(
+        type='mmpixsort.SegSortHead', source=source, in_index=1,
+        in_channels=16 if source == 'backbone' else 8,
+        num_classes=tiny.CLASSES, embed_dims=8,
+        projection=dict(
+            type='mmpixsort.ProjectionHead', norm_cfg=dict(type='BN')),
+        segmenter=dict(type='mmpixsort.KMeansSegmenter', grid=3)), **changes}
+
+
+BANK = dict(type='mmpixsort.PrototypeQueue', capacity=64, num_iterations=2)
+
+
+def attached(source='backbone', classifier='joint', retrieval=None,
+             **changes):
+    config = tiny.host()
+    config.type = 'mmpixsort.MetricEncoderDecoder'
+    config.classifier = classifier
+    config.metric_head = ConfigDict(head(source, **changes))
+    if retrieval is not None:
+        config.test_cfg.retrieval = ConfigDict(retrieval)
+    return config
+
+
+def train(model, steps=12):
+    """Losses of a few steps on two batches."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=.05, momentum=.9)
+    losses = []
+    for step in range(steps):
+        parts = model.train().loss(*tiny.batch(4, seed=step % 2))
+        optimizer.zero_grad()
+        sum(v for k, v in parts.items() if 'loss' in k).backward()
+        optimizer.step()
+        losses.append(parts['loss_segsort'].item())
+    return losses
+
+
+@pytest.mark.parametrize('source', ['backbone', 'decoder'])
+@pytest.mark.parametrize('classifier', ['joint', 'detached', 'none'])
+@pytest.mark.parametrize('bank', [None, BANK])
+def test_training__lowers_the_loss(source, classifier, bank):
+    model = tiny.build(attached(source, classifier, bank=bank))
+    losses = train(model)
+    assert sum(losses[-2:]) < sum(losses[:2])
+    unused = [n for n, p in model.named_parameters() if p.grad is None]
+    if classifier != 'none' and source == 'decoder':
+        assert not unused
+
+
+def test_loss__equals_the_definition():
+    module = SegSortHead(**{k: v for k, v in head(
+        in_channels=4, in_index=0, projection=dict(
+            type='mmpixsort.ProjectionHead', linear=True)).items()
+        if k != 'type'})
+    _, samples = tiny.batch(2)
+    feature = torch.randn(2, 4, 8, 8)
+    loss = module.loss([feature], samples)
+    embeddings = module.embed([feature]).detach().double()
+    labels = resize_labels(torch.stack(
+        [s.gt_sem_seg.data[0] for s in samples]), (8, 8), 255)
+    clusters = module.segmenter(embeddings.float(), labels >= 0)
+    pixels = [(b, y, x) for b in range(2) for y in range(8)
+              for x in range(8) if labels[b, y, x] >= 0]
+    names = sorted({(b, int(clusters[b, y, x]), int(labels[b, y, x]))
+                    for b, y, x in pixels})
+    sums = torch.zeros(len(names), 8).double()
+    own = []
+    for b, y, x in pixels:
+        own.append(names.index(
+            (b, int(clusters[b, y, x]), int(labels[b, y, x]))))
+        sums[own[-1]] += embeddings[b, :, y, x]
+    want, _ = segment_sorting_loop(
+        torch.stack([embeddings[b, :, y, x] for b, y, x in pixels]),
+        [int(labels[p]) for p in pixels],
+        torch.nn.functional.normalize(sums, dim=1), [n[2] for n in names],
+        own_key=own, concentration=10., positives='same_class')
+    assert loss['segsort_segments'] == len(names)
+    assert loss['loss_segsort'].item() == pytest.approx(
+        sum(want) / len(want), rel=1e-4)
+
+
+def test_classifier_detached__its_loss_ends_at_the_tap():
+    model = tiny.build(attached('decoder', 'detached')).train()
+    parts = model.loss(*tiny.batch(2))
+    parts['decode.loss_ce'].backward()
+    assert model.decode_head.conv_seg.weight.grad.abs().sum() > 0
+    assert all(p.grad is None for p in model.backbone.parameters())
+    model.zero_grad()
+    model.loss(*tiny.batch(2))['loss_segsort'].backward()
+    assert model.backbone.conv1.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize('changes', [dict(), dict(bank=BANK)])
+def test_loss__all_ignored_is_a_zero_with_gradients(changes):
+    model = tiny.build(attached(**changes)).train()
+    images, samples = tiny.batch(2)
+    for sample in samples:
+        sample.gt_sem_seg.data[:] = 255
+    loss = model.loss(images, samples)['loss_segsort']
+    loss.backward()
+    assert loss == 0
+    for parameter in model.metric_head.parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all()
+
+
+def test_warm_up__fills_the_bank_only():
+    model = tiny.build(attached(bank=BANK, warmup_iters=1)).train()
+    losses = train(model, steps=2)
+    assert losses[0] == 0 and losses[1] > 0
+    assert model.metric_head.bank.written > 0
+
+
+def test_head__nan_is_noted_and_never_enters_the_bank():
+    model = tiny.build(attached(bank=BANK)).train()
+    images, samples = tiny.batch(2)
+    images[0, :, 4:12] = float('nan')
+    model.loss(images, samples)
+    assert model.metric_head.nonfinite_iter == 0
+    assert model.metric_head.bank.keys.isfinite().all()
+
+
+def test_head__copies_and_pickles():
+    model = tiny.build(attached(bank=BANK, retrieval=dict()))
+    train(model, steps=1)
+    pickle.loads(pickle.dumps(copy.deepcopy(model)))
+
+
+@pytest.mark.parametrize('changes, error', [
+    (dict(segments='regions'), '`segments` must be one of'),
+    (dict(source='neck'), '`source` must be one of'),
+    (dict(segments='oversegmentation', bank=BANK), '`bank` must be None'),
+    (dict(max_segments=0), '`max_segments` must be at least 1'),
+    (dict(bank=dict(BANK, embed_dims=5)), '`embed_dims` of'),
+])
+def test_head__bad_options(changes, error):
+    with pytest.raises(ValueError, match=error):
+        tiny.build(attached(**changes))
+
+
+def test_segmentor__bad_classifier():
+    with pytest.raises(ValueError, match='`classifier` must be one of'):
+        tiny.build(attached(classifier='frozen'))
+
+
+# -- prediction by retrieval
+
+RETRIEVAL = dict(num_neighbors=3, grid=(8, 8), stride=2)
+
+
+@pytest.fixture(scope='module')
+def trained():
+    """A trained model and a bank of its training images."""
+    model = tiny.build(attached(
+        'decoder', 'joint', retrieval=RETRIEVAL, bank=BANK))
+    np.random.seed(0)
+    train(model, steps=120)
+    return model.eval(), fill(model)
+
+
+def fill(model):
+    data = dict(type='NoisyBlocks', _scope_='mmengine', num_images=12)
+    from mmengine.registry import DATASETS
+    DATASETS.get('NoisyBlocks').get_data_info = (
+        lambda self, index: dict(img_path=f'image_{index}'))
+    bank = model.build_bank(Config(), dataset=data)
+    model.retrieval.use(model, bank)
+    return bank
+
+
+def predict(model, images, samples):
+    return model.predict(images, copy.deepcopy(samples))
+
+
+def accuracy(results, samples):
+    hits = total = 0
+    for result, sample in zip(results, samples):
+        truth = sample.gt_sem_seg.data
+        known = truth != 255
+        hits += int((result.pred_sem_seg.data == truth)[known].sum())
+        total += int(known.sum())
+    return hits / total
+
+
+def test_retrieval__predicts(trained):
+    model, _ = trained
+    images, samples = tiny.batch(4, seed=5)
+    results = predict(model, images, samples)
+    assert accuracy(results, samples) > .6  # chance: .25
+    for result in results:
+        shares = result.seg_logits.data.softmax(0)
+        assert torch.allclose(shares.sum(0), torch.ones(32, 32))
+        segments = result.pred_segments
+        assert segments.data.shape == (1, 32, 32)
+        assert segments.neighbors.shape[1] == 3
+        assert int(segments.data.max()) < len(segments.neighbors)
+
+
+def test_retrieval__image_does_not_depend_on_its_batch(trained):
+    model, _ = trained
+    images, samples = tiny.batch(3, seed=6)
+    together = predict(model, images, samples)
+    for i in range(3):
+        alone = predict(model, images[i:i + 1], samples[i:i + 1])
+        assert torch.equal(alone[0].pred_sem_seg.data,
+                           together[i].pred_sem_seg.data)
+
+
+def test_retrieval__one_window_equals_the_whole(trained):
+    model, _ = trained
+    images, samples = tiny.batch(2, seed=7)
+    whole = predict(model, images, samples)
+    before = copy.deepcopy(model.test_cfg)
+    model.test_cfg.update(mode='slide', crop_size=(32, 32), stride=(16, 16))
+    try:
+        slide = predict(model, images, samples)
+        model.test_cfg.update(crop_size=(24, 24), stride=(8, 8))
+        assert accuracy(predict(model, images, samples), samples) > .5
+    finally:
+        model.test_cfg = before
+    same = [torch.equal(a.pred_segments.data, b.pred_segments.data)
+            for a, b in zip(whole, slide)]
+    assert all(same)
+
+
+def test_windows__are_those_of_the_host():
+    assert [(w.start, w.stop) for w in windows(10, 4, 3)] == [
+        (0, 4), (3, 7), (6, 10)]
+    assert [(w.start, w.stop) for w in windows(3, 4, 3)] == [(0, 3)]
+
+
+def test_retrieval__padding_is_not_cut(trained):
+    model, _ = trained
+    images, samples = tiny.batch(1, seed=8)
+    padded = torch.nn.functional.pad(images, (0, 8, 0, 16), value=9.)
+    samples[0].set_metainfo(dict(padding_size=(0, 8, 0, 16)))
+    result = predict(model, padded, samples)[0]
+    assert result.pred_sem_seg.data.shape == (1, 32, 32)
+    assert accuracy([result], samples) > .5
+
+
+@pytest.mark.parametrize('direction, dim', [
+    ('horizontal', 2), ('vertical', 1)])
+def test_retrieval__flipped_images_come_back(trained, direction, dim):
+    model, _ = trained
+    images, samples = tiny.batch(1, seed=9)
+    samples[0].set_metainfo(dict(flip=True, flip_direction=direction))
+    result = predict(model, images.flip(dim + 1), samples)[0]
+    segments = result.pred_segments
+    votes = torch.stack([
+        result.seg_logits.data[:, y, x]
+        for y, x in ((3, 4), (20, 11))])
+    ids = torch.stack([segments.data[0, 3, 4], segments.data[0, 20, 11]])
+    labels = segments.neighbor_labels[ids]
+    for vote, row in zip(votes, labels):
+        assert int(vote.argmax()) in row.tolist()
+
+
+def test_retrieval__bank_file_and_relabelled_class(trained, tmp_path):
+    model, bank = trained
+    images, samples = tiny.batch(2, seed=5)
+    plain = predict(model, images, samples)
+    path = tmp_path / 'x.bank'
+    write_bank(relabel(bank, old='1', new='novel'), path)
+    other = copy.deepcopy(model)
+    other.retrieval.use(other, read_bank(path))
+    results = predict(other, images, samples)
+    for before, after in zip(plain, results):
+        assert after.seg_logits.data.shape[0] == tiny.CLASSES + 1
+        ones = before.pred_sem_seg.data == 1
+        # all but ties, which the smallest class wins
+        found = after.pred_sem_seg.data[ones] == tiny.CLASSES
+        assert found.float().mean() > .9
+        assert (after.pred_sem_seg.data != 1).all()
+
+
+def test_retrieval__bank_of_other_weights_is_refused(trained):
+    model, bank = trained
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        other.backbone.conv1.weight.add_(.1)
+    assert fingerprint(other) != fingerprint(model)
+    with pytest.raises(ValueError, match='of the weights that are loaded'):
+        other.retrieval.use(other, bank)
+
+
+def test_retrieval__too_many_neighbours(trained):
+    model, bank = trained
+    other = copy.deepcopy(model)
+    other.retrieval.num_neighbors = len(bank.labels) + 1
+    with pytest.raises(ValueError, match='`num_neighbors` must be at most'):
+        other.retrieval.use(other, bank)
+
+
+def test_retrieval__no_bank():
+    model = tiny.build(attached(retrieval=dict())).eval()
+    with pytest.raises(ValueError, match='retrieval.bank` must be the path'):
+        model.predict(*tiny.batch(1))
+
+
+def test_retrieval__image_smaller_than_grid_and_stride(trained):
+    model, _ = trained
+    _, samples = tiny.batch(1)
+    samples[0].set_metainfo(dict(ori_shape=(3, 2), img_shape=(3, 2)))
+    result = predict(model, torch.randn(1, 3, 3, 2), samples)[0]
+    assert result.pred_sem_seg.data.shape == (1, 3, 2)
+
+
+def test_runner__trains_and_validates_by_retrieval(tmp_path):
+    model = attached('decoder', 'none', retrieval=RETRIEVAL, bank=BANK)
+    hook = dict(
+        type='mmpixsort.PrototypeBankHook', max_images=4,
+        dataset=dict(type='NoisyBlocks', _scope_='mmengine', num_images=6))
+    run = tiny.runner(tmp_path, model, iters=2, hooks=[hook])
+    run.train()
+    assert (tmp_path / 'iter_2.pth').exists()
+    assert run.model.retrieval._loaded is not None
