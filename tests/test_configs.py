@@ -35,10 +35,16 @@ def read(path: Path) -> Config:
 def build_small(path: Path):
     """Build the model of a config, shallower and with a small bank."""
     cfg = shrink(read(path))
-    head = cfg.model.metric_head
-    if head.get('bank'):
-        head.bank.capacity = min(head.bank.capacity, 8)
+    for head in metric_heads(cfg):
+        if head.get('bank'):
+            head.bank.capacity = min(head.bank.capacity, 8)
     return build(cfg)
+
+
+def metric_heads(cfg: Config) -> list:
+    """Return the configs of the metric heads, of which there may be many."""
+    heads = cfg.model.metric_head
+    return heads if isinstance(heads, list) else [heads]
 
 
 @each_config
@@ -54,7 +60,7 @@ def test_config__prefixes_its_types(path):
     cfg = read(path)
     assert cfg.model.type.startswith('mmpixsort.')
     assert cfg.default_scope == 'mmseg'
-    for part in parts(cfg.model.metric_head):
+    for part in [p for head in metric_heads(cfg) for p in parts(head)]:
         assert part['type'].startswith('mmpixsort.'), part
         assert MODELS.get(part['type']) is not None, part
 
@@ -86,10 +92,13 @@ def test_configs__have_names_of_their_own():
 @each_config
 def test_config__warms_up_for_a_fifth_at_most(path):
     cfg = read(path)
-    head = cfg.model.metric_head
     iterations = cfg.train_cfg.max_iters
-    assert 0 <= head.warmup_iters <= iterations / 5
-    assert head.warmup_iters + head.get('ramp_iters', 0) <= iterations / 2
+    for head in metric_heads(cfg):
+        # segment sorting starts at once, as its release does
+        warmup = head.get('warmup_iters', 0)
+        assert 0 <= warmup <= iterations / 5
+        assert warmup + head.get('ramp_iters', 0) <= iterations / 2
+        assert 'warmup_iters' in head or head.type.endswith('SegSortHead')
 
 
 @each_config
@@ -163,3 +172,35 @@ def test_configs__train_two_iterations(pattern):
     second = train_step(model, 96)
     assert first['loss_pixel_contrast'] == 0
     assert second['loss_pixel_contrast'] > 0
+
+
+@pytest.mark.parametrize('name', [
+    'deeplabv3_r101_cityscapes', 'segsort_fcn-hr48_4xb2-40k_*',
+    'segsort_ocrnet-hr48_*', 'segsort_pspnet-r101-d8_4xb4-100k_*',
+    'segsort_deeplabv3-mnv2-pixel-contrast_*',
+    'segsort_deeplabv3-mnv2-detached_*'
+])
+def test_segsort_configs__train_two_iterations(name):
+    path, = (ROOT / 'configs' / 'segsort').glob(name + '.py')
+    torch.manual_seed(0)
+    model = build_small(path)
+    for _ in range(2):
+        losses = train_step(model, 96)
+        found = [v for k, v in losses.items() if k.endswith('loss_segsort')]
+        assert len(found) == 1 and found[0] > 0
+
+
+def test_promised_config__is_that_of_the_thread():
+    cfg = read(ROOT / PROMISED[0])
+    assert cfg.train_cfg.max_iters == 150000
+    assert cfg.train_dataloader.batch_size == 1  # of 8 devices
+    crop = [part for part in cfg.train_dataloader.dataset.pipeline
+            if part.type == 'RandomCrop'][0]
+    assert tuple(crop.crop_size) == (720, 720)
+    assert tuple(cfg.model.data_preprocessor.size) == (720, 720)
+    assert cfg.optim_wrapper.optimizer.lr == 3e-3
+    head, test = cfg.model.metric_head, cfg.model.test_cfg
+    assert (head.segmenter.grid, head.segmenter.num_iters) == (8, 15)
+    assert tuple(test.stride) == (480, 480)
+    assert tuple(test.retrieval.grid) == (16, 16)
+    assert cfg.model.classifier == 'none'

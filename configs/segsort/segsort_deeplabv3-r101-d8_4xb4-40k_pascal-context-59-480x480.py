@@ -1,0 +1,17 @@
+# Segment sorting beside the classifier: DeepLabV3-R101-d8, PASCAL-Context (59).
+# Not trained yet.
+#   tools/dist_train.sh configs/segsort/\
+#     segsort_deeplabv3-r101-d8_4xb4-40k_pascal-context-59-480x480.py 4
+# The classifier predicts while training; with a bank of prototypes (see
+# README.md) the same network predicts by retrieval. Model, schedule and
+# augmentation are the host's, the rest is in the method's file.
+_base_ = [
+    'mmseg::deeplabv3/deeplabv3_r101-d8_4xb4-40k_pascal-context-59-480x480.py',
+    '../_base_/methods/segsort.py'
+]
+model = dict(
+    type='mmpixsort.MetricEncoderDecoder',
+    metric_head=dict(
+        _base_.segsort,
+        in_channels=512,
+        num_classes=59))
