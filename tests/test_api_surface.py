@@ -15,6 +15,8 @@ PUBLIC = {
     'mmpixsort.layers': {'KMeansSegmenter', 'ProjectionHead',
                          'TrainingClock', 'select_feature', 'tap',
                          'warmup_weight'},
+    'mmpixsort.metrics': {'BoundaryFMetric', 'ClusterMatchingMetric',
+                          'SegmentMetric'},
     'mmpixsort.hooks': {'MemoryBankHook', 'PrototypeBankHook'},
     'mmpixsort.retrieval': {'PrototypeBank', 'add', 'build_index',
                             'check_bank', 'check_fits', 'info', 'merge',

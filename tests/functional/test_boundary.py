@@ -167,7 +167,8 @@ def test_boundary_counts__void_edge_is_no_boundary():
     edges = boundary_counts(
         torch.zeros_like(truth), truth, tolerance=2, num_classes=2,
         void_edges=True)
-    assert edges.true.tolist() == [10 + 8 + 16, 10 + 8 - 2 + 6]
+    # the border of void with class 0, then the square of 8 x 5 pixels
+    assert edges.true.tolist() == [16 + 4 + 4 + 8, 2 * 8 + 2 * 5 - 4]
 
 
 def test_boundary_counts__prediction_under_void_does_not_count():

@@ -1,0 +1,74 @@
+"""Changes of a bank."""
+import pytest
+import torch
+from retrieval.test_bank_file import make_bank, same
+
+from mmpixsort.retrieval import (add, check_bank, info, merge, relabel,
+                                 remove)
+
+
+def test_remove__by_row_image_and_class():
+    bank = make_bank()
+    assert len(remove(bank, rows=[0, 3])) == 18
+    assert (remove(bank, image='image_1.png').image_ids != 1).all()
+    assert (remove(bank, name='tree').labels != 1).all()
+    assert remove(bank, name='tree').meta == bank.meta
+
+
+def test_relabel__to_a_new_class_and_back():
+    bank = make_bank()
+    changed = relabel(bank, old='tree', new='bush')
+    assert changed.meta['classes'] == ['road', 'tree', 'car', 'bush']
+    assert len(changed.meta['palette']) == 4
+    assert torch.equal(changed.labels == 3, bank.labels == 1)
+    back = relabel(changed, old='bush', new='tree')
+    assert torch.equal(back.labels, bank.labels)
+    some = relabel(bank, rows=[2], new='car')
+    assert some.labels[2] == 2
+    assert bank.meta['classes'] == ['road', 'tree', 'car']  # untouched
+
+
+def test_merge__joins_classes_by_name():
+    first = make_bank(0)
+    second = make_bank(1, classes=['car', 'road', 'kerb'])
+    joined = merge([first, second])
+    assert joined.meta['classes'] == ['road', 'tree', 'car', 'kerb']
+    names = [joined.meta['classes'][i] for i in joined.labels[20:]]
+    assert names == [second.meta['classes'][i] for i in second.labels]
+    images = [joined.meta['images'][i] for i in joined.image_ids[20:]]
+    assert images == [second.meta['images'][i] for i in second.image_ids]
+    assert same(merge([first]), first)
+    check_bank(joined)
+
+
+def test_add__under_a_new_name():
+    bank = make_bank(0)
+    new = remove(make_bank(1), rows=range(3, 20))
+    joined = add(bank, new, classes=['tram', 'road', 'car'])
+    assert len(joined) == 23
+    names = [joined.meta['classes'][i] for i in joined.labels[20:]]
+    assert names == [['tram', 'road', 'car'][i] for i in new.labels]
+
+
+@pytest.mark.parametrize('change, error', [
+    (lambda b: remove(b), 'must match a segment'),
+    (lambda b: remove(b, name='sky'), 'class must be one of'),
+    (lambda b: remove(b, rows=[20]), '`rows` must lie in'),
+    (lambda b: remove(b, rows=range(20)), 'at least one segment'),
+    (lambda b: relabel(b, new='x'), 'one of `old` and `rows`'),
+    (lambda b: relabel(b, new='x', old='sky'), 'class must be one of'),
+    (lambda b: relabel(b, new='x', rows=[-1]), '`rows` must lie in'),
+    (lambda b: merge([b, make_bank(fingerprint='other')]), 'same fingerpr'),
+])
+def test_edit__bad_input(change, error):
+    with pytest.raises(ValueError, match=error):
+        change(make_bank())
+
+
+def test_info__counts_by_class():
+    text = info(make_bank())
+    assert '20 segments of 4 images, 4 dims, float16' in text
+    for name, count in zip(('road', 'tree', 'car'),
+                           make_bank().labels.bincount().tolist()):
+        assert any(line.split()[:2] == [name, str(count)]
+                   for line in text.splitlines())
