@@ -80,14 +80,12 @@ def main() -> None:
     args = parse_args()
     warnings.filterwarnings('ignore')  # deprecations inside the hosts
     start = time.time()
-    from mmengine.dist import init_dist, is_main_process
+    from mmengine.dist import init_dist, is_distributed, is_main_process
 
     from mmpixsort.utils.cli import load_config
     cfg = load_config(args)
-    if args.launcher != 'none':
-        import torch
-        init_dist(args.launcher,
-                  'nccl' if torch.cuda.is_available() else 'gloo')
+    if args.launcher != 'none' and not is_distributed():
+        init_dist(args.launcher)  # without a GPU, gloo runs by now
     from mmpixsort.apis.bank import build_bank
     from mmpixsort.retrieval import info
     from mmpixsort.retrieval.build import RowRules

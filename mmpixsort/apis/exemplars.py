@@ -1,0 +1,88 @@
+"""Annotated segments of single images, for a bank that is changed."""
+from pathlib import Path
+from typing import Union
+
+import cv2
+import numpy as np
+import torch
+from mmcv.transforms import Compose
+from mmengine.config import Config
+from mmengine.registry import TRANSFORMS
+from mmengine.structures import PixelData
+from torch import nn
+
+from ..retrieval import PrototypeBank, add, check_fits
+from ..retrieval.build import RowRules, join_rows
+
+# the transforms that read what a single image does not have
+ANNOTATION = ('LoadAnnotations', 'LoadStreetScene')
+
+
+def image_data(cfg: Config, image: Union[str, Path]) -> dict:
+    """Prepare an image file as the test pipeline of a config does.
+
+    Raises:
+        FileNotFoundError: When there is no such file.
+    """
+    if not Path(image).is_file():
+        raise FileNotFoundError(f'image {str(image)!r} not found')
+    dataset = cfg.test_dataloader.dataset
+    steps = [dict(step) for step in dataset.pipeline
+             if not step['type'].endswith(ANNOTATION)]
+    if not any(step['type'] == 'LoadImageFromFile' for step in steps):
+        steps.insert(0, dict(type='LoadImageFromFile'))
+    return Compose([TRANSFORMS.build(step) for step in steps])(
+        dict(img_path=str(image), seg_map_path=None, seg_fields=[],
+             reduce_zero_label=False, label_map=None))
+
+
+def add_exemplars(cfg: Config,
+                  model: nn.Module,
+                  bank: PrototypeBank,
+                  *,
+                  image: Union[str, Path],
+                  mask: Union[str, Path],
+                  name: str) -> PrototypeBank:
+    """Add the segments under a mask to a bank, as a class.
+
+    No training: a segment that resembles them gets the class from then on.
+
+    Args:
+        cfg: Of the model.
+        model: See :func:`mmpixsort.apis.bank.load_model`.
+        bank: Of its weights.
+        image: File of the image.
+        mask: File of its size, not zero where the class is.
+        name: Of the class, new or known.
+
+    Raises:
+        ValueError: When the mask is empty, of another size, or the bank of
+            other weights.
+    """
+    from ..seg.segmentors.retrieval_inference import fingerprint
+    head = model.metric_heads[model.retrieval.head]
+    check_fits(
+        bank,
+        fingerprint=fingerprint(model, model.retrieval.head),
+        embed_dims=head.projection.embed_dims)
+    data = image_data(cfg, image)
+    labels = _read_mask(mask, tuple(data['data_samples'].ori_shape))
+    data['data_samples'].gt_sem_seg = PixelData(data=labels[None])
+    rows = model.retrieval.rows(model, data, RowRules())
+    meta = dict(bank.meta, classes=[name], palette=[])
+    new = join_rows([(0, rows)], names=[str(image)], meta=meta,
+                    dtype=str(bank.features.dtype).removeprefix('torch.'))
+    return add(bank, new, [name])
+
+
+def _read_mask(path: Union[str, Path], size: tuple) -> torch.Tensor:
+    """Return labels (H, W): 0 under the mask, 255 elsewhere."""
+    mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if mask is None:
+        raise FileNotFoundError(f'mask {str(path)!r} not found, or no image')
+    mask = mask.any(2) if mask.ndim == 3 else mask > 0
+    if mask.shape != size or not mask.any():
+        raise ValueError(
+            f'`mask` must have the size {size} of its image and mark a '
+            f'pixel, got size {mask.shape} with {int(mask.sum())} pixels')
+    return torch.from_numpy(np.where(mask, 0, 255)).long()

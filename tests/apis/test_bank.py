@@ -1,0 +1,195 @@
+"""Banks from configs and checkpoints: build, resume, ranks, exemplars."""
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from mmpixsort.apis import bank as bank_module
+from mmpixsort.apis.bank import build_bank, load_model
+from mmpixsort.apis.exemplars import add_exemplars, image_data
+from mmpixsort.datasets import CLASSES, StreetScenes
+from mmpixsort.registry import MODELS
+from mmpixsort.retrieval import read_bank, remove
+from mmpixsort.retrieval.build import RowRules
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = ROOT / 'configs/segsort/segsort_deeplabv3-mnv2_1xb4-600it_' \
+    'street-scenes.py'
+IMAGES = 20  # two parts
+
+
+def small_config():
+    cfg = Config.fromfile(CONFIG)
+    for split in ('train', 'test'):
+        dataset = cfg[f'{split}_dataloader'].dataset
+        dataset.update(num_images=IMAGES, size=(64, 96))
+    # untrained: colours are left in the first level only
+    cfg.model.metric_head.update(
+        source='backbone', in_index=0, in_channels=24, upsample=1)
+    cfg.model.test_cfg.retrieval.update(num_neighbors=1, stride=4)
+    return cfg
+
+
+@pytest.fixture(scope='module')
+def run(tmp_path_factory):
+    """A config in a file, and a checkpoint of untrained weights."""
+    folder = tmp_path_factory.mktemp('bank')
+    cfg = small_config()
+    cfg.dump(folder / 'small.py')
+    init_default_scope('mmseg')
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    torch.save(dict(state_dict=model.state_dict()), folder / 'weights.pth')
+    bank = build_bank(cfg, folder / 'weights.pth', folder / 'x.bank')
+    return folder, cfg, bank
+
+
+def test_build_bank__describes_the_images(run):
+    folder, cfg, bank = run
+    assert read_bank(folder / 'x.bank').meta == bank.meta
+    assert bank.meta['classes'] == list(CLASSES)
+    assert bank.meta['clustering']['grid'] == [10, 10]
+    assert len(bank.meta['images']) == IMAGES
+    assert len(bank.meta['checkpoint']) == 64
+    assert bank.image_ids.unique().tolist() == list(range(IMAGES))
+    assert not (folder / 'x.bank.parts').exists()
+    boxes = bank.boxes
+    assert (boxes[:, :2] >= 0).all() and (boxes[:, :2] < boxes[:, 2:]).all()
+    assert (boxes[:, 2] <= 96).all() and (boxes[:, 3] <= 64).all()
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    assert (bank.areas <= area).all()
+    # every pixel of a scene is labelled and lies in one segment
+    assert bank.areas[bank.image_ids == 0].sum() == 64 * 96
+    assert ((bank.purity > 0) & (bank.purity <= 1)).all()
+
+
+def test_build_bank__goes_on_where_it_was_cut_off(run, tmp_path, monkeypatch):
+    folder, cfg, _ = run
+    out, calls = tmp_path / 'y.bank', []
+    real = bank_module.write_part
+
+    def cut_off(*args):
+        if calls:
+            raise KeyboardInterrupt
+        calls.append(args)
+        real(*args)
+
+    monkeypatch.setattr(bank_module, 'write_part', cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        build_bank(cfg, folder / 'weights.pth', out)
+    assert not out.exists()
+    with pytest.raises(ValueError, match='parts of a bank with other'):
+        build_bank(cfg, folder / 'weights.pth', out, max_images=3)
+    monkeypatch.setattr(
+        bank_module, 'write_part',
+        lambda *args: (calls.append(args), real(*args)))
+    build_bank(cfg, folder / 'weights.pth', out)
+    assert len(calls) == 2  # the second part only
+    assert out.read_bytes() == (folder / 'x.bank').read_bytes()
+
+
+@pytest.mark.ddp
+@pytest.mark.slow
+def test_dist_build_bank__equals_one_process_byte_by_byte(run, tmp_path):
+    folder, _, _ = run
+    out = tmp_path / 'z.bank'
+    done = subprocess.run(
+        [ROOT / 'tools/dist_build_bank.sh', folder / 'small.py',
+         folder / 'weights.pth', '2', '--out', out],
+        env={**os.environ, 'PYTHON': sys.executable,
+             'PORT': '29577', 'OMP_NUM_THREADS': '1'},
+        capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    alone = tmp_path / 'alone.bank'
+    done = subprocess.run(
+        [sys.executable, ROOT / 'tools/build_bank.py', folder / 'small.py',
+         folder / 'weights.pth', '--out', alone],
+        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+        capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert out.read_bytes() == alone.read_bytes()
+
+
+@pytest.mark.parametrize('rules, rows', [
+    (RowRules(pixels='all'), 1), (RowRules(void='drop_segments'), 1),
+    (RowRules(scales=(.5, 1.), flip=True), 4), (RowRules(min_purity=.9), 0)])
+def test_build_bank__options(run, tmp_path, rules, rows):
+    folder, cfg, whole = run
+    bank = build_bank(cfg, folder / 'weights.pth', tmp_path / 'o.npz',
+                      rules=rules, max_images=4, dtype='float32')
+    first = int((whole.image_ids == 0).sum())
+    found = int((bank.image_ids == 0).sum())
+    if rows == 0:
+        assert (bank.purity >= .9).all() and found < first
+    else:
+        assert .6 * rows * first <= found <= 1.4 * rows * first
+    assert bank.features.dtype == torch.float32
+    assert (bank.boxes[:, 2] <= 96).all() and (bank.boxes >= 0).all()
+    assert json.loads(json.dumps(bank.meta))['rules']['pixels'] == (
+        rules.pixels)
+
+
+def test_build_bank__refuses_what_does_not_fit(run, tmp_path):
+    folder, cfg, _ = run
+    torch.save(dict(state_dict={}), tmp_path / 'empty.pth')
+    with pytest.raises(ValueError, match='weights of `metric_head`'):
+        build_bank(cfg, tmp_path / 'empty.pth', tmp_path / 'x.bank')
+    plain = cfg.copy()
+    plain.model = {k: v for k, v in cfg.model.items() if k != 'metric_head'}
+    with pytest.raises(ValueError, match='must have a `metric_head`'):
+        load_model(plain, folder / 'weights.pth')
+    with pytest.raises(ValueError, match='`pixels` must be one of'):
+        build_bank(cfg, folder / 'weights.pth', tmp_path / 'x.bank',
+                   rules=RowRules(pixels='some'))
+
+
+def test_add_exemplars__a_new_class_is_predicted(run, tmp_path):
+    folder, cfg, bank = run
+    scene = StreetScenes(num_images=1, size=(64, 96), seed=3, split='val')[0]
+    sky = scene.semantic == CLASSES.index('sky')
+    assert sky.mean() > .05
+    cv2.imwrite(str(tmp_path / 'a.png'), scene.image[..., ::-1])
+    cv2.imwrite(str(tmp_path / 'mask.png'), np.uint8(sky) * 255)
+    model = load_model(cfg, folder / 'weights.pth')
+    without = remove(bank, name='sky')
+    joined = add_exemplars(
+        cfg, model, without, image=tmp_path / 'a.png',
+        mask=tmp_path / 'mask.png', name='heaven')
+    added = len(joined) - len(without)
+    assert 3 <= added <= 100
+    assert joined.meta['classes'][-1] == 'heaven'
+    assert joined.meta['images'][-1].endswith('a.png')
+
+    def predicted(used):
+        model.retrieval.use(model, used)
+        data = image_data(cfg, tmp_path / 'a.png')
+        result = model.test_step(dict(
+            inputs=[data['inputs']], data_samples=[data['data_samples']]))
+        return result[0].pred_sem_seg.data[0].numpy()
+
+    new = joined.meta['classes'].index('heaven')
+    assert (predicted(without) != new).all()
+    share = (predicted(joined) == new)[sky].mean()
+    assert share > .2  # the weights are untrained
+
+
+def test_add_exemplars__bad_mask(run, tmp_path):
+    folder, cfg, bank = run
+    image = np.zeros((64, 96, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / 'a.png'), image)
+    cv2.imwrite(str(tmp_path / 'mask.png'), image[:32])
+    model = load_model(cfg, folder / 'weights.pth')
+    options = dict(image=tmp_path / 'a.png', name='x')
+    with pytest.raises(ValueError, match='`mask` must have the size'):
+        add_exemplars(cfg, model, bank, mask=tmp_path / 'mask.png', **options)
+    with pytest.raises(FileNotFoundError, match='mask'):
+        add_exemplars(cfg, model, bank, mask=tmp_path / 'no.png', **options)

@@ -1,0 +1,106 @@
+"""Look at a bank of prototypes, and change it without training.
+
+Examples:
+    python tools/bank.py info x.bank
+    python tools/bank.py add x.bank CONFIG CHECKPOINT --image tram.jpg \\
+        --mask tram_mask.png --class tram --out y.bank
+    python tools/bank.py relabel x.bank --old car --new vehicle --out y.bank
+    python tools/bank.py remove x.bank --class fence --out y.bank
+    python tools/bank.py merge x.bank y.bank --out z.bank
+"""
+import argparse
+import sys
+import warnings
+from pathlib import Path
+
+import mmpixsort.compat
+
+mmpixsort.compat.require('mmengine')
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest='command', required=True)
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument('bank', help='path of the bank')
+    writes = argparse.ArgumentParser(add_help=False)
+    writes.add_argument('--out', required=True, help='the file to write')
+    commands.add_parser(
+        'info', parents=[shared], help='show classes, images and settings')
+    command = commands.add_parser(
+        'add', parents=[shared, writes],
+        help='add the segments under a mask as a class')
+    command.add_argument('config', help='path of the config')
+    command.add_argument('checkpoint', help='path of the weights')
+    command.add_argument(
+        '--image', nargs='+', required=True, help='files of images')
+    command.add_argument(
+        '--mask', nargs='+', required=True,
+        help='a file for each image, not zero where the class is')
+    command.add_argument('--class', dest='name', required=True)
+    command = commands.add_parser(
+        'remove', parents=[shared, writes], help='remove segments')
+    command.add_argument('--class', dest='name', help='all of a class')
+    command.add_argument('--image', help='all of an image')
+    command.add_argument('--rows', type=int, nargs='+', help='by number')
+    command = commands.add_parser(
+        'relabel', parents=[shared, writes], help='give another class')
+    command.add_argument('--old', help='the class whose segments change')
+    command.add_argument('--rows', type=int, nargs='+', help='or these rows')
+    command.add_argument('--new', required=True, help='may be a new class')
+    command = commands.add_parser(
+        'merge', parents=[writes], help='join banks of one checkpoint')
+    command.add_argument('banks', nargs='+')
+    return parser.parse_args()
+
+
+def add_segments(args: argparse.Namespace, bank):
+    from mmengine.config import Config
+
+    from mmpixsort.apis.bank import load_model
+    from mmpixsort.apis.exemplars import add_exemplars
+    if len(args.image) != len(args.mask):
+        raise ValueError(f'--mask must name {len(args.image)} files, one an '
+                         f'image, got {len(args.mask)}')
+    cfg = Config.fromfile(args.config)
+    model = load_model(cfg, args.checkpoint)
+    for image, mask in zip(args.image, args.mask):
+        bank = add_exemplars(
+            cfg, model, bank, image=image, mask=mask, name=args.name)
+    return bank
+
+
+def run(args: argparse.Namespace):
+    from mmpixsort.retrieval import merge, read_bank, relabel, remove
+    if args.command == 'merge':
+        return merge([read_bank(path) for path in args.banks])
+    bank = read_bank(args.bank)
+    if args.command == 'add':
+        return add_segments(args, bank)
+    if args.command == 'remove':
+        return remove(
+            bank, rows=args.rows, image=args.image, name=args.name)
+    if args.command == 'relabel':
+        return relabel(bank, old=args.old, rows=args.rows, new=args.new)
+    return bank
+
+
+def main() -> None:
+    args = parse_args()
+    warnings.filterwarnings('ignore')  # deprecations inside the hosts
+    from mmpixsort.retrieval import info, write_bank
+    try:
+        bank = run(args)
+        if args.command != 'info':
+            write_bank(bank, Path(args.out))
+    except (ImportError, OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    print(info(bank))
+    if args.command != 'info':
+        print(f'written: {args.out}')
+
+
+if __name__ == '__main__':
+    main()
