@@ -51,6 +51,13 @@ def test_contributing__the_loss_trains_in_the_head():
     assert loss.isfinite().all() and not valid[0]
 
 
+def test_segsort_document__example_runs():
+    space = {}
+    exec(_blocks('docs/segsort.md')[0], space)
+    assert space['valid'].all() and space['nll'].isfinite().all()
+    assert space['segment_ids'].shape == (2, 24, 24)
+
+
 def test_pixel_contrast_document__example_runs():
     space = {}
     exec(_blocks('docs/pixel_contrast.md')[0], space)
