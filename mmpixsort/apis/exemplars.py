@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from mmcv.transforms import Compose
 from mmengine.config import Config
-from mmengine.registry import TRANSFORMS
+from mmengine.registry import TRANSFORMS, init_default_scope
 from mmengine.structures import PixelData
 from torch import nn
 
@@ -26,6 +26,7 @@ def image_data(cfg: Config, image: Union[str, Path]) -> dict:
     """
     if not Path(image).is_file():
         raise FileNotFoundError(f'image {str(image)!r} not found')
+    init_default_scope(cfg.get('default_scope') or 'mmseg')
     dataset = cfg.test_dataloader.dataset
     steps = [dict(step) for step in dataset.pipeline
              if not step['type'].endswith(ANNOTATION)]

@@ -82,13 +82,9 @@ def image_rows(embedding: Tensor, labels: Tensor, segmenter: nn.Module, *,
     Returns:
         Rows on the CPU, none for an image without a label.
     """
-    size = embedding.shape[1:]
-    small = interpolate(labels[None, None].float(), size=size)[0, 0].long()
-    small = small.masked_fill((small < 0) | (small >= num_classes),
-                              num_classes)
-    known = small < num_classes
-    valid = known if rules.void == 'drop_pixels' else torch.ones_like(known)
-    ids = segmenter(embedding[None], valid[None])[0]
+    ids, small = cut_annotated(
+        embedding, labels, segmenter, num_classes=num_classes,
+        drop_void=rules.void == 'drop_pixels')
     count = segmenter.num_clusters
     table = _class_table(ids, small, count, num_classes + 1)
     most, majority = table.max(1)
@@ -102,11 +98,35 @@ def image_rows(embedding: Tensor, labels: Tensor, segmenter: nn.Module, *,
     purity = most / table[:, :num_classes].sum(1).clamp(min=1)
     kept = (total > 0) & (majority < num_classes) & (
         purity >= rules.min_purity)
-    ratio = [full / part for full, part in zip(labels.shape, size)]
-    boxes = _boxes(ids, count, ratio)
-    areas = (total * ratio[0] * ratio[1]).round().long().clamp(min=1)
+    boxes = segment_boxes(ids, count, labels.shape)
+    areas = (total * (labels.numel() / ids.numel())).round().long()
+    areas = areas.clamp(min=1)
     return ImageRows(*(part[kept].cpu() for part in (
         features, majority, boxes, areas, purity)))
+
+
+def cut_annotated(embedding: Tensor, labels: Tensor, segmenter: nn.Module,
+                  *, num_classes: int,
+                  drop_void: bool) -> Tuple[Tensor, Tensor]:
+    """Cut an annotated image.
+
+    Args:
+        embedding: (D, h, w) unit vectors.
+        labels: (H, W) integer; outside [0, num_classes): no label.
+        segmenter: Takes (B, D, h, w) and valid (B, h, w), returns ids.
+        num_classes: C.
+        drop_void: Whether pixels without label take part.
+
+    Returns:
+        Segment ids (h, w), -1: none, and labels (h, w), C: none.
+    """
+    size = embedding.shape[1:]
+    small = interpolate(labels[None, None].float(), size=size)[0, 0].long()
+    small = small.masked_fill((small < 0) | (small >= num_classes),
+                              num_classes)
+    known = small < num_classes
+    valid = known if drop_void else torch.ones_like(known)
+    return segmenter(embedding[None], valid[None])[0], small
 
 
 def _class_table(ids: Tensor, labels: Tensor, num_segments: int,
@@ -117,9 +137,16 @@ def _class_table(ids: Tensor, labels: Tensor, num_segments: int,
     return counts.view(num_segments, num_labels)
 
 
-def _boxes(ids: Tensor, num_segments: int,
-           ratio: Sequence[float]) -> Tensor:
-    """Return boxes (S, 4) in original pixels, zeros for an empty segment."""
+def segment_boxes(ids: Tensor, num_segments: int,
+                  size: Sequence[int]) -> Tensor:
+    """Return boxes (S, 4) of segments, zeros for an empty one.
+
+    Args:
+        ids: (h, w) int64 in [0, S), -1: none.
+        num_segments: S.
+        size: H and W of the image whose pixels the boxes count.
+    """
+    ratio = [full / part for full, part in zip(size, ids.shape)]
     rows, columns = (
         torch.arange(side, device=ids.device) for side in ids.shape)
     slot = (ids + 1).flatten()

@@ -15,6 +15,7 @@ from mmengine.registry import init_default_scope
 from mmpixsort.apis import bank as bank_module
 from mmpixsort.apis.bank import build_bank, load_model
 from mmpixsort.apis.exemplars import add_exemplars, image_data
+from mmpixsort.apis.explain import Sources, explain
 from mmpixsort.datasets import CLASSES, StreetScenes
 from mmpixsort.registry import MODELS
 from mmpixsort.retrieval import read_bank, remove
@@ -193,3 +194,50 @@ def test_add_exemplars__bad_mask(run, tmp_path):
         add_exemplars(cfg, model, bank, mask=tmp_path / 'mask.png', **options)
     with pytest.raises(FileNotFoundError, match='mask'):
         add_exemplars(cfg, model, bank, mask=tmp_path / 'no.png', **options)
+
+
+def test_explain__writes_one_page_and_a_sheet(run, tmp_path):
+    folder, cfg, bank = run
+    scene = StreetScenes(num_images=1, size=(64, 96), seed=3, split='val')[0]
+    cv2.imwrite(str(tmp_path / 'a.png'), scene.image[..., ::-1])
+    cfg = cfg.copy()
+    cfg.model.test_cfg.retrieval.num_neighbors = 4
+    files = explain(
+        cfg, folder / 'weights.pth', folder / 'x.bank', tmp_path / 'a.png',
+        tmp_path / 'shown', num_neighbors=3, max_segments=5)
+    assert len(files.rows) == 5
+    for row in files.rows:
+        assert row.segment.title in CLASSES
+        assert len(row.neighbors) == 3
+        notes = [float(crop.note) for crop in row.neighbors]
+        assert notes == sorted(notes, reverse=True)
+        assert all(crop.source in bank.meta['images']
+                   for crop in row.neighbors)
+    text = files.page.read_text()
+    assert text.count('<img') == 5 * 4 + 2
+    assert 'src="data:image/png;base64,' in text
+    assert 'src="http' not in text and 'file:' not in text
+    sheet = cv2.imread(str(files.sheet))
+    assert sheet.shape[1] > 4 * 112 and sheet.std() > 10
+
+
+def test_sources__find_the_outline_of_a_row(run):
+    folder, cfg, bank = run
+    model = load_model(cfg, folder / 'weights.pth')
+    sources = Sources(cfg, model, bank)
+    for row in (0, 7, len(bank) - 1):
+        crop = sources.crop(row, .5)
+        assert crop.title == bank.meta['classes'][int(bank.labels[row])]
+        _, ids, boxes = sources.known[
+            bank.meta['images'][int(bank.image_ids[row])]]
+        found = (boxes == bank.boxes[row]).all(1).nonzero()
+        assert len(found) >= 1
+        areas = [(ids == int(i)).sum() for i in found[:, 0]]
+        assert int(bank.areas[row]) in areas
+
+
+def test_explain__missing_image(run, tmp_path):
+    folder, cfg, _ = run
+    with pytest.raises(FileNotFoundError, match='image'):
+        explain(cfg, folder / 'weights.pth', folder / 'x.bank',
+                tmp_path / 'no.png', tmp_path)

@@ -16,8 +16,8 @@ from torch.nn.functional import interpolate, pad
 from ...functional.checks import check_choice, check_count
 from ...layers import KMeansSegmenter
 from ...retrieval import check_fits, read_bank
-from ...retrieval.build import (ImageRows, RowRules, flip_boxes,
-                                image_rows)
+from ...retrieval.build import (ImageRows, RowRules, cut_annotated,
+                                flip_boxes, image_rows)
 from ...retrieval.retriever import Retriever, Votes
 from ...retrieval.segments import (ImageSegments, cut_image,
                                    resize_embedding)
@@ -162,6 +162,26 @@ class RetrievalInference:
                 parts.append(
                     flip_boxes(rows, labels.shape[1]) if flip else rows)
         return ImageRows(*map(torch.cat, zip(*parts)))
+
+    @torch.no_grad()
+    def annotated_segments(self, model: nn.Module, data: dict, *,
+                           drop_void: bool) -> Tuple[Tensor, Tensor]:
+        """Return segment ids (h, w) as a bank has them, and labels (H, W).
+
+        Args:
+            model: In eval mode.
+            data: An item of a data set, with annotation.
+            drop_void: Whether pixels without label were left out.
+        """
+        batch = model.data_preprocessor(pseudo_collate([data]), False)
+        sample = batch['data_samples'][0]
+        labels = sample.gt_sem_seg.data[0]
+        embedding, = self.embed(model, batch['inputs'], [sample.metainfo])
+        ids, _ = cut_annotated(
+            embedding, labels, self.segmenter(model),
+            num_classes=model.metric_heads[self.head].num_classes,
+            drop_void=drop_void)
+        return ids, labels
 
     def clustering(self, model: nn.Module) -> dict:
         """Return the settings of the clustering, for the file of a bank."""

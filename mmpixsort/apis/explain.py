@@ -1,0 +1,173 @@
+"""Show the annotated segments behind every decision about an image."""
+import os.path as osp
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Union
+
+import cv2
+import numpy as np
+import torch
+from mmengine.config import Config
+from torch import nn
+
+from ..functional.checks import check_count
+from ..retrieval import PrototypeBank, read_bank
+from ..retrieval.build import segment_boxes
+from ..retrieval.images import annotated_images, image_name
+from ..visualization.panels import paint_labels
+from ..visualization.retrieval_sheet import Crop, Row, crop_segment, page
+from ..visualization.retrieval_sheet import sheet as draw_sheet
+from .attach_file import write_whole
+from .bank import load_model
+from .exemplars import image_data
+
+
+class Explanation(NamedTuple):
+    """Files that were written, and what they show."""
+
+    page: Path
+    sheet: Path
+    rows: List[Row]
+
+
+def explain(cfg: Union[str, Path, Config],
+            checkpoint: Union[str, Path],
+            bank: Union[str, Path],
+            image: Union[str, Path],
+            out: Union[str, Path],
+            *,
+            num_neighbors: int = 6,
+            max_segments: int = 24) -> Explanation:
+    """Write a page and a sheet of the segments of an image and their
+    neighbours.
+
+    Args:
+        cfg: Of the model.
+        checkpoint: Of its weights.
+        bank: Of prototypes.
+        image: File of the image.
+        out: Folder, made if absent; gets NAME.html and NAME.png.
+        num_neighbors: To show of each segment.
+        max_segments: The largest segments to show.
+
+    Raises:
+        ValueError: When bank and weights do not fit.
+        FileNotFoundError: When a file does not exist.
+    """
+    check_count('num_neighbors', num_neighbors)
+    check_count('max_segments', max_segments)
+    cfg = cfg if isinstance(cfg, Config) else Config.fromfile(cfg)
+    data = image_data(cfg, image)
+    rows_of_bank = read_bank(bank)
+    model = load_model(cfg, checkpoint)
+    model.retrieval.use(model, rows_of_bank)
+    with torch.no_grad():
+        result, = model.test_step(dict(
+            inputs=[data['inputs']], data_samples=[data['data_samples']]))
+    picture = picture_of(data)
+    sources = Sources(cfg, model, rows_of_bank)
+    rows = _rows(picture, result, rows_of_bank, sources, num_neighbors,
+                 max_segments, osp.basename(image))
+    prediction = paint_labels(
+        result.pred_sem_seg.data[0].cpu().numpy(),
+        rows_of_bank.meta['palette'])
+    out, name = Path(out), Path(image).stem
+    out.mkdir(parents=True, exist_ok=True)
+    files = Explanation(out / f'{name}.html', out / f'{name}.png', rows)
+    write_whole(files.page, page(
+        rows, title=f'Why {osp.basename(image)} was labelled so',
+        overview=[picture, prediction]))
+    cv2.imwrite(str(files.sheet), draw_sheet(rows)[..., ::-1])
+    return files
+
+
+def picture_of(data: dict) -> np.ndarray:
+    """Return the picture (H, W, 3) RGB of an item at its original size."""
+    picture = data['inputs'].permute(1, 2, 0).numpy()[..., ::-1]
+    height, width = data['data_samples'].ori_shape
+    return cv2.resize(np.ascontiguousarray(picture), (width, height))
+
+
+def _rows(picture: np.ndarray, result, bank: PrototypeBank,
+          sources: 'Sources', num_neighbors: int, max_segments: int,
+          name: str) -> List[Row]:
+    """Describe the largest segments and their neighbours."""
+    segments = result.pred_segments
+    ids = segments.data[0].cpu()
+    votes = result.seg_logits.data.softmax(0).cpu()
+    labels = result.pred_sem_seg.data[0].cpu()
+    areas = ids.flatten().bincount(minlength=len(segments.neighbors))
+    rows = []
+    for segment in areas.argsort(descending=True)[:max_segments].tolist():
+        if not areas[segment]:
+            break
+        mask = ids == segment
+        y, x = (int(part[0]) for part in mask.nonzero(as_tuple=True))
+        label = int(labels[y, x])
+        rows.append(Row(
+            Crop(crop_segment(picture, mask.numpy()),
+                 bank.meta['classes'][label],
+                 f'{float(votes[label, y, x]):.0%} of votes', name),
+            [sources.crop(int(row), float(score)) for row, score in zip(
+                segments.neighbors[segment][:num_neighbors],
+                segments.similarities[segment][:num_neighbors])]))
+    return rows
+
+
+class Sources:
+    """The pictures that the rows of a bank come from.
+
+    The bank holds boxes, not outlines: an image is cut again as when the
+    bank was made, and the segment of a box is found among its segments. A
+    row of another scale or of an exemplar is shown by its box.
+    """
+
+    def __init__(self, cfg: Config, model: nn.Module,
+                 bank: PrototypeBank) -> None:
+        self.model = model
+        self.bank = bank
+        self.dataset = annotated_images(cfg)
+        self.numbers = {image_name(self.dataset, i): i
+                        for i in range(len(self.dataset))}
+        self.known: Dict[str, tuple] = {}
+
+    def crop(self, row: int, similarity: float) -> Crop:
+        """Return the segment of a row."""
+        path = self.bank.meta['images'][int(self.bank.image_ids[row])]
+        if path not in self.known:
+            self.known[path] = self._read(path)
+        picture, ids, boxes = self.known[path]
+        box = self.bank.boxes[row]
+        mask = np.zeros(picture.shape[:2], bool)
+        x1, y1, x2, y2 = box.tolist()
+        mask[y1:y2, x1:x2] = True
+        if ids is not None:
+            same = (boxes == box).all(1).nonzero()
+            if len(same):
+                mask &= ids == int(same[0])
+        name = self.bank.meta['classes'][int(self.bank.labels[row])]
+        return Crop(crop_segment(picture, mask), name, f'{similarity:.3f}',
+                    osp.basename(path))
+
+    @torch.no_grad()
+    def _read(self, path: str) -> tuple:
+        """Return picture, segment ids (H, W) and their boxes (S, 4)."""
+        if path not in self.numbers:
+            picture = cv2.imread(path)
+            if picture is None:
+                raise FileNotFoundError(
+                    f'image {path!r} of the bank not found')
+            return picture[..., ::-1], None, None
+        data = self.dataset[self.numbers[path]]
+        ids, size = self._cut(data)
+        boxes = segment_boxes(ids, int(ids.max()) + 1, size)
+        painted = cv2.resize(
+            ids.cpu().numpy().astype(np.int32).astype(np.float32),
+            size[::-1], interpolation=cv2.INTER_NEAREST)
+        return picture_of(data), painted.astype(int), boxes.cpu()
+
+    def _cut(self, data: dict) -> tuple:
+        """Cut an annotated image as when the bank was made."""
+        ids, labels = self.model.retrieval.annotated_segments(
+            self.model, data,
+            drop_void=self.bank.meta['rules']['void'] == 'drop_pixels')
+        return ids, tuple(labels.shape)

@@ -1,0 +1,65 @@
+"""Show the annotated segments behind every decision about an image.
+
+Writes NAME.html, one page that holds its pictures, and NAME.png, a sheet:
+each segment of the image beside its nearest annotated segments, with their
+outlines, similarity and source.
+
+Example:
+    python tools/explain.py CONFIG CHECKPOINT x.bank image.jpg --out shown
+"""
+import argparse
+import sys
+import warnings
+
+# Before any config is read: it makes prefixes and checkpoints of mmengine
+# work, or says what is wrong with the installation.
+import mmpixsort.compat
+
+mmpixsort.compat.require('mmseg')
+
+
+def parse_args() -> argparse.Namespace:
+    from mmengine.config import DictAction
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='path of the config')
+    parser.add_argument('checkpoint', help='path of the weights')
+    parser.add_argument('bank', help='path of the bank of prototypes')
+    parser.add_argument('image', nargs='+', help='files of images')
+    parser.add_argument(
+        '--out', default='explanations',
+        help='folder to write to (default: %(default)s)')
+    parser.add_argument(
+        '--num-neighbors', type=int, default=6,
+        help='to show of each segment (default: %(default)s)')
+    parser.add_argument(
+        '--max-segments', type=int, default=24,
+        help='the largest segments to show (default: %(default)s)')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, default={},
+        metavar='KEY=VALUE', help='override settings of the config')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    warnings.filterwarnings('ignore')  # deprecations inside the hosts
+    from mmengine.config import Config
+
+    from mmpixsort.apis.explain import explain
+    try:
+        cfg = Config.fromfile(args.config)
+        cfg.merge_from_dict(args.cfg_options)
+        for image in args.image:
+            files = explain(
+                cfg, args.checkpoint, args.bank, image, args.out,
+                num_neighbors=args.num_neighbors,
+                max_segments=args.max_segments)
+            print(f'{len(files.rows)} segments: {files.page}, {files.sheet}')
+    except (ImportError, OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
+
+
+if __name__ == '__main__':
+    main()
