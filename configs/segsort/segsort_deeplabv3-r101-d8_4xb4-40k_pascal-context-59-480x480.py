@@ -1,4 +1,4 @@
-# Segment sorting beside the classifier: DeepLabV3-R101-d8, PASCAL-Context (59).
+# Segment sorting beside the classifier: DeepLabV3-R101-d8, PASCAL-Context.
 # Not trained yet.
 #   tools/dist_train.sh configs/segsort/\
 #     segsort_deeplabv3-r101-d8_4xb4-40k_pascal-context-59-480x480.py 4
