@@ -3,8 +3,9 @@
 #   tools/dist_train.sh configs/segsort/\
 #     segsort_pspnet-r101-d8_4xb4-100k_voc12aug-480x480.py 4
 # Stage 1 of train_segsort_mgpu.sh, where one of 5 devices has the loss
-# (jyhjinghwang/SegSort at 4e3278b, bashscripts/voc12). Stage 2 is the same on train.txt with a tenth
-# of the rate, from the last checkpoint.
+# (jyhjinghwang/SegSort at 4e3278b, bashscripts/voc12).
+# Stage 2 is the same on train.txt with a tenth of the rate, from the last
+# checkpoint.
 _base_ = [
     'mmseg::pspnet/pspnet_r101-d8_4xb4-40k_voc12aug-512x512.py',
     '../_base_/methods/segsort.py'

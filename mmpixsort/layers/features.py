@@ -72,14 +72,16 @@ def tap(module: Optional[nn.Module],
         yield calls
         return
 
+    entered = []  # of calls that have not returned, or never did
+
     def before(_, inputs):
         first = inputs[0] if inputs else None
-        calls.append((first, None))
+        entered.append(first)
         if detach and first is not None:
             return (first.detach(), *inputs[1:])
 
     def after(_, inputs, output):
-        calls[-1] = calls[-1][0], output
+        calls.append((entered.pop(), output))
 
     handles = (module.register_forward_pre_hook(before),
                module.register_forward_hook(after))

@@ -17,6 +17,7 @@ from ...layers.head_parts import (check_source, head_feature,
                                   zero_loss)
 from ...registry import MODELS
 from ...structures import KeyBlock
+from ..transforms.pack_segments import stack_oversegmentation
 
 SEGMENTS = ('clusters', 'oversegmentation')
 PER_CLUSTER = 4  # segments there is room for, by cluster
@@ -235,7 +236,6 @@ class SegSortHead(BaseModule):
         image = torch.arange(len(embeddings), device=embeddings.device)
         image = image[:, None].expand(-1, size.numel()).flatten()
         if self.segments == 'oversegmentation':
-            from ..transforms.pack_segments import stack_oversegmentation
             regions = stack_oversegmentation(samples).to(image.device)
             regions = _resize_regions(regions, size)
             return join_codes(image, regions.flatten())

@@ -31,7 +31,7 @@ class MetricHeadMixin:
     `classifier` says what trains beside the metric heads: 'joint': the
     host's losses as they are; 'detached': the classifier learns, and its
     gradient ends where the metric heads take their features (as in SPML);
-    'none': its losses do not count (as in SegSort).
+    'none': it does not train (as in SegSort).
 
     With `test_cfg.retrieval`, arguments of :class:`RetrievalInference`,
     `predict` is by retrieval from a bank of prototypes: `seg_logits` are the
@@ -95,9 +95,11 @@ class MetricHeadMixin:
         """Return the host's losses and those of the metric heads."""
         with self._tap_features() as features, \
                 self._tap_classifier() as classified:
-            losses = super().loss(inputs, data_samples)
-        if self.classifier == 'none':
-            losses = dict(loss_classifier=self._untrained())
+            if self.classifier == 'none':  # annotation may be missing
+                self._forward(inputs)
+                losses = dict(loss_classifier=self._untrained())
+            else:
+                losses = super().loss(inputs, data_samples)
         levels = features[-1][1]
         decoder_feature, logits = self._classified(classified)
         for i, head in enumerate(self.metric_heads):

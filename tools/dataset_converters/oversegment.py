@@ -1,0 +1,99 @@
+"""Cut every image of a folder into regions, for training without labels.
+
+Finished files are skipped, so that a run that was cut off goes on.
+
+Examples:
+    python tools/dataset_converters/oversegment.py data/images data/regions
+    python tools/dataset_converters/oversegment.py data/ucm data/regions \\
+        --method contours --threshold 32
+"""
+import argparse
+import sys
+from functools import partial
+from multiprocessing import Pool
+from pathlib import Path
+
+import cv2
+import numpy as np
+from rich.progress import track
+
+from mmpixsort.datasets.oversegment import (contour_segments,
+                                            felzenszwalb_segments,
+                                            read_segments, slic_segments,
+                                            write_segments)
+
+ENDINGS = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif')
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('images', type=Path, help='folder of images')
+    parser.add_argument('out', type=Path, help='folder for the maps')
+    parser.add_argument(
+        '--method', default='felzenszwalb',
+        choices=('felzenszwalb', 'slic', 'contours'),
+        help='contours: the images are ultrametric contour maps of double '
+        'size (default: %(default)s)')
+    parser.add_argument(
+        '--scale', type=float, default=200.,
+        help='of felzenszwalb: larger gives larger regions')
+    parser.add_argument(
+        '--num-segments', type=int, default=100, help='of slic')
+    parser.add_argument(
+        '--threshold', type=float, default=32.,
+        help='of contours: those above part regions')
+    parser.add_argument(
+        '--num-workers', type=int, default=1, help='processes')
+    return parser.parse_args()
+
+
+def cut(image: np.ndarray, args: argparse.Namespace) -> np.ndarray:
+    if args.method == 'felzenszwalb':
+        return felzenszwalb_segments(image, scale=args.scale)
+    if args.method == 'slic':
+        return slic_segments(image, num_segments=args.num_segments)
+    return contour_segments(image, args.threshold)
+
+
+def convert(path: Path, args: argparse.Namespace) -> int:
+    """Write the map of an image; return its number of regions."""
+    out = args.out / path.relative_to(args.images).with_suffix('.png')
+    if out.exists():
+        return int(read_segments(out).max()) + 1
+    grey = args.method == 'contours'
+    image = cv2.imread(
+        str(path), cv2.IMREAD_UNCHANGED if grey else cv2.IMREAD_COLOR)
+    if image is None:
+        raise ValueError(f'{path} cannot be read as an image')
+    ids = cut(image, args)
+    try:
+        write_segments(out, ids)
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from error
+    return int(ids.max()) + 1
+
+
+def main() -> None:
+    args = parse_args()
+    paths = sorted(path for path in args.images.rglob('*')
+                   if path.suffix.lower() in ENDINGS)
+    if not paths:
+        sys.exit(f'error: no image in {args.images}')
+    work = partial(convert, args=args)
+    try:
+        if args.num_workers > 1:
+            with Pool(args.num_workers) as pool:
+                counts = list(track(
+                    pool.imap(work, paths), 'cutting', len(paths)))
+        else:
+            counts = [work(path) for path in track(paths, 'cutting')]
+    except (ImportError, OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    print(f'{len(paths)} images, {np.mean(counts):.1f} regions on average, '
+          f'in {args.out}')
+
+
+if __name__ == '__main__':
+    main()
