@@ -12,6 +12,7 @@ from .checks import check_choice, check_count, check_positive
 TIES = ('smallest', 'nearest')
 # of a vote; less than any difference of vote fractions that is not rounding
 TIE_BONUS = 1e-5
+BLOCK = 32  # similarities whose maximum stands for them
 
 
 @torch.no_grad()
@@ -19,7 +20,7 @@ def nearest_keys(queries: Tensor,
                  keys: Tensor,
                  *,
                  num_neighbors: int,
-                 chunk_size: int = 1 << 16) -> Tuple[Tensor, Tensor]:
+                 chunk_size: int = 1 << 14) -> Tuple[Tensor, Tensor]:
     """Find the keys of the largest inner product, exactly.
 
     Keys are read once, in chunks whose best join the best so far: memory
@@ -59,8 +60,7 @@ def nearest_keys(queries: Tensor,
     best, index = queries.new_empty(len(queries), 0), None
     for start in range(0, len(keys), chunk_size):
         chunk = keys[start:start + chunk_size].to(queries.dtype)
-        score, place = (queries @ chunk.T).topk(
-            min(num_neighbors, len(chunk)), 1)
+        score, place = _largest(queries @ chunk.T, num_neighbors)
         place += start
         if index is not None:
             score = torch.cat([best, score], 1)
@@ -69,6 +69,23 @@ def nearest_keys(queries: Tensor,
             place = place.gather(1, order)
         best, index = score, place
     return best, index
+
+
+def _largest(scores: Tensor, count: int) -> Tuple[Tensor, Tensor]:
+    """Return the largest values of rows (Q, n), and where they are.
+
+    The k largest lie in the k blocks of the largest maxima: a maximum is
+    read off at the speed of memory, a partial sort is not.
+    """
+    num_blocks, rest = divmod(scores.shape[1], BLOCK)
+    if rest or num_blocks <= count:
+        return scores.topk(min(count, scores.shape[1]), 1)
+    blocks = scores.view(len(scores), num_blocks, BLOCK)
+    best = blocks.amax(2).topk(count, 1).indices
+    inside = torch.arange(BLOCK, device=scores.device)
+    candidates = (best[..., None] * BLOCK + inside).flatten(1)
+    values, order = scores.gather(1, candidates).topk(count, 1)
+    return values, candidates.gather(1, order)
 
 
 def vote_fractions(labels: Tensor,

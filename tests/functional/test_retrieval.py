@@ -30,9 +30,11 @@ def test_retrieval__recorded_votes(case):
     assert torch.equal(votes.argmax(1), majority)
 
 
-@pytest.mark.parametrize('chunk', [1, 7, 64, 1000])
-def test_nearest_keys__equal_a_full_sort(chunk):
-    queries, keys = _rows(0, 9), _rows(1, 150)
+@pytest.mark.parametrize('chunk, count', [
+    (1, 150), (7, 150), (64, 150), (1000, 150), (1024, 4096), (1 << 14, 2048)
+])
+def test_nearest_keys__equal_a_full_sort(chunk, count):
+    queries, keys = _rows(0, 9), _rows(1, count)
     score, rows = nearest_keys(
         queries, keys, num_neighbors=12, chunk_size=chunk)
     want = (queries @ keys.T).sort(1, descending=True)
