@@ -140,7 +140,10 @@ def test_head__nan_is_noted_and_never_enters_the_bank():
 def test_head__copies_and_pickles():
     model = tiny.build(attached(bank=BANK, retrieval=dict()))
     train(model, steps=1)
-    pickle.loads(pickle.dumps(copy.deepcopy(model)))
+    copied = pickle.loads(pickle.dumps(copy.deepcopy(model)))
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, copied.state_dict()[name]), name
+    assert train(copied, steps=1)[0] > 0
 
 
 @pytest.mark.parametrize('changes, error', [
