@@ -17,6 +17,14 @@ def sine_embeddings(*shape: int, phase: float, dim: int = -1) -> Tensor:
     return normalize(torch.sin(0.37 * index + phase).view(shape), dim=dim)
 
 
+def sine_rows(length: int, dims: int, a: float = .37,
+              b: float = 1.13) -> Tensor:
+    """sin(a i j + b j), i and j from 1, the input of segment sorting's."""
+    i = torch.arange(1, length + 1, dtype=torch.float64)[:, None]
+    j = torch.arange(1, dims + 1, dtype=torch.float64)
+    return torch.sin(a * i * j + b * j).float()
+
+
 def pixel_contrast_loop(anchors: Tensor,
                         anchor_labels: List[int],
                         keys: Tensor,

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from dispatch import CallCounter
-from references import kmeans_loop
+from references import kmeans_loop, sine_rows
 from torch.nn.functional import normalize
 
 from mmpixsort.functional.clustering import (grid_labels, locate,
@@ -13,14 +13,6 @@ from mmpixsort.functional.clustering import (grid_labels, locate,
                                              spherical_kmeans)
 
 FIXTURES = Path(__file__).parent.parent / 'data' / 'segsort.npz'
-
-
-def sine_map(height, width, dims, a=.37, b=1.13):
-    """sin(a (i+1)(j+1) + b (j+1)) as a map (1, D, H, W), made in float64."""
-    i = torch.arange(1, height * width + 1, dtype=torch.float64)[:, None]
-    j = torch.arange(1, dims + 1, dtype=torch.float64)
-    rows = torch.sin(a * i * j + b * j).float()
-    return rows.T.reshape(1, dims, height, width)
 
 
 def random_map(seed, batch=2, dims=5, size=(6, 7)):
@@ -48,8 +40,8 @@ def test_spherical_kmeans__recorded_labels(case, stop_early):
 def test_spherical_kmeans__fixture_f4():
     start = grid_labels((16, 16), (3, 3))[None]
     labels = spherical_kmeans(
-        sine_map(16, 16, 8), initial_labels=start, num_clusters=9,
-        num_iters=10, frame='none').flatten()
+        sine_rows(256, 8).T.view(1, 8, 16, 16), initial_labels=start,
+        num_clusters=9, num_iters=10, frame='none').flatten()
     assert labels.bincount().tolist() == [30, 8, 45, 15, 30, 7, 60, 15, 46]
     assert (torch.arange(256) * labels).sum() == 144388
 
@@ -139,6 +131,22 @@ def test_spherical_kmeans__all_ignored_and_empty_clusters():
     labels = spherical_kmeans(
         maps, initial_labels=start, num_clusters=5, num_iters=3)
     assert (labels == 0).all()
+
+
+def test_spherical_kmeans__equal_clusters_leave_pixels_with_the_first():
+    maps = torch.ones(1, 3, 2, 4)
+    labels = spherical_kmeans(
+        maps, grid=(2, 2), num_iters=1, frame='none')
+    assert (labels == 0).all()
+
+
+def test_spherical_kmeans__nan_stays_in_range():
+    maps = random_map(4)
+    maps[0, :, 2, 3] = torch.nan
+    labels = spherical_kmeans(maps, grid=(2, 2), num_iters=3)
+    assert labels.min() >= 0 and labels.max() < 4
+    clean = spherical_kmeans(maps[1:], grid=(2, 2), num_iters=3)
+    assert torch.equal(labels[1:], clean)
 
 
 def _counted(batch):

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from references import sine_rows
 from torch.nn.functional import normalize
 
 from mmpixsort.functional.clustering import grid_labels, spherical_kmeans
@@ -46,9 +47,7 @@ def majority_loop(ids, labels):
 
 def sine_map():
     """Return F4 of the reference: (1, 8, 16, 16)."""
-    i = torch.arange(1, 257, dtype=torch.float64)[:, None]
-    j = torch.arange(1, 9, dtype=torch.float64)
-    return torch.sin(.37 * i * j + 1.13 * j).float().T.reshape(1, 8, 16, 16)
+    return sine_rows(256, 8).T.view(1, 8, 16, 16)
 
 
 def f4_clusters():

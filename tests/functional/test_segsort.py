@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from dispatch import CallCounter
-from references import segment_sorting_loop
+from references import segment_sorting_loop, sine_rows
 from torch.nn.functional import normalize
 
 from mmpixsort.functional import contrast_tiles
@@ -80,9 +80,7 @@ def test_segment_sorting__recorded_losses_and_gradients(case):
 @pytest.fixture(scope='module')
 def sine():
     """Fixtures F4 and F5 of the reference: pixels, labels, segments."""
-    i = torch.arange(1, 257, dtype=torch.float64)[:, None]
-    j = torch.arange(1, 9, dtype=torch.float64)
-    rows = normalize(torch.sin(.37 * i * j + 1.13 * j).float(), dim=1)
+    rows = normalize(sine_rows(256, 8), dim=1)
     clusters = spherical_kmeans(
         rows.T.reshape(1, 8, 16, 16), num_iters=10, frame='none',
         initial_labels=grid_labels((16, 16), (3, 3))[None], num_clusters=9)
