@@ -8,7 +8,12 @@ import torch
 from mmpixsort.banks import ClassQueue
 from mmpixsort.functional.queues import pixels_and_regions
 from mmpixsort.hooks import MemoryBankHook
+from mmpixsort.registry import MODELS
 from mmpixsort.utils.cpu_ddp import CPUDistributedDataParallel
+
+QUEUE = tiny.PROTOTYPE_QUEUE
+METRIC_LOSSES = {'loss_pixel_contrast', 'loss_segsort'}
+RESUMED = ('plain', 'sorting')
 
 
 def rows(rank, step):
@@ -34,9 +39,9 @@ def fill(rank):
     return bank.state_dict()
 
 
-def steps(rank, changes, empty_rank):
+def steps(rank, config, empty_rank):
     """Train a few steps under DDP; `empty_rank` sees no labels."""
-    model = tiny.build(tiny.attached(**changes)).train()
+    model = tiny.build(config).train()
     model = CPUDistributedDataParallel(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
     losses = []
@@ -50,7 +55,7 @@ def steps(rank, changes, empty_rank):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        losses.append(parts['loss_pixel_contrast'].item())
+        losses += [parts[name].item() for name in METRIC_LOSSES & set(parts)]
     return dict(losses=losses, state=model.module.state_dict())
 
 
@@ -68,27 +73,55 @@ def nan_on_one_rank(rank):
     return None
 
 
-def resume(rank, work_dir):
+def resume(rank, work_dir, config):
     """States of an unbroken run and of one that resumes at half."""
     torch.manual_seed(0)
-    whole = tiny.runner(
-        work_dir, tiny.attached(), iters=4, save=2, ranks=True)
+    whole = tiny.runner(work_dir, config, iters=4, save=2, ranks=True)
     whole.train()
     rest = tiny.runner(
-        f'{work_dir}_rest', tiny.attached(), iters=4, resume=True,
+        f'{work_dir}_rest', config, iters=4, resume=True,
         load_from=f'{work_dir}/iter_2.pth', ranks=True)
     rest.train()
     return [run.model.module.state_dict() for run in (whole, rest)]
 
 
+def joint_sorting(rank, num_ranks):
+    """Loss, and gradients of the weights, of this share of four images."""
+    head = tiny.sorting_head(
+        bank=QUEUE, projection=dict(
+            type='mmpixsort.ProjectionHead', norm_cfg=None))
+    torch.manual_seed(0)
+    head = MODELS.build(head)
+    g = torch.Generator().manual_seed(1)
+    features = torch.randn(4, 16, 8, 8, generator=g)
+    labels = torch.randint(0, 4, (4, 1, 32, 32), generator=g)
+    losses = []
+    for step in range(2):  # the second with a bank
+        share = slice(rank * 4 // num_ranks, (rank + 1) * 4 // num_ranks)
+        samples = [tiny.sample(label) for label in labels[share]]
+        head.zero_grad()
+        loss = head.loss((None, features[share]), samples)['loss_segsort']
+        loss.backward()
+        losses.append(loss.item())
+        features = features.flip(0)
+    return dict(losses=losses, bank=head.bank.state_dict(),
+                grads=[p.grad for p in head.parameters()])
+
+
 SCENARIOS = dict(
-    plain=(dict(), None),
-    default_norm=(dict(
+    plain=(tiny.attached(), None),
+    default_norm=(tiny.attached(
         projection=dict(type='mmpixsort.ProjectionHead')), None),
-    warm_up=(dict(warmup_iters=2), None),
-    gathered_keys=(dict(gather_keys=True, key_scope='batch'), None),
-    empty_rank=(dict(bank=None), 1),
-    empty_rank_gathered=(dict(gather_keys=True), 1),
+    warm_up=(tiny.attached(warmup_iters=2), None),
+    gathered_keys=(tiny.attached(
+        gather_keys=True, key_scope='batch'), None),
+    empty_rank=(tiny.attached(bank=None), 1),
+    empty_rank_gathered=(tiny.attached(gather_keys=True), 1),
+    sorting=(tiny.sorting(bank=QUEUE), None),
+    sorting_without_classifier=(tiny.sorting('decoder', 'none'), None),
+    sorting_own_keys=(tiny.sorting(gather_keys=False), None),
+    sorting_warm_up=(tiny.sorting(bank=QUEUE, warmup_iters=2), None),
+    sorting_empty_rank=(tiny.sorting(bank=QUEUE), 1),
 )
 
 
@@ -96,6 +129,9 @@ def everything(rank, work_dir):
     """All of it, since starting the processes takes longest."""
     return dict(
         fill=fill(rank), nan=nan_on_one_rank(rank),
-        resume=resume(rank, work_dir=work_dir),
+        joint_sorting=joint_sorting(rank, 2),
+        resume={
+            name: resume(rank, f'{work_dir}_{name}', SCENARIOS[name][0])
+            for name in RESUMED},
         steps={name: steps(rank, *scenario)
                for name, scenario in SCENARIOS.items()})

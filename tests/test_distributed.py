@@ -47,11 +47,35 @@ def test_nan_on_one_rank__raises_on_all(ranks):
     assert all('since iteration 3' in rank['nan'] for rank in ranks)
 
 
+def test_segment_sorting__two_ranks_equal_one_process(ranks):
+    """Loss, gradient as DDP averages it, and bank of the joint batch."""
+    joint = rank_jobs.joint_sorting(0, 1)
+    shares = [rank['joint_sorting'] for rank in ranks]
+    for step, loss in enumerate(joint['losses']):
+        mean = sum(share['losses'][step] for share in shares) / 2
+        assert mean == pytest.approx(loss, rel=1e-5)
+    for grad, *parts in zip(joint['grads'], *(s['grads'] for s in shares)):
+        assert grad.abs().max() > 0
+        assert torch.allclose(sum(parts) / 2, grad, rtol=1e-4, atol=1e-6)
+    whole = _entries(joint['bank'])
+    for share in shares:
+        assert torch.allclose(_entries(share['bank']), whole, atol=1e-6)
+
+
+def _entries(bank):
+    """Keys beside labels, sorted."""
+    used = bank['labels'] >= 0
+    rows = torch.cat([bank['labels'][used, None], bank['keys'][used]], 1)
+    assert len(rows) > 20
+    return rows[rows[:, 1].argsort()]
+
+
 @pytest.mark.skipif(
     family() != 'classic', reason='onedl does not replay the loader')
-def test_resume__two_ranks_equal_the_unbroken_run(ranks):
+@pytest.mark.parametrize('scenario', rank_jobs.RESUMED)
+def test_resume__two_ranks_equal_the_unbroken_run(ranks, scenario):
     for rank in ranks:
-        whole, rest = rank['resume']
+        whole, rest = rank['resume'][scenario]
         for name, value in whole.items():
             # a checkpoint of the host holds the BN statistics of rank 0
             if 'running' not in name:

@@ -41,6 +41,22 @@ class NoisyBlocks(Dataset):
         return dict(inputs=image, data_samples=sample(labels[None], index))
 
 
+@DATASETS.register_module(force=True)
+class BlockViews(NoisyBlocks):
+    """Each image as it is and mirrored, as TestTimeAug has them."""
+
+    def __getitem__(self, index):
+        views = []
+        for flip in (False, True):
+            view = super().__getitem__(index)
+            if flip:
+                view['inputs'] = view['inputs'].flip(2)
+            view['data_samples'].set_metainfo(dict(
+                flip=flip, flip_direction='horizontal' if flip else None))
+            views.append(view)
+        return {name: [view[name] for view in views] for name in views[0]}
+
+
 def sample(labels, index=0):
     """A data sample with ground truth (1, H, W)."""
     result = SegDataSample(gt_sem_seg=PixelData(data=labels))
@@ -96,6 +112,32 @@ def attached(**changes):
     return config
 
 
+def sorting_head(source='backbone', **changes):
+    """Config of a small head of segment sorting."""
+    return {**dict(
+        type='mmpixsort.SegSortHead', source=source, in_index=1,
+        in_channels=16 if source == 'backbone' else 8,
+        num_classes=CLASSES, embed_dims=8,
+        projection=dict(
+            type='mmpixsort.ProjectionHead', norm_cfg=dict(type='BN')),
+        segmenter=dict(type='mmpixsort.KMeansSegmenter', grid=3)), **changes}
+
+
+PROTOTYPE_QUEUE = dict(
+    type='mmpixsort.PrototypeQueue', capacity=64, num_iterations=2)
+
+
+def sorting(source='backbone', classifier='joint', retrieval=None, **changes):
+    """Config of the small segmentor with the head of segment sorting."""
+    config = host()
+    config.type = 'mmpixsort.MetricEncoderDecoder'
+    config.classifier = classifier
+    config.metric_head = ConfigDict(sorting_head(source, **changes))
+    if retrieval is not None:
+        config.test_cfg.retrieval = ConfigDict(retrieval)
+    return config
+
+
 def build(config, seed=0):
     """Build a model with weights from a seed, under the scope of mmseg."""
     init_default_scope('mmseg')
@@ -147,3 +189,18 @@ def runner(work_dir, model, *, iters=4, hooks=(), load_from=None,
         cfg=dict(model_wrapper_cfg=dict(
             type='CPUDistributedDataParallel')) if ranks else None,
         visualizer=dict(type='Visualizer', vis_backends=[]))
+
+
+def tester(work_dir, model, *, checkpoint, dataset, metric, hooks=()):
+    """Return a Runner that tests a checkpoint."""
+    DefaultScope._instance_dict.pop('mmseg', None)
+    return Runner(
+        model=model, work_dir=str(work_dir), default_scope='mmseg',
+        experiment_name=f'test_{abs(hash(str(work_dir)))}',
+        load_from=str(checkpoint), test_cfg=dict(), test_evaluator=metric,
+        test_dataloader=dict(
+            dataset=dataset, batch_size=1, num_workers=0,
+            sampler=dict(type='DefaultSampler', shuffle=False)),
+        custom_hooks=list(hooks), log_level='WARNING',
+        visualizer=dict(
+            type='Visualizer', vis_backends=[dict(type='LocalVisBackend')]))

@@ -2,13 +2,13 @@
 from typing import List, Sequence
 
 import torch
-from mmengine.dist import all_gather, get_world_size
 from torch import Tensor, nn
 
 from ..functional.checks import check_choice, check_count, check_rows
 from ..functional.queues import ring_slots
 from ..registry import MODELS
 from ..structures import KeyBlock, LabeledEmbeddings
+from ..utils.gather import gather_rows
 from .loading import drop_unless_whole
 
 DTYPES = dict(
@@ -101,10 +101,8 @@ class ClassQueue(nn.Module):
                 f'{embeddings.shape[1]}; set `embed_dims` of the bank to '
                 'that of the projection head')
         rings = self._rings(labels, sections)
-        embeddings = embeddings.to(self.keys.dtype)
-        if get_world_size() > 1:
-            embeddings = torch.cat(all_gather(embeddings.contiguous()))
-            rings = torch.cat(all_gather(rings))
+        embeddings = gather_rows(embeddings.to(self.keys.dtype))
+        rings = gather_rows(rings)
         slots, added = ring_slots(rings, self.written, self.capacity)
         self.keys.index_copy_(0, slots, embeddings)
         self.keys[0].zero_()

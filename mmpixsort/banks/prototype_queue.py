@@ -2,13 +2,13 @@
 from typing import List, Optional
 
 import torch
-from mmengine.dist import all_gather, get_world_size
 from torch import Tensor, nn
 
 from ..functional.checks import check_count, check_rows
 from ..functional.queues import ring_slots
 from ..registry import MODELS
 from ..structures import KeyBlock, LabeledEmbeddings
+from ..utils.gather import gather_rows
 from .loading import drop_unless_whole
 
 
@@ -86,9 +86,7 @@ class PrototypeQueue(nn.Module):
                 f'{embeddings.shape[1]}; set `embed_dims` of the bank to '
                 'that of the projection head')
         embeddings, labels = embeddings.to(self.keys.dtype), labels.long()
-        if get_world_size() > 1:
-            embeddings = torch.cat(all_gather(embeddings.contiguous()))
-            labels = torch.cat(all_gather(labels))
+        embeddings, labels = gather_rows(embeddings), gather_rows(labels)
         self.clock += 1
         rings = labels.clamp(min=-1, max=0)
         slots, added = ring_slots(rings, self.written, self.capacity)

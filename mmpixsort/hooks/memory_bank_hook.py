@@ -6,11 +6,11 @@ import torch
 from mmengine.dist import all_reduce, get_rank, get_world_size
 from mmengine.hooks import CheckpointHook, Hook, LoggerHook, SyncBuffersHook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop
 from torch import Tensor, nn
 
 from ..registry import HOOKS
+from ..utils.wrapped import unwrap
 from .rng_state import gather_rng_states, get_rng_state, set_rng_state
 
 RNG_KEY = 'mmpixsort_rng'
@@ -215,7 +215,7 @@ def bank_problems(model: nn.Module, state_dict: dict) -> Iterator[str]:
         model: Bare or wrapped.
         state_dict: Of the bare model.
     """
-    for name, bank in _unwrap(model).named_modules():
+    for name, bank in unwrap(model).named_modules():
         if not (hasattr(bank, 'enqueue') and hasattr(bank, 'read')):
             continue
         for key, value in bank.state_dict().items():
@@ -228,13 +228,9 @@ def bank_problems(model: nn.Module, state_dict: dict) -> Iterator[str]:
                        'model')
 
 
-def _unwrap(model: nn.Module) -> nn.Module:
-    return model.module if is_model_wrapper(model) else model
-
-
 def _metric_heads(model: nn.Module) -> Iterator[Tuple[str, nn.Module]]:
     """Yield the modules that collect embeddings that are not finite."""
-    for name, module in _unwrap(model).named_modules():
+    for name, module in unwrap(model).named_modules():
         if 'nonfinite_iter' in module._buffers:
             yield name, module
 

@@ -5,10 +5,9 @@ import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
-from torch import nn
 
 from ..registry import HOOKS
+from ..utils.wrapped import unwrap
 
 
 @HOOKS.register_module()
@@ -51,7 +50,7 @@ class PrototypeBankHook(Hook):
 
     @torch.no_grad()
     def _fill(self, runner) -> None:
-        model = _unwrap(runner.model)
+        model = unwrap(runner.model)
         retrieval = getattr(model, 'retrieval', None)
         if retrieval is None or retrieval.bank is not None:
             return
@@ -62,9 +61,3 @@ class PrototypeBankHook(Hook):
             print_log(
                 f'bank of {len(bank.labels)} segments of '
                 f'{len(bank.meta["images"])} images', 'current')
-
-
-def _unwrap(model: nn.Module) -> nn.Module:
-    """Return the model that predicts, inside wrappers and TTA."""
-    model = model.module if is_model_wrapper(model) else model
-    return getattr(model, 'module', model)

@@ -15,7 +15,8 @@ def annotated_images(cfg: ConfigDict,
     Args:
         cfg: Config of a run.
         dataset: Config to take as it is; None: that of
-            `{split}_dataloader`, with the pipeline of the test.
+            `{split}_dataloader`, with the pipeline of the test, or of the
+            validation where the test augments.
         split: 'train', 'val' or 'test'.
 
     Raises:
@@ -23,13 +24,14 @@ def annotated_images(cfg: ConfigDict,
     """
     if dataset is None:
         loader = cfg.get(f'{split}_dataloader')
-        if not loader or not cfg.get('test_dataloader'):
+        pipeline = _test_pipeline(cfg)
+        if not loader or pipeline is None:
             raise ValueError(
-                f'the config must have `{split}_dataloader` and '
-                '`test_dataloader`, whose pipeline the images of a bank go '
-                'through; or give the data set')
+                f'the config must have `{split}_dataloader`, and '
+                '`test_dataloader` or `val_dataloader` without TestTimeAug, '
+                'whose pipeline the images of a bank go through; or give '
+                'the data set')
         dataset = copy.deepcopy(loader['dataset'])
-        pipeline = _pipeline(cfg['test_dataloader']['dataset'])
         for part in _innermost(dataset):
             part['pipeline'] = pipeline
             part['test_mode'] = True
@@ -37,8 +39,15 @@ def annotated_images(cfg: ConfigDict,
     return DATASETS.build(dataset)
 
 
-def _pipeline(dataset: dict) -> List[dict]:
-    return copy.deepcopy(next(iter(_innermost(dataset)))['pipeline'])
+def _test_pipeline(cfg: ConfigDict) -> Optional[List[dict]]:
+    """Return the first pipeline of test or validation with one view."""
+    for split in ('test', 'val'):
+        loader = cfg.get(f'{split}_dataloader')
+        if loader:
+            pipeline = _innermost(loader['dataset'])[0]['pipeline']
+            if all(step['type'] != 'TestTimeAug' for step in pipeline):
+                return copy.deepcopy(pipeline)
+    return None
 
 
 def _innermost(dataset: dict) -> List[dict]:

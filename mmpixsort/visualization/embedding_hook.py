@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from mmpixsort.registry import HOOKS
+from mmpixsort.utils.wrapped import first_view, unwrap
 
 from .panels import embedding_pictures, paint_labels, side_by_side
 
@@ -22,7 +22,8 @@ class EmbeddingVisualizationHook(Hook):
     and `_embedding` alone, and `_panel` with image, ground truth, prediction
     and embedding side by side. Embeddings are shown as RGB by their three
     principal components, with one basis for all images of a run, so that
-    equal colours mean equal embeddings.
+    equal colours mean equal embeddings. Under test-time augmentation image
+    and embedding are those of the first view.
 
     The model must offer `extract_embedding(inputs)`, which takes the
     preprocessed images (B, 3, H, W) and returns (B, D, h, w), as
@@ -90,7 +91,7 @@ class EmbeddingVisualizationHook(Hook):
     def _start(self, runner: Runner, stage: str) -> None:
         """Forget the last run; check the model before its first image."""
         self._shown = []
-        model = _unwrap(runner.model)
+        model = unwrap(runner.model)
         if stage in self.stages and self.with_embedding and not hasattr(
                 model, 'extract_embedding'):
             raise TypeError(
@@ -104,7 +105,8 @@ class EmbeddingVisualizationHook(Hook):
         room = self.num_images - len(self._shown)
         if stage not in self.stages or room < 1 or not is_main_process():
             return
-        embeddings = self._embed(_unwrap(runner.model), data_batch, room)
+        data_batch = first_view(runner.model, data_batch)
+        embeddings = self._embed(unwrap(runner.model), data_batch, room)
         for number, sample in enumerate(outputs[:room]):
             image = data_batch['inputs'][number].cpu().numpy()
             self._shown.append(
@@ -179,7 +181,3 @@ def _stem(sample: Any, number: int) -> str:
     """Name the pictures of a sample after its image file."""
     path = sample.get('img_path', None)
     return osp.splitext(osp.basename(path))[0] if path else f'{number:04d}'
-
-
-def _unwrap(model: torch.nn.Module) -> torch.nn.Module:
-    return model.module if is_model_wrapper(model) else model

@@ -16,7 +16,14 @@ CAPTION = 18  # pixels for the line of text above a picture
 
 
 def paint_labels(labels: np.ndarray, palette: Sequence) -> np.ndarray:
-    """Colour a class map (H, W); values beyond the palette are black."""
+    """Colour a class map (H, W); values beyond the palette are black.
+
+    Without a palette neighbouring values get colours far apart.
+    """
+    if not len(palette):
+        order = (np.arange(255) * 157 % 256).astype(np.uint8)
+        colours = cv2.applyColorMap(order[None], cv2.COLORMAP_TURBO)[0]
+        palette = colours[:, ::-1]
     table = np.zeros((256, 3), np.uint8)
     table[:len(palette)] = np.asarray(palette, np.uint8)[:256]
     return table[np.where((labels < 0) | (labels > 255), 255, labels)]

@@ -21,6 +21,12 @@ def _bits(state):
     return {k: v.clone() for k, v in state.items()}
 
 
+MODELS = dict(
+    contrast=tiny.attached(),
+    sorting=tiny.sorting(bank=tiny.PROTOTYPE_QUEUE))
+methods = pytest.mark.parametrize('method', MODELS)
+
+
 def _train(work_dir, model=None, **arguments):
     runner = tiny.runner(work_dir, model or tiny.attached(), **arguments)
     runner.train()
@@ -28,12 +34,17 @@ def _train(work_dir, model=None, **arguments):
 
 
 @classic
+@methods
 @pytest.mark.parametrize('workers', [0, 2])
-def test_resume__equals_the_unbroken_run(tmp_path, one_thread, workers):
-    whole = _train(tmp_path / 'whole', iters=6, save=3, workers=workers)
+def test_resume__equals_the_unbroken_run(tmp_path, one_thread, workers,
+                                         method):
+    model = MODELS[method]
+    whole = _train(tmp_path / 'whole', model, iters=6, save=3,
+                   workers=workers)
     torch.rand(5)  # another random state
     resumed = _train(
-        tmp_path / 'rest', iters=6, save=3, workers=workers, resume=True,
+        tmp_path / 'rest', model, iters=6, save=3, workers=workers,
+        resume=True,
         load_from=str(tmp_path / 'whole' / 'iter_3.pth'))
     want, got = whole.model.state_dict(), resumed.model.state_dict()
     assert want['metric_head.bank.written'].sum() > 0
@@ -65,22 +76,25 @@ def test_resume__without_the_random_state_would_differ(tmp_path, one_thread,
 
 
 @classic
-def test_resume__under_ema(tmp_path, one_thread):
+@methods
+def test_resume__under_ema(tmp_path, one_thread, method):
+    model = MODELS[method]
     ema = [dict(type='EMAHook', momentum=0.1)]
-    whole = _train(tmp_path / 'whole', iters=4, save=2, hooks=ema)
+    whole = _train(tmp_path / 'whole', model, iters=4, save=2, hooks=ema)
     resumed = _train(
-        tmp_path / 'rest', iters=4, hooks=ema, resume=True,
+        tmp_path / 'rest', model, iters=4, hooks=ema, resume=True,
         load_from=str(tmp_path / 'whole' / 'iter_2.pth'))
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, resumed.model.state_dict()[name]), name
 
 
+@methods
 @pytest.mark.parametrize('update_buffers', [True, False])
 def test_bank__is_the_same_with_and_without_ema(tmp_path, one_thread,
-                                                update_buffers):
-    plain = _train(tmp_path / 'plain', iters=4)
+                                                update_buffers, method):
+    plain = _train(tmp_path / 'plain', MODELS[method], iters=4)
     ema = _train(
-        tmp_path / 'ema', iters=4,
+        tmp_path / 'ema', MODELS[method], iters=4,
         hooks=[dict(type='EMAHook', update_buffers=update_buffers)])
     for name in ('keys', 'written'):
         assert torch.equal(

@@ -78,14 +78,25 @@ def test_segmentor__copies_and_pickles_after_a_step():
         assert torch.equal(value, twin.state_dict()[name]), name
 
 
-def test_segmentor__autocast():
-    model = tiny.build(tiny.attached()).train()
+@pytest.mark.parametrize('config, name', [
+    (tiny.attached(), 'loss_pixel_contrast'),
+    (tiny.sorting(bank=tiny.PROTOTYPE_QUEUE), 'loss_segsort'),
+    (tiny.sorting(
+        'decoder', loss=dict(type='mmpixsort.SegSortLoss',
+                             concentration=64.)), 'loss_segsort')])
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_segmentor__autocast(config, name, dtype):
+    model = tiny.build(config).train()
     images, samples = tiny.batch()
-    with torch.autocast('cpu', dtype=torch.bfloat16):
+    torch.manual_seed(0)  # of the dropout
+    exact = copy.deepcopy(model)(images, samples, mode='loss')[name]
+    torch.manual_seed(0)
+    with torch.autocast('cpu', dtype=dtype):
         losses = model(images, samples, mode='loss')
     total = sum(v for k, v in losses.items() if 'loss' in k)
     total.backward()
-    assert losses['loss_pixel_contrast'].dtype == torch.float32
+    assert losses[name].dtype == torch.float32
+    assert losses[name].item() == pytest.approx(exact.item(), rel=.05)
     assert all(p.grad.isfinite().all() for p in model.parameters()
                if p.grad is not None)
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
+from mmseg.models import SegTTAModel
 from references import segment_sorting_loop
 
 from mmpixsort.functional.labels import resize_labels
@@ -16,28 +17,7 @@ from mmpixsort.seg.segmentors.retrieval_inference import (fingerprint,
                                                           windows)
 
 
-def head(source='backbone', **changes):
-    return {**dict(
-        type='mmpixsort.SegSortHead', source=source, in_index=1,
-        in_channels=16 if source == 'backbone' else 8,
-        num_classes=tiny.CLASSES, embed_dims=8,
-        projection=dict(
-            type='mmpixsort.ProjectionHead', norm_cfg=dict(type='BN')),
-        segmenter=dict(type='mmpixsort.KMeansSegmenter', grid=3)), **changes}
-
-
-BANK = dict(type='mmpixsort.PrototypeQueue', capacity=64, num_iterations=2)
-
-
-def attached(source='backbone', classifier='joint', retrieval=None,
-             **changes):
-    config = tiny.host()
-    config.type = 'mmpixsort.MetricEncoderDecoder'
-    config.classifier = classifier
-    config.metric_head = ConfigDict(head(source, **changes))
-    if retrieval is not None:
-        config.test_cfg.retrieval = ConfigDict(retrieval)
-    return config
+QUEUE = tiny.PROTOTYPE_QUEUE
 
 
 def train(model, steps=12):
@@ -55,9 +35,9 @@ def train(model, steps=12):
 
 @pytest.mark.parametrize('source', ['backbone', 'decoder'])
 @pytest.mark.parametrize('classifier', ['joint', 'detached', 'none'])
-@pytest.mark.parametrize('bank', [None, BANK])
+@pytest.mark.parametrize('bank', [None, QUEUE])
 def test_training__lowers_the_loss(source, classifier, bank):
-    model = tiny.build(attached(source, classifier, bank=bank))
+    model = tiny.build(tiny.sorting(source, classifier, bank=bank))
     losses = train(model)
     assert sum(losses[-2:]) < sum(losses[:2])
     unused = [n for n, p in model.named_parameters() if p.grad is None]
@@ -66,7 +46,7 @@ def test_training__lowers_the_loss(source, classifier, bank):
 
 
 def test_loss__equals_the_definition():
-    module = SegSortHead(**{k: v for k, v in head(
+    module = SegSortHead(**{k: v for k, v in tiny.sorting_head(
         in_channels=4, in_index=0, projection=dict(
             type='mmpixsort.ProjectionHead', linear=True)).items()
         if k != 'type'})
@@ -98,7 +78,7 @@ def test_loss__equals_the_definition():
 
 
 def test_classifier_detached__its_loss_ends_at_the_tap():
-    model = tiny.build(attached('decoder', 'detached')).train()
+    model = tiny.build(tiny.sorting('decoder', 'detached')).train()
     parts = model.loss(*tiny.batch(2))
     parts['decode.loss_ce'].backward()
     assert model.decode_head.conv_seg.weight.grad.abs().sum() > 0
@@ -108,9 +88,9 @@ def test_classifier_detached__its_loss_ends_at_the_tap():
     assert model.backbone.conv1.weight.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize('changes', [dict(), dict(bank=BANK)])
+@pytest.mark.parametrize('changes', [dict(), dict(bank=QUEUE)])
 def test_loss__all_ignored_is_a_zero_with_gradients(changes):
-    model = tiny.build(attached(**changes)).train()
+    model = tiny.build(tiny.sorting(**changes)).train()
     images, samples = tiny.batch(2)
     for sample in samples:
         sample.gt_sem_seg.data[:] = 255
@@ -122,14 +102,14 @@ def test_loss__all_ignored_is_a_zero_with_gradients(changes):
 
 
 def test_warm_up__fills_the_bank_only():
-    model = tiny.build(attached(bank=BANK, warmup_iters=1)).train()
+    model = tiny.build(tiny.sorting(bank=QUEUE, warmup_iters=1)).train()
     losses = train(model, steps=2)
     assert losses[0] == 0 and losses[1] > 0
     assert model.metric_head.bank.written > 0
 
 
 def test_head__nan_is_noted_and_never_enters_the_bank():
-    model = tiny.build(attached(bank=BANK)).train()
+    model = tiny.build(tiny.sorting(bank=QUEUE)).train()
     images, samples = tiny.batch(2)
     images[0, :, 4:12] = float('nan')
     model.loss(images, samples)
@@ -138,7 +118,7 @@ def test_head__nan_is_noted_and_never_enters_the_bank():
 
 
 def test_head__copies_and_pickles():
-    model = tiny.build(attached(bank=BANK, retrieval=dict()))
+    model = tiny.build(tiny.sorting(bank=QUEUE, retrieval=dict()))
     train(model, steps=1)
     copied = pickle.loads(pickle.dumps(copy.deepcopy(model)))
     for name, value in model.state_dict().items():
@@ -149,18 +129,18 @@ def test_head__copies_and_pickles():
 @pytest.mark.parametrize('changes, error', [
     (dict(segments='regions'), '`segments` must be one of'),
     (dict(source='neck'), '`source` must be one of'),
-    (dict(segments='oversegmentation', bank=BANK), '`bank` must be None'),
+    (dict(segments='oversegmentation', bank=QUEUE), '`bank` must be None'),
     (dict(max_segments=0), '`max_segments` must be at least 1'),
-    (dict(bank=dict(BANK, embed_dims=5)), '`embed_dims` of'),
+    (dict(bank=dict(QUEUE, embed_dims=5)), '`embed_dims` of'),
 ])
 def test_head__bad_options(changes, error):
     with pytest.raises(ValueError, match=error):
-        tiny.build(attached(**changes))
+        tiny.build(tiny.sorting(**changes))
 
 
 def test_segmentor__bad_classifier():
     with pytest.raises(ValueError, match='`classifier` must be one of'):
-        tiny.build(attached(classifier='frozen'))
+        tiny.build(tiny.sorting(classifier='frozen'))
 
 
 # -- prediction by retrieval
@@ -171,8 +151,8 @@ RETRIEVAL = dict(num_neighbors=3, grid=(8, 8), stride=2)
 @pytest.fixture(scope='module')
 def trained():
     """A trained model and a bank of its training images."""
-    model = tiny.build(attached(
-        'decoder', 'joint', retrieval=RETRIEVAL, bank=BANK))
+    model = tiny.build(tiny.sorting(
+        'decoder', 'joint', retrieval=RETRIEVAL, bank=QUEUE))
     np.random.seed(0)
     train(model, steps=120)
     return model.eval(), fill(model)
@@ -276,6 +256,23 @@ def test_retrieval__flipped_images_come_back(trained, direction, dim):
         assert int(vote.argmax()) in row.tolist()
 
 
+def test_retrieval__augmented_test_averages_the_shares(trained):
+    model, _ = trained
+    images, samples = tiny.batch(1, seed=3)
+    views, single = dict(inputs=[], data_samples=[]), []
+    for flip in (False, True):
+        sample = copy.deepcopy(samples[0])
+        sample.set_metainfo(dict(
+            flip=flip, flip_direction='horizontal' if flip else None))
+        image = images.flip(3) if flip else images
+        views['inputs'].append([image[0]])
+        views['data_samples'].append([sample])
+        single.append(predict(model, image, [sample])[0])
+    augmented = SegTTAModel(module=model).test_step(views)[0]
+    mean = sum(r.seg_logits.data.softmax(0) for r in single) / 2
+    assert torch.equal(augmented.pred_sem_seg.data[0], mean.argmax(0))
+
+
 def test_retrieval__bank_file_and_relabelled_class(trained, tmp_path):
     model, bank = trained
     images, samples = tiny.batch(2, seed=5)
@@ -313,7 +310,7 @@ def test_retrieval__too_many_neighbours(trained):
 
 
 def test_retrieval__no_bank():
-    model = tiny.build(attached(retrieval=dict())).eval()
+    model = tiny.build(tiny.sorting(retrieval=dict())).eval()
     with pytest.raises(ValueError, match='retrieval.bank` must be the path'):
         model.predict(*tiny.batch(1))
 
@@ -327,7 +324,7 @@ def test_retrieval__image_smaller_than_grid_and_stride(trained):
 
 
 def test_runner__trains_and_validates_by_retrieval(tmp_path):
-    model = attached('decoder', 'none', retrieval=RETRIEVAL, bank=BANK)
+    model = tiny.sorting('decoder', 'none', retrieval=RETRIEVAL, bank=QUEUE)
     hook = dict(
         type='mmpixsort.PrototypeBankHook', max_images=4,
         dataset=dict(type='NoisyBlocks', _scope_='mmengine', num_images=6))
@@ -335,3 +332,25 @@ def test_runner__trains_and_validates_by_retrieval(tmp_path):
     run.train()
     assert (tmp_path / 'iter_2.pth').exists()
     assert run.model.retrieval._loaded is not None
+
+
+def test_runner__augmented_test_with_pictures_and_segment_scores(tmp_path):
+    """The hooks reach the model inside SegTTAModel; the metric its segments.
+    """
+    model = tiny.sorting('decoder', 'none', retrieval=RETRIEVAL)
+    data = dict(type='NoisyBlocks', _scope_='mmengine', num_images=6)
+    tiny.runner(tmp_path, model, iters=2, hooks=[
+        dict(type='mmpixsort.PrototypeBankHook', dataset=data)]).train()
+    run = tiny.tester(
+        tmp_path / 'test', dict(type='SegTTAModel', module=model),
+        checkpoint=tmp_path / 'iter_2.pth',
+        dataset=dict(data, type='BlockViews'),
+        metric=dict(type='mmpixsort.SegmentMetric'),
+        hooks=[
+            dict(type='mmpixsort.PrototypeBankHook', dataset=data),
+            dict(type='mmpixsort.EmbeddingVisualizationHook', num_images=2)])
+    scores = run.test()
+    assert 25 < scores['segment_purity'] <= 100
+    assert 0 <= scores['retrieval_acc@3'] <= scores['retrieval_any@3'] <= 100
+    pictures = sorted(p.name for p in tmp_path.rglob('test_*panel*.png'))
+    assert len(pictures) == 2

@@ -44,3 +44,9 @@ def test_embedding_pictures__one_basis_over_sizes():
     assert one.dtype == np.uint8
     assert np.array_equal(one, two[::2, ::2])
     assert embedding_pictures([], []) == []
+
+
+def test_paint_labels__without_palette_values_differ():
+    picture = paint_labels(np.arange(-1, 20)[None], ())
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) == 21
+    assert (picture[0, 0] == 0).all()

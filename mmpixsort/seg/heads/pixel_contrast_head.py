@@ -3,7 +3,7 @@ from functools import partial
 from typing import List, Optional, Sequence, Union
 
 import torch
-from mmengine.dist import all_gather, get_rank, get_world_size
+from mmengine.dist import get_rank, get_world_size
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -17,6 +17,7 @@ from ...layers.head_parts import (check_source, head_feature,
                                   zero_loss)
 from ...registry import MODELS
 from ...structures import KeyBlock, LabeledEmbeddings
+from ...utils.gather import gather_rows
 
 KEY_SCOPES = ('batch', 'bank', 'batch_and_bank')
 
@@ -244,7 +245,7 @@ def _key_scope(key_scope: Optional[str], has_bank: bool,
 
 def _keys_of_others(anchors: LabeledEmbeddings) -> KeyBlock:
     """Return the anchors of all ranks, the own ones marked unused."""
-    keys = all_gather(anchors.embeddings.detach().contiguous())
-    labels = all_gather(anchors.labels)
-    labels[get_rank()] = torch.full_like(anchors.labels, -1)
-    return KeyBlock(torch.cat(keys), torch.cat(labels))
+    labels = gather_rows(anchors.labels).unflatten(0, (get_world_size(), -1))
+    labels[get_rank()] = -1
+    return KeyBlock(gather_rows(anchors.embeddings.detach()),
+                    labels.flatten())

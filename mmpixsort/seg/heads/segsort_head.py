@@ -2,7 +2,7 @@
 from typing import List, NamedTuple, Optional, Sequence, Union
 
 import torch
-from mmengine.dist import all_gather, get_rank, get_world_size
+from mmengine.dist import get_rank
 from mmengine.model import BaseModule
 from torch import Tensor
 from torch.nn.functional import interpolate, normalize
@@ -17,6 +17,7 @@ from ...layers.head_parts import (check_source, head_feature,
                                   zero_loss)
 from ...registry import MODELS
 from ...structures import KeyBlock
+from ...utils.gather import gather_rows
 from ..transforms.pack_segments import stack_oversegmentation
 
 SEGMENTS = ('clusters', 'oversegmentation')
@@ -75,8 +76,8 @@ class SegSortHead(BaseModule):
             which the largest are taken; None: four a cluster. The log key
             `segsort_segments` counts how many there are.
         prototype_grad: Whether prototypes carry a gradient.
-        gather_keys: Take the prototypes of all ranks, those of others
-            without gradient.
+        gather_keys: Take the prototypes of all ranks, with the gradient
+            that they have in one process with the joint batch.
         warmup_iters: Iterations before the loss counts.
         ramp_iters: Iterations over which it then rises to its weight.
         ignore_index: Label that takes no part.
@@ -200,7 +201,7 @@ class SegSortHead(BaseModule):
                 found.anchors,
                 found.anchor_labels,
                 self._keys(found),
-                own_key=found.own_key))
+                own_key=found.own_key + self._first_key(found)))
         if self.bank is not None:
             finite = found.prototypes.detach().isfinite().all(1)
             self.bank.enqueue(found.prototypes.detach(),
@@ -245,17 +246,15 @@ class SegSortHead(BaseModule):
         return join_codes(image, clusters.flatten(), labels.flatten())
 
     def _keys(self, found: Sorting) -> List[KeyBlock]:
-        """Return the prototypes of the batch, of other ranks, of the bank."""
-        own = KeyBlock(found.prototypes, found.labels)
-        blocks = [own]
-        if self.gather_keys and get_world_size() > 1:
-            keys = all_gather(own.keys.detach().contiguous())
-            labels = all_gather(own.labels)
-            labels[get_rank()] = torch.full_like(own.labels, -1)
-            blocks.append(KeyBlock(torch.cat(keys), torch.cat(labels)))
-        if self.bank is not None:
-            blocks.append(self.bank.read())
-        return blocks
+        """Return the prototypes of the batch, and those of the bank."""
+        block = KeyBlock(found.prototypes, found.labels)
+        if self.gather_keys:
+            block = KeyBlock(*map(gather_rows, block))
+        return [block] if self.bank is None else [block, self.bank.read()]
+
+    def _first_key(self, found: Sorting) -> int:
+        """Return where the prototypes of this rank start in the keys."""
+        return get_rank() * len(found.labels) if self.gather_keys else 0
 
 
 def _resize_regions(regions: Tensor, size: Sequence[int]) -> Tensor:
