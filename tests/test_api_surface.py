@@ -19,9 +19,9 @@ PUBLIC = {
                           'SegmentMetric'},
     'mmpixsort.hooks': {'MemoryBankHook', 'PrototypeBankHook'},
     'mmpixsort.retrieval': {'PrototypeBank', 'add', 'build_index',
-                            'check_bank', 'check_fits', 'info', 'merge',
-                            'read_bank', 'recall_at_k', 'relabel', 'remove',
-                            'write_bank'},
+                            'check_bank', 'check_fits', 'cluster', 'info',
+                            'merge', 'read_bank', 'recall_at_k', 'relabel',
+                            'remove', 'write_bank'},
     'mmpixsort.seg': {'MetricCascadeEncoderDecoder', 'MetricEncoderDecoder',
                       'PixelContrastHead', 'SegSortHead'},
 }

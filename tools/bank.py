@@ -7,6 +7,7 @@ Examples:
     python tools/bank.py relabel x.bank --old car --new vehicle --out y.bank
     python tools/bank.py remove x.bank --class fence --out y.bank
     python tools/bank.py merge x.bank y.bank --out z.bank
+    python tools/bank.py cluster x.bank --num-clusters 11 --out y.bank
 """
 import argparse
 import sys
@@ -53,6 +54,11 @@ def parse_args() -> argparse.Namespace:
     command = commands.add_parser(
         'merge', parents=[writes], help='join banks of one checkpoint')
     command.add_argument('banks', nargs='+')
+    command = commands.add_parser(
+        'cluster', parents=[shared, writes],
+        help='replace the classes by clusters of the features')
+    command.add_argument('--num-clusters', type=int, required=True)
+    command.add_argument('--seed', type=int, default=0)
     return parser.parse_args()
 
 
@@ -73,7 +79,8 @@ def add_segments(args: argparse.Namespace, bank):
 
 
 def run(args: argparse.Namespace):
-    from mmpixsort.retrieval import merge, read_bank, relabel, remove
+    from mmpixsort.retrieval import (cluster, merge, read_bank, relabel,
+                                     remove)
     if args.command == 'merge':
         return merge([read_bank(path) for path in args.banks])
     bank = read_bank(args.bank)
@@ -84,6 +91,8 @@ def run(args: argparse.Namespace):
             bank, rows=args.rows, image=args.image, name=args.name)
     if args.command == 'relabel':
         return relabel(bank, old=args.old, rows=args.rows, new=args.new)
+    if args.command == 'cluster':
+        return cluster(bank, args.num_clusters, seed=args.seed)
     return bank
 
 

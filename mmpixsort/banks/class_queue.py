@@ -1,22 +1,22 @@
 """A first-in first-out queue of embeddings for every class."""
-from typing import List, Sequence
+from typing import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..functional.checks import check_choice, check_count, check_rows
 from ..functional.queues import ring_slots
 from ..registry import MODELS
 from ..structures import KeyBlock, LabeledEmbeddings
 from ..utils.gather import gather_rows
-from .loading import drop_unless_whole
+from .loading import WholeState
 
 DTYPES = dict(
     float32=torch.float32, float16=torch.float16, bfloat16=torch.bfloat16)
 
 
 @MODELS.register_module()
-class ClassQueue(nn.Module):
+class ClassQueue(WholeState):
     """Keep the last M embeddings of every class.
 
     Wang et al. (https://arxiv.org/abs/2101.11939), section 3.2, keep pixels
@@ -146,17 +146,6 @@ class ClassQueue(nn.Module):
             labels += [ring // self.num_sections] * count
         return LabeledEmbeddings(
             torch.cat(keys), torch.tensor(labels, device=self.keys.device))
-
-    def _load_from_state_dict(self, state_dict: dict, prefix: str,
-                              local_metadata: dict, strict: bool,
-                              missing_keys: List[str],
-                              unexpected_keys: List[str],
-                              error_msgs: List[str]) -> None:
-        """Load the whole queue or nothing: a fill without its keys lies."""
-        drop_unless_whole(self, state_dict, prefix, error_msgs)
-        super()._load_from_state_dict(state_dict, prefix, local_metadata,
-                                      strict, missing_keys, unexpected_keys,
-                                      error_msgs)
 
     def reset(self) -> None:
         """Empty the queue."""

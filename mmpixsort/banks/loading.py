@@ -4,25 +4,25 @@ from typing import List
 from torch import nn
 
 
-def drop_unless_whole(bank: nn.Module, state_dict: dict, prefix: str,
-                      error_msgs: List[str]) -> None:
-    """Drop what a checkpoint has of a bank unless all of it fits.
+class WholeState(nn.Module):
+    """A module that loads all of its buffers from a checkpoint or none.
 
     PyTorch loads key by key, and a fill without its keys would lie.
-
-    Args:
-        bank: That loads.
-        state_dict: Of the checkpoint; changed in place.
-        prefix: Of the bank in it.
-        error_msgs: Gets a line where something was dropped.
     """
-    own = {prefix + k: v.shape for k, v in bank.state_dict().items()}
-    saved = {k: state_dict[k].shape for k in own if k in state_dict}
-    if saved == own:
-        return
-    for name in saved:
-        del state_dict[name]
-    if saved:
-        error_msgs.append(
-            f'the queue `{prefix[:-1]}` has shapes {own}, the checkpoint '
-            f'{saved}: nothing of it is loaded')
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str,
+                              local_metadata: dict, strict: bool,
+                              missing_keys: List[str],
+                              unexpected_keys: List[str],
+                              error_msgs: List[str]) -> None:
+        own = {prefix + k: v.shape for k, v in self.state_dict().items()}
+        saved = {k: state_dict[k].shape for k in own if k in state_dict}
+        if saved and saved != own:
+            for name in saved:
+                del state_dict[name]
+            error_msgs.append(
+                f'the queue `{prefix[:-1]}` has shapes {own}, the checkpoint '
+                f'{saved}: nothing of it is loaded')
+        super()._load_from_state_dict(state_dict, prefix, local_metadata,
+                                      strict, missing_keys, unexpected_keys,
+                                      error_msgs)

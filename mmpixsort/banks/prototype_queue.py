@@ -1,19 +1,19 @@
 """A first-in first-out queue of prototypes of past iterations."""
-from typing import List, Optional
+from typing import Optional
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..functional.checks import check_count, check_rows
 from ..functional.queues import ring_slots
 from ..registry import MODELS
 from ..structures import KeyBlock, LabeledEmbeddings
 from ..utils.gather import gather_rows
-from .loading import drop_unless_whole
+from .loading import WholeState
 
 
 @MODELS.register_module()
-class PrototypeQueue(nn.Module):
+class PrototypeQueue(WholeState):
     """Keep the last prototypes, by count and, if asked for, by iteration.
 
     Hwang et al. (SegSort, https://arxiv.org/abs/1910.06962) keep the
@@ -116,17 +116,6 @@ class PrototypeQueue(nn.Module):
             first = 0
         keys, labels = keys.roll(-first, 0), labels.roll(-first, 0)
         return LabeledEmbeddings(keys[labels >= 0], labels[labels >= 0])
-
-    def _load_from_state_dict(self, state_dict: dict, prefix: str,
-                              local_metadata: dict, strict: bool,
-                              missing_keys: List[str],
-                              unexpected_keys: List[str],
-                              error_msgs: List[str]) -> None:
-        """Load the whole queue or nothing: a fill without its keys lies."""
-        drop_unless_whole(self, state_dict, prefix, error_msgs)
-        super()._load_from_state_dict(state_dict, prefix, local_metadata,
-                                      strict, missing_keys, unexpected_keys,
-                                      error_msgs)
 
     def reset(self) -> None:
         """Empty the queue."""

@@ -1,10 +1,11 @@
 """Banks of annotated segments: file, search, changes."""
 from .bank_file import (PrototypeBank, check_bank, check_fits, read_bank,
                         write_bank)
-from .edit import add, info, merge, relabel, remove
+from .edit import add, cluster, info, merge, relabel, remove
 from .index import build_index, recall_at_k
 
 __all__ = [
-    'PrototypeBank', 'add', 'build_index', 'check_bank', 'check_fits', 'info',
-    'merge', 'read_bank', 'recall_at_k', 'relabel', 'remove', 'write_bank'
+    'PrototypeBank', 'add', 'build_index', 'check_bank', 'check_fits',
+    'cluster', 'info', 'merge', 'read_bank', 'recall_at_k', 'relabel',
+    'remove', 'write_bank'
 ]

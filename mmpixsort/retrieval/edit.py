@@ -5,7 +5,9 @@ from typing import Dict, List, Optional, Sequence
 import torch
 from torch import Tensor
 
+from ..functional.checks import check_count
 from .bank_file import PrototypeBank, check_bank
+from .index import import_faiss
 
 
 def add(bank: PrototypeBank, new: PrototypeBank,
@@ -109,6 +111,40 @@ def relabel(bank: PrototypeBank,
                              f'{wrong}')
         labels[list(rows)] = meta['classes'].index(new)
     return check_bank(replace(bank, labels=labels, meta=meta))
+
+
+def cluster(bank: PrototypeBank, num_clusters: int,
+            *, seed: int = 0) -> PrototypeBank:
+    """Replace the classes of a bank by clusters of its features.
+
+    Spherical k-means of FAISS, segments weighted by area. With
+    ClusterMatchingMetric it scores an embedding without names of classes.
+
+    Args:
+        bank: To change; its labels are not looked at.
+        num_clusters: K.
+        seed: Of the first centres.
+
+    Raises:
+        ImportError: Without FAISS.
+        ValueError: For more clusters than segments.
+    """
+    check_count('num_clusters', num_clusters)
+    if num_clusters > len(bank):
+        raise ValueError(f'`num_clusters` must be at most {len(bank)}, the '
+                         f'segments of the bank, got {num_clusters}')
+    rows = bank.features.float().numpy()
+    kmeans = import_faiss().Kmeans(
+        rows.shape[1], num_clusters, niter=50, nredo=5, seed=seed,
+        spherical=True, max_points_per_centroid=len(rows),
+        min_points_per_centroid=1)
+    kmeans.train(rows, weights=bank.areas.float().numpy())
+    _, labels = kmeans.index.search(rows, 1)
+    meta = dict(bank.meta, palette=[],
+                classes=[f'cluster {k}' for k in range(num_clusters)])
+    return check_bank(replace(
+        bank, labels=torch.from_numpy(labels[:, 0]).to(bank.labels.dtype),
+        meta=meta))
 
 
 def with_class(meta: Dict, name: str) -> Dict:

@@ -61,7 +61,7 @@ class FaissIndex:
                  num_probes: int = 32) -> None:
         check_choice('kind', kind, KINDS[1:])
         check_count('num_probes', num_probes)
-        self.faiss = _faiss()
+        self.faiss = import_faiss()
         rows = np.ascontiguousarray(features.float().cpu().numpy())
         count, dims = rows.shape
         if num_lists is None:
@@ -98,12 +98,18 @@ class FaissIndex:
         return torch.from_numpy(similarities), torch.from_numpy(found)
 
 
-def _faiss():
+def import_faiss():
+    """Return the module of FAISS, an extra.
+
+    Raises:
+        ImportError: When it is missing.
+    """
     try:
         import faiss
     except ImportError as error:
-        raise ImportError('this kind of search needs FAISS: pip install '
-                          'mmpixsort[faiss], or use kind="exact"') from error
+        raise ImportError(
+            'FAISS is missing: pip install mmpixsort[faiss]; search works '
+            'without it by kind="exact"') from error
     return faiss
 
 

@@ -1,10 +1,13 @@
 """Changes of a bank."""
+from dataclasses import replace
+
 import pytest
 import torch
 from retrieval.test_bank_file import make_bank, same
+from torch.nn.functional import normalize
 
-from mmpixsort.retrieval import (add, check_bank, info, merge, relabel,
-                                 remove)
+from mmpixsort.retrieval import (add, check_bank, cluster, info, merge,
+                                 relabel, remove)
 
 
 def test_remove__by_row_image_and_class():
@@ -72,3 +75,22 @@ def test_info__counts_by_class():
                            make_bank().labels.bincount().tolist()):
         assert any(line.split()[:2] == [name, str(count)]
                    for line in text.splitlines())
+
+
+def test_cluster__finds_groups_and_forgets_classes():
+    pytest.importorskip('faiss')
+    bank = make_bank(dtype=torch.float32)
+    group = torch.arange(20) % 3
+    features = torch.eye(4)[group] + .1 * bank.features
+    bank = replace(bank, features=normalize(features, dim=1))
+    found = cluster(bank, 3)
+    assert found.meta['classes'] == ['cluster 0', 'cluster 1', 'cluster 2']
+    pairs = set(zip(found.labels.tolist(), group.tolist()))
+    assert len(pairs) == 3
+    assert torch.equal(cluster(bank, 3).labels, found.labels)
+    assert torch.equal(found.features, bank.features)
+
+
+def test_cluster__more_than_segments():
+    with pytest.raises(ValueError, match='`num_clusters` must be at most 20'):
+        cluster(make_bank(), 21)
