@@ -203,3 +203,35 @@ def segment_sorting_loop(anchors: Tensor, anchor_labels: List[int],
                   if y >= 0 and y != label)
         losses.append(-math.log(near / (near + far)))
     return losses, valid
+
+
+def discriminative_loop(embeddings: Tensor, ids: Tensor, *,
+                        delta_var: float = .5, delta_dist: float = 1.5,
+                        p: float = 2., min_pixels: int = 1) -> Tuple[float,
+                                                                     ...]:
+    """Pull, push and reg of one image (D, N), as the paper writes them.
+
+    Args:
+        embeddings: (D, N) float64.
+        ids: (N,); 0 and negative ones take no part.
+    """
+    points = embeddings.T
+    groups = [[points[i] for i in range(len(ids)) if ids[i] == c]
+              for c in sorted(set(ids.tolist())) if c > 0]
+    groups = [g for g in groups if len(g) >= min_pixels]
+    if not groups:
+        return 0., 0., 0.
+    means = [sum(g) / len(g) for g in groups]
+    num = len(groups)
+    pull = push = 0.
+    for mean, group in zip(means, groups):
+        hinges = [max(0., (x - mean).norm(p).item() - delta_var)
+                  for x in group]
+        pull += sum(h * h for h in hinges) / len(group) / num
+    for a in range(num):
+        for b in range(num):
+            if a != b:
+                near = max(0., 2 * delta_dist
+                           - (means[a] - means[b]).norm(p).item())
+                push += near * near / (num * (num - 1))
+    return pull, push, sum(m.norm(p).item() for m in means) / num

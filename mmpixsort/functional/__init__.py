@@ -1,12 +1,13 @@
 """Layer 0: functions of torch alone, without state or registry."""
 from .clustering import spherical_kmeans
 from .contrast import pixel_contrast
+from .discriminative import discriminative_loss
 from .pca import pca_rgb
 from .reduction import masked_mean
 from .retrieval import nearest_keys, vote_fractions
 from .segsort import segment_sorting
 
 __all__ = [
-    'masked_mean', 'nearest_keys', 'pca_rgb', 'pixel_contrast',
-    'segment_sorting', 'spherical_kmeans', 'vote_fractions'
+    'discriminative_loss', 'masked_mean', 'nearest_keys', 'pca_rgb',
+    'pixel_contrast', 'segment_sorting', 'spherical_kmeans', 'vote_fractions'
 ]

@@ -1,5 +1,6 @@
 """Losses: modules that hold hyper-parameters and call `functional`."""
+from .discriminative_loss import DiscriminativeLoss
 from .pixel_contrast_loss import PixelContrastLoss
 from .segsort_loss import SegSortLoss
 
-__all__ = ['PixelContrastLoss', 'SegSortLoss']
+__all__ = ['DiscriminativeLoss', 'PixelContrastLoss', 'SegSortLoss']
