@@ -22,6 +22,8 @@ LOCATIONS = [
 ]
 if find_spec('mmseg') is not None:
     LOCATIONS.append('mmpixsort.seg')
+if find_spec('mmdet') is not None:
+    LOCATIONS.append('mmpixsort.det')
 
 
 def _child(name: str, parent: Registry) -> Registry:

@@ -2,6 +2,7 @@
 from .clustering import spherical_kmeans
 from .contrast import pixel_contrast
 from .discriminative import discriminative_loss
+from .meanshift import seed_mean_shift
 from .pca import pca_rgb
 from .reduction import masked_mean
 from .retrieval import nearest_keys, vote_fractions
@@ -9,5 +10,6 @@ from .segsort import segment_sorting
 
 __all__ = [
     'discriminative_loss', 'masked_mean', 'nearest_keys', 'pca_rgb',
-    'pixel_contrast', 'segment_sorting', 'spherical_kmeans', 'vote_fractions'
+    'pixel_contrast', 'seed_mean_shift', 'segment_sorting',
+    'spherical_kmeans', 'vote_fractions'
 ]

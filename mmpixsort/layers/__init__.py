@@ -1,10 +1,13 @@
 """Layers: projection, features of the host, schedules, segments."""
+from .cluster_backends import (ClusterBackend, MeanShiftBackend,
+                               SklearnBackend)
 from .features import select_feature, tap
 from .projection_head import ProjectionHead
 from .schedule import TrainingClock, warmup_weight
 from .segmenter import KMeansSegmenter
 
 __all__ = [
-    'KMeansSegmenter', 'ProjectionHead', 'TrainingClock', 'select_feature',
+    'ClusterBackend', 'KMeansSegmenter', 'MeanShiftBackend',
+    'ProjectionHead', 'SklearnBackend', 'TrainingClock', 'select_feature',
     'tap', 'warmup_weight'
 ]

@@ -1,6 +1,10 @@
 """Metrics on mmengine's BaseMetric, for any host."""
 from .boundary_f import BoundaryFMetric
 from .cluster_matching import ClusterMatchingMetric
+from .instance_map_metric import InstanceMapMetric
 from .segment_metric import SegmentMetric
 
-__all__ = ['BoundaryFMetric', 'ClusterMatchingMetric', 'SegmentMetric']
+__all__ = [
+    'BoundaryFMetric', 'ClusterMatchingMetric', 'InstanceMapMetric',
+    'SegmentMetric'
+]

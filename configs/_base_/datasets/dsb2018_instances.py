@@ -1,0 +1,88 @@
+# Data Science Bowl 2018, stage 1 with corrections, nuclei: 532 train, 66 val,
+# 66 test images with 23,291, 2,687 and 3,008 nuclei. Layout below data_root:
+# annotations/instances_SPLIT.json, images/SPLIT/ID.jpg.
+dataset_type = 'mmpixsort.DSB2018Dataset'
+data_root = 'data/dsb2018'
+# Half of the images are 256 x 256 with nuclei of some 11 pixels: the long
+# side becomes 513 = 32 * 16 + 1 (for align_corners=True), so that a nucleus
+# still covers a cell of a feature map of stride 8.
+image_scale = (513, 513)
+crop_size = (257, 257)  # 32 * 8 + 1
+train_pipeline = [
+    # most images are grey files, read as colour by default
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(
+        type='RandomResize',
+        scale=image_scale,
+        # as for CamVid: 0.5 to 2.0 is too wide for a short schedule
+        ratio_range=(0.75, 1.5),
+        keep_ratio=True),
+    dict(type='RandomCrop', crop_size=crop_size),
+    # the few long images are lower than the crop
+    dict(type='Pad', size=crop_size),
+    # a slide has no upper side
+    dict(
+        type='RandomFlip',
+        prob=[0.25, 0.25, 0.25],
+        direction=['horizontal', 'vertical', 'diagonal']),
+    dict(type='mmpixsort.PaintInstanceMap'),
+    dict(type='mmpixsort.PackInstanceInputs')
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=image_scale, keep_ratio=True),
+    # after Resize: the ground truth is scored at its own size
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='mmpixsort.PaintInstanceMap'),
+    dict(type='mmpixsort.PackInstanceInputs')
+]
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=0,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        ann_file='annotations/instances_train.json',
+        data_prefix=dict(img='images/train'),
+        pipeline=train_pipeline))
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        ann_file='annotations/instances_val.json',
+        data_prefix=dict(img='images/val'),
+        test_mode=True,
+        pipeline=test_pipeline))
+test_dataloader = dict(
+    batch_size=1,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        ann_file='annotations/instances_test.json',
+        data_prefix=dict(img='images/test'),
+        test_mode=True,
+        pipeline=test_pipeline))
+
+# pycocotools' own segm_mAP looks at the best 100 masks of an image, all other
+# numbers at 1000; an image has up to 375 nuclei
+val_evaluator = [
+    dict(type='mmpixsort.InstanceMapMetric'),
+    dict(
+        type='CocoMetric',
+        ann_file=data_root + '/annotations/instances_val.json',
+        metric=['segm'])
+]
+test_evaluator = [
+    dict(type='mmpixsort.InstanceMapMetric'),
+    dict(
+        type='CocoMetric',
+        ann_file=data_root + '/annotations/instances_test.json',
+        metric=['segm'])
+]

@@ -1,0 +1,23 @@
+# A small U-Net at full resolution that learns instances on a CPU. Widths are
+# a quarter of mmseg::_base_/models/fcn_unet_s5-d16.py.
+data_preprocessor = dict(
+    type='DetDataPreprocessor',
+    # ImageNet statistics, as in every mmdet base model
+    mean=[123.675, 116.28, 103.53],
+    std=[58.395, 57.12, 57.375],
+    bgr_to_rgb=True,
+    pad_size_divisor=16)  # four halvings
+model = dict(
+    type='mmpixsort.EmbeddingInstanceSegmentor',
+    data_preprocessor=data_preprocessor,
+    backbone=dict(
+        _scope_='mmseg',
+        type='UNet',
+        base_channels=16,
+        norm_cfg=dict(type='BN')),
+    head=dict(
+        type='mmpixsort.InstanceEmbeddingHead',
+        in_channels=16,
+        num_classes=1,
+        channels=16,
+        embed_dims=8))  # as on Cityscapes in the paper

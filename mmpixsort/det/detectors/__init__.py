@@ -1,0 +1,4 @@
+"""Detectors."""
+from .embedding_instance import EmbeddingInstanceSegmentor
+
+__all__ = ['EmbeddingInstanceSegmentor']

@@ -1,0 +1,75 @@
+"""Instances without boxes: a detector that clusters embeddings."""
+from typing import List, Optional
+
+from mmdet.models.detectors import BaseDetector
+from torch import Tensor
+
+from mmpixsort.registry import MODELS
+
+
+@MODELS.register_module()
+class EmbeddingInstanceSegmentor(BaseDetector):
+    """Backbone, neck, and a head whose embeddings are clustered.
+
+    De Brabandere et al. (https://arxiv.org/abs/1708.02551). Takes any
+    backbone and neck of MMDetection or MMSegmentation: inherit a config and
+    write ::
+
+        model = dict(
+            _delete_=True,
+            type='mmpixsort.EmbeddingInstanceSegmentor',
+            data_preprocessor=_base_.model.data_preprocessor,
+            backbone=_base_.model.backbone,
+            neck=_base_.model.neck,
+            head=dict(type='mmpixsort.InstanceEmbeddingHead', ...))
+
+    Args:
+        backbone: Config of the backbone.
+        head: Config of the head, as InstanceEmbeddingHead.
+        neck: Config of the neck; None: none.
+        train_cfg: Of the host, not used.
+        test_cfg: Of the host, not used.
+        data_preprocessor: As in the host.
+        init_cfg: As in the host.
+    """
+
+    def __init__(self,
+                 *,
+                 backbone: dict,
+                 head: dict,
+                 neck: Optional[dict] = None,
+                 train_cfg: Optional[dict] = None,
+                 test_cfg: Optional[dict] = None,
+                 data_preprocessor: Optional[dict] = None,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(
+            data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        self.backbone = MODELS.build(backbone)
+        self.neck = None if neck is None else MODELS.build(neck)
+        self.head = MODELS.build(head)
+
+    def extract_feat(self, batch_inputs: Tensor) -> List[Tensor]:
+        """Return the levels of the backbone, or of the neck."""
+        levels = self.backbone(batch_inputs)
+        return levels if self.neck is None else self.neck(levels)
+
+    def loss(self, batch_inputs: Tensor, batch_data_samples: List) -> dict:
+        """Return the losses of a batch."""
+        return self.head.loss(
+            self.extract_feat(batch_inputs), batch_data_samples)
+
+    def predict(self,
+                batch_inputs: Tensor,
+                batch_data_samples: List,
+                rescale: bool = True) -> List:
+        """Add `pred_instances` to every data sample."""
+        found = self.head.predict(
+            self.extract_feat(batch_inputs), batch_data_samples,
+            rescale=rescale)
+        return self.add_pred_to_datasample(batch_data_samples, found)
+
+    def _forward(self,
+                 batch_inputs: Tensor,
+                 batch_data_samples: Optional[List] = None) -> tuple:
+        """Return logits (B, C + 1, h, w) and embeddings (B, D, h, w)."""
+        return self.head(self.extract_feat(batch_inputs))

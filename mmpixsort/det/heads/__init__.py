@@ -1,0 +1,4 @@
+"""Heads."""
+from .instance_embedding_head import InstanceEmbeddingHead
+
+__all__ = ['InstanceEmbeddingHead']

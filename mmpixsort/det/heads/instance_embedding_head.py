@@ -1,0 +1,241 @@
+"""Embed pixels so that those of an instance lie together, and cluster them.
+
+Shapes: B images, C classes of things, D embedding dims, H W size.
+"""
+from typing import List, Optional, Sequence, Tuple, Union
+
+import torch
+from mmcv.cnn import ConvModule
+from mmengine.model import BaseModule
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, interpolate
+
+from mmpixsort.functional.checks import (check_choice, check_count,
+                                         check_non_negative)
+from mmpixsort.functional.clustering import pixel_locations
+from mmpixsort.layers import select_feature, tap
+from mmpixsort.registry import MODELS
+
+from .instance_results import instances_of_image
+from .instance_targets import instance_targets, shrink
+
+LABEL_SIZES = ('image', 'feature')
+CLASS_SPLITS = ('class', 'vote')
+FOREGROUNDS = ('predicted', 'annotated')
+
+
+@MODELS.register_module()
+class InstanceEmbeddingHead(BaseModule):
+    """Classes by a softmax, instances by a discriminative embedding.
+
+    De Brabandere et al. (https://arxiv.org/abs/1708.02551): pixels of
+    things are those that a semantic branch says, instances are clusters of
+    their embeddings.
+
+    Args:
+        in_channels: Channels of the feature.
+        num_classes: C; the semantic branch has background too.
+        in_index: Level of the backbone or neck, or levels to resize to the
+            first and concatenate.
+        decoder: Config of a decode head of MMSegmentation with C + 1
+            classes, whose logits are the semantic branch and whose last
+            feature, of `in_channels`, is embedded; None: convolutions of
+            its own. Put `_scope_='mmseg'` into it.
+        channels: Of the convolutions between feature and both branches.
+        num_convs: Of 3 x 3, 0 or more.
+        embed_dims: D; 8 on Cityscapes, 16 on leaves in the paper.
+        coordinates: Whether x and y are appended to the feature, as in the
+            paper on leaves.
+        norm_cfg: Of the convolutions.
+        loss: Config of the loss of embeddings.
+        semantic_weight: Of the cross-entropy, 0 or more.
+        label_size: 'image': embeddings are enlarged to the labels (the
+            paper); 'feature': labels shrink, which loses small instances
+            (counted as `instances_lost`) and costs a sixteenth at stride 4.
+        clusters: Config of the clustering.
+        class_split: 'class': pixels of each class are clustered apart (the
+            paper); 'vote': all things at once, an instance has the class of
+            most of its pixels.
+        foreground: In the test, where things are: 'predicted', or
+            'annotated' (the protocol of the leaf challenge).
+        init_cfg: As in the host.
+
+    Raises:
+        ValueError: On options out of range or parts that do not fit.
+    """
+
+    def __init__(self,
+                 *,
+                 in_channels: int,
+                 num_classes: int,
+                 in_index: Union[int, Sequence[int]] = -1,
+                 decoder: Optional[dict] = None,
+                 channels: int = 64,
+                 num_convs: int = 1,
+                 embed_dims: int = 8,
+                 coordinates: bool = False,
+                 norm_cfg: Optional[dict] = dict(type='BN'),
+                 loss: dict = dict(type='mmpixsort.DiscriminativeLoss'),
+                 semantic_weight: float = 1.,
+                 label_size: str = 'image',
+                 clusters: dict = dict(type='mmpixsort.MeanShiftBackend'),
+                 class_split: str = 'class',
+                 foreground: str = 'predicted',
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(init_cfg=init_cfg)
+        check_count('in_channels', in_channels)
+        check_count('num_classes', num_classes)
+        check_count('channels', channels)
+        check_count('num_convs', num_convs, minimum=0)
+        check_count('embed_dims', embed_dims)
+        check_non_negative('semantic_weight', semantic_weight)
+        check_choice('label_size', label_size, LABEL_SIZES)
+        check_choice('class_split', class_split, CLASS_SPLITS)
+        check_choice('foreground', foreground, FOREGROUNDS)
+        self.in_channels = in_channels
+        self.num_classes = num_classes
+        self.in_index = in_index
+        self.coordinates = coordinates
+        self.semantic_weight = semantic_weight
+        self.label_size = label_size
+        self.class_split = class_split
+        self.foreground = foreground
+        self.decoder = None if decoder is None else _build_decoder(
+            decoder, num_classes + 1)
+        width = in_channels + 2 * coordinates
+        convs = []
+        for _ in range(num_convs):
+            convs.append(ConvModule(
+                width, channels, 3, padding=1, norm_cfg=norm_cfg))
+            width = channels
+        self.convs = nn.Sequential(*convs)
+        self.conv_embed = nn.Conv2d(width, embed_dims, 1)
+        self.conv_seg = None if self.decoder is not None else nn.Conv2d(
+            width, num_classes + 1, 1)
+        self.loss_module = MODELS.build(loss)
+        self.clusters = MODELS.build(clusters)
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tuple[Tensor, Tensor]:
+        """Return logits (B, C + 1, h, w) and embeddings (B, D, h, w)."""
+        logits = None
+        if self.decoder is None:
+            feature = select_feature(inputs, self.in_index, self.in_channels)
+        else:
+            with tap(self.decoder.conv_seg) as calls:
+                logits = self.decoder(inputs)
+            feature = select_feature(calls[-1][0], 0, self.in_channels)
+        if self.coordinates:
+            places = pixel_locations(feature.shape[2:], device=feature.device)
+            places = places.to(feature.dtype).expand(len(feature), -1, -1, -1)
+            feature = torch.cat([feature, places], 1)
+        feature = self.convs(feature)
+        if logits is None:
+            logits = self.conv_seg(feature)
+        return logits, self.conv_embed(feature)
+
+    def loss(self, inputs: Sequence[Tensor],
+             batch_data_samples: List) -> dict:
+        """Return losses and diagnostics of a batch."""
+        logits, embeddings = self(inputs)
+        size = batch_data_samples[0].metainfo['batch_input_shape']
+        targets = instance_targets(
+            batch_data_samples, size, self.num_classes)
+        diagnostics = dict()
+        if self.label_size == 'image':
+            logits, embeddings = (
+                _resize(maps, size) for maps in (logits, embeddings))
+        else:
+            whole, targets = targets, shrink(targets, embeddings.shape[2:])
+            diagnostics['instances_lost'] = (
+                _num_seen(whole) - _num_seen(targets))
+        losses = self.loss_module(
+            embeddings,
+            targets.ids,
+            class_ids=targets.classes,
+            num_ids=targets.num_ids)
+        known = (targets.classes != 255).sum().clamp(min=1)
+        losses['loss_semantic'] = self.semantic_weight * cross_entropy(
+            logits.float(), targets.classes, ignore_index=255,
+            reduction='sum') / known
+        return {**losses, **diagnostics}
+
+    def predict(self,
+                inputs: Sequence[Tensor],
+                batch_data_samples: List,
+                rescale: bool = True) -> List[InstanceData]:
+        """Return the instances of every image.
+
+        Embeddings and logits are cut to the image without its padding and,
+        to `rescale`, resized to its original size before they are clustered.
+        """
+        logits, embeddings = self(inputs)
+        results = []
+        for i, sample in enumerate(batch_data_samples):
+            meta = sample.metainfo
+            size = meta['batch_input_shape']
+            height, width = meta['img_shape'][:2]
+            shape = meta['ori_shape'][:2] if rescale else (height, width)
+            scores, points = (
+                _resize(_resize(maps[i:i + 1].float(), size)
+                        [..., :height, :width], shape)[0]
+                for maps in (logits, embeddings))
+            given = None
+            if self.foreground == 'annotated':
+                given = _annotated(sample, shape)
+            results.append(instances_of_image(
+                points, scores.softmax(0), self.clusters,
+                class_split=self.class_split, foreground=given))
+        return results
+
+
+def _build_decoder(config: dict, num_outputs: int) -> nn.Module:
+    """Build a decode head of the other host.
+
+    Raises:
+        ValueError: When it has other classes, or no classifier to tap.
+    """
+    decoder = MODELS.build(config)
+    if getattr(decoder, 'conv_seg', None) is None:
+        raise ValueError('`decoder` must be a decode head with `conv_seg`, '
+                         f'got {type(decoder).__name__}')
+    if decoder.num_classes != num_outputs:
+        raise ValueError(
+            f'`num_classes` of the decoder must be {num_outputs}, the '
+            f'classes and background, got {decoder.num_classes}')
+    return decoder
+
+
+def _resize(maps: Tensor, size: Sequence[int]) -> Tensor:
+    if tuple(maps.shape[2:]) == tuple(size):
+        return maps
+    return interpolate(
+        maps, size=tuple(size), mode='bilinear', align_corners=False)
+
+
+def _num_seen(targets) -> Tensor:
+    """Count the instances in the maps of a batch."""
+    seen = torch.zeros(
+        len(targets.ids), targets.num_ids, device=targets.ids.device)
+    seen.scatter_(1, targets.ids.clamp(min=0).flatten(1), 1.)
+    return seen[:, 1:].sum()
+
+
+def _annotated(sample, shape: Sequence[int]) -> Tensor:
+    """Return where things are (H, W) bool by the annotation.
+
+    Raises:
+        ValueError: When it is missing or of another size.
+    """
+    if 'gt_instance_map' not in sample:
+        raise ValueError(
+            "`foreground` 'annotated' needs `gt_instance_map` in the data "
+            'samples of the test: put mmpixsort.PaintInstanceMap and '
+            'mmpixsort.PackInstanceInputs into its pipeline')
+    inside = sample.gt_instance_map.data[0] > 0
+    if tuple(inside.shape) != tuple(shape):
+        raise ValueError(
+            f'`gt_instance_map` must have the size {tuple(shape)} of the '
+            f'prediction, got {tuple(inside.shape)}: load annotations after '
+            'Resize in the pipeline of the test')
+    return inside

@@ -1,0 +1,74 @@
+"""What a batch of data samples says of instances.
+
+Shapes: B images, H W size of the batch.
+"""
+from typing import List, NamedTuple, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate, pad
+
+
+class InstanceTargets(NamedTuple):
+    """Maps of a batch.
+
+    Attributes:
+        ids: (B, H, W) int64, 0: background, -1: takes no part, padding too.
+        classes: (B, H, W) int64 of the instances, C for background, 255
+            where a pixel takes no part.
+        num_ids: ids lie below.
+    """
+
+    ids: Tensor
+    classes: Tensor
+    num_ids: int
+
+
+def instance_targets(data_samples: List, size: Sequence[int],
+                     num_classes: int) -> InstanceTargets:
+    """Stack the instance maps of a batch, padded to a size.
+
+    Args:
+        data_samples: With `gt_instance_map` and labels of `gt_instances`.
+        size: H and W of the batch.
+        num_classes: C.
+
+    Raises:
+        ValueError: When a sample has no map.
+    """
+    maps, tables = [], []
+    # known on the host: nothing waits for the device
+    num_ids = 1 + max(
+        (len(sample.gt_instances.labels) for sample in data_samples
+         if 'gt_instances' in sample), default=0)
+    for sample in data_samples:
+        if 'gt_instance_map' not in sample:
+            raise ValueError(
+                '`gt_instance_map` must be in every data sample: put '
+                'mmpixsort.PaintInstanceMap and mmpixsort.'
+                'PackInstanceInputs at the end of the pipeline')
+        ids = sample.gt_instance_map.data[0]
+        maps.append(pad(ids, (0, size[1] - ids.shape[1],
+                              0, size[0] - ids.shape[0]), value=-1))
+        labels = sample.gt_instances.labels.long()
+        tables.append(torch.cat([
+            labels.new_tensor([num_classes]), labels,
+            labels.new_full((num_ids - 1 - len(labels), ), 255)]))
+    ids = torch.stack(maps).long()
+    classes = torch.stack(tables).gather(
+        1, ids.clamp(min=0).flatten(1)).view_as(ids)
+    return InstanceTargets(ids, classes.masked_fill(ids < 0, 255), num_ids)
+
+
+def shrink(targets: InstanceTargets,
+           size: Sequence[int]) -> InstanceTargets:
+    """Resize to the grid of a feature by nearest neighbour.
+
+    In float64, which holds every id.
+    """
+    def nearest(maps: Tensor) -> Tensor:
+        return interpolate(
+            maps[:, None].double(), size=tuple(size))[:, 0].long()
+
+    return InstanceTargets(
+        nearest(targets.ids), nearest(targets.classes), targets.num_ids)

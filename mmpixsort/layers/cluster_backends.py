@@ -1,0 +1,314 @@
+"""Cut the embeddings of one image into instances.
+
+Shapes: H W size, N pixels that take part, D embedding dims, K instances.
+"""
+from abc import ABC, abstractmethod
+from typing import Optional
+
+import torch
+from torch import Tensor, nn
+
+from ..functional.checks import (check_choice, check_count,
+                                 check_non_negative, check_positive)
+from ..functional.meanshift import (REASSIGN, Clusters, assign_nearest,
+                                    keep_large, seed_mean_shift)
+from ..registry import MODELS
+
+METHODS = ('hdbscan', 'meanshift', 'dbscan')
+
+
+class ClusterBackend(nn.Module, ABC):
+    """What all backends do: sub-sample, propagate, drop the small.
+
+    A subclass says how points become clusters in :meth:`cluster_points`.
+
+    Args:
+        min_pixels: Instances with fewer become noise.
+        max_points: At most so many pixels are clustered, drawn at random
+            and always the same; None: all. The others get the label of the
+            nearest centre.
+        max_distance: Those of the others that are farther from every centre
+            are noise; None: no limit.
+
+    Raises:
+        TypeError, ValueError: On values out of range.
+    """
+
+    def __init__(self,
+                 *,
+                 min_pixels: int,
+                 max_points: Optional[int],
+                 max_distance: Optional[float] = None) -> None:
+        super().__init__()
+        check_count('min_pixels', min_pixels)
+        if max_points is not None:
+            check_count('max_points', max_points)
+        if max_distance is not None:
+            check_positive('max_distance', max_distance)
+        self.min_pixels = min_pixels
+        self.max_points = max_points
+        self.max_distance = max_distance
+
+    @abstractmethod
+    def cluster_points(self, points: Tensor, min_pixels: int) -> Clusters:
+        """Cluster finite points, all of them.
+
+        Args:
+            points: (N, D) float32, N at least 1.
+            min_pixels: Of an instance among these points, fewer than those
+                of the image after sub-sampling; the rest is cleaned later.
+
+        Returns:
+            Labels in [0, K], in any order, on the device of `points`.
+        """
+
+    @torch.no_grad()
+    def cluster(self, embeddings: Tensor) -> Clusters:
+        """Return instances of embeddings (N, D), 0: noise.
+
+        A pixel that is not finite is noise.
+        """
+        labels = embeddings.new_zeros(len(embeddings), dtype=torch.long)
+        kept = embeddings.isfinite().all(1).nonzero().flatten()
+        points = embeddings[kept].float()
+        if not len(points):
+            return Clusters(labels, points)
+        found = self._cluster_sample(points)
+        labels[kept] = found.labels
+        return keep_large(
+            Clusters(labels, found.centers), min_pixels=self.min_pixels)
+
+    def _cluster_sample(self, points: Tensor) -> Clusters:
+        """Cluster some points and give the others the nearest centre."""
+        count = len(points)
+        if self.max_points is None or count <= self.max_points:
+            return self.cluster_points(points, self.min_pixels)
+        generator = torch.Generator().manual_seed(0)
+        # on the CPU, so that every device draws the same
+        drawn = torch.randperm(count, generator=generator)[:self.max_points]
+        sample = drawn.sort().values.to(points.device)
+        share = self.max_points / count
+        found = self.cluster_points(
+            points[sample], max(1, int(self.min_pixels * share)))
+        labels = assign_nearest(
+            points, found.centers, max_distance=self.max_distance)
+        labels[sample] = found.labels
+        return Clusters(labels, found.centers)
+
+    def forward(self, embeddings: Tensor, mask: Tensor) -> Tensor:
+        """Return the instance map of one image.
+
+        Args:
+            embeddings: (D, H, W).
+            mask: (H, W) bool, pixels that take part: those of a thing class,
+                say.
+
+        Returns:
+            (H, W) int32, 1 to K by decreasing size; 0 where `mask` is not,
+            and for noise.
+
+        Raises:
+            TypeError, ValueError: On wrong shapes or types.
+        """
+        _check_maps(embeddings, mask)
+        instances = mask.new_zeros(mask.shape, dtype=torch.int32)
+        instances[mask] = self.cluster(embeddings[:, mask].T).labels.int()
+        return instances
+
+
+@MODELS.register_module()
+class MeanShiftBackend(ClusterBackend):
+    """Cluster by :func:`mmpixsort.functional.meanshift.seed_mean_shift`.
+
+    On the device of the embeddings, nothing to install.
+
+    Args:
+        bandwidth: Radius of an instance around its centre; delta_dist of
+            the discriminative loss, as in the code of the authors of
+            https://arxiv.org/abs/1708.02551.
+        num_seeds: Of a round.
+        num_iters: Steps of a seed at most.
+        tolerance: Step length at which a seed stands.
+        min_pixels: Of an instance.
+        min_purity: An instance joins when more than this share of its
+            pixels is not owned by those before.
+        max_instances: K at most; None: any.
+        max_failures: Rounds in a row without a new instance, then it stops.
+        reassign: Pixels farther than `bandwidth` from all centres: 'none':
+            noise; 'nearest': go to the nearest.
+        max_points: Pixels that are clustered at most; None: all.
+
+    Raises:
+        TypeError, ValueError: On values out of range.
+
+    Example:
+        >>> columns = torch.tensor([0., 0., 5., 5.]).expand(1, 3, 4)
+        >>> mask = torch.ones(3, 4, dtype=torch.bool)
+        >>> mask[:, 0] = False
+        >>> MeanShiftBackend(min_pixels=1)(columns, mask)[0]
+        tensor([0, 2, 1, 1], dtype=torch.int32)
+    """
+
+    def __init__(self,
+                 *,
+                 bandwidth: float = 1.5,
+                 num_seeds: int = 128,
+                 num_iters: int = 100,
+                 tolerance: float = 1e-4,
+                 min_pixels: int = 10,
+                 min_purity: float = .5,
+                 max_instances: Optional[int] = None,
+                 max_failures: int = 5,
+                 reassign: str = 'none',
+                 max_points: Optional[int] = None) -> None:
+        check_positive('bandwidth', bandwidth)
+        check_choice('reassign', reassign, REASSIGN)
+        super().__init__(
+            min_pixels=min_pixels,
+            max_points=max_points,
+            max_distance=bandwidth if reassign == 'none' else None)
+        self.options = dict(
+            bandwidth=bandwidth,
+            num_seeds=num_seeds,
+            num_iters=num_iters,
+            tolerance=tolerance,
+            min_purity=min_purity,
+            max_instances=max_instances,
+            max_failures=max_failures,
+            reassign=reassign)
+        # the function knows what is out of range
+        self.cluster_points(torch.zeros(1, 1), 1)
+
+    def cluster_points(self, points: Tensor, min_pixels: int) -> Clusters:
+        """See :class:`ClusterBackend`."""
+        return seed_mean_shift(points, min_pixels=min_pixels, **self.options)
+
+
+@MODELS.register_module()
+class SklearnBackend(ClusterBackend):
+    """Clustering by scikit-learn, on the CPU.
+
+    The defaults fit embeddings of the discriminative loss with delta_var
+    0.5 and delta_dist 1.5, whose instances are balls of diameter 1 with gaps
+    of 2. All lengths are of embeddings, all numbers of points those of the
+    sub-sample.
+
+    Args:
+        method: 'hdbscan', 'meanshift' or 'dbscan'.
+        min_cluster_size: Of 'hdbscan'.
+        cluster_selection_epsilon: Of 'hdbscan': clusters nearer than this
+            are one. Without it an image of a single instance becomes noise.
+        min_samples: Points around a core point: of 'hdbscan', None:
+            `min_cluster_size`; of 'dbscan', None: 5.
+        bandwidth: Of 'meanshift'.
+        eps: Of 'dbscan', distance of two points of one cluster.
+        min_pixels: Of an instance.
+        max_points: Pixels that are clustered at most; None: all. Time and
+            memory grow with their square in many dimensions.
+        max_distance: Other pixels farther from every centre are noise; None:
+            no limit.
+
+    Raises:
+        TypeError, ValueError: On values out of range.
+    """
+
+    def __init__(self,
+                 *,
+                 method: str = 'hdbscan',
+                 min_cluster_size: int = 50,
+                 cluster_selection_epsilon: float = 1.,
+                 min_samples: Optional[int] = None,
+                 bandwidth: float = 1.5,
+                 eps: float = .5,
+                 min_pixels: int = 10,
+                 max_points: Optional[int] = 10000,
+                 max_distance: Optional[float] = None) -> None:
+        super().__init__(
+            min_pixels=min_pixels,
+            max_points=max_points,
+            max_distance=max_distance)
+        check_choice('method', method, METHODS)
+        check_count('min_cluster_size', min_cluster_size, minimum=2)
+        check_non_negative('cluster_selection_epsilon',
+                           cluster_selection_epsilon)
+        if min_samples is not None:
+            check_count('min_samples', min_samples)
+        check_positive('bandwidth', bandwidth)
+        check_positive('eps', eps)
+        self.method = method
+        self.min_cluster_size = min_cluster_size
+        self.cluster_selection_epsilon = cluster_selection_epsilon
+        self.min_samples = min_samples
+        self.bandwidth = bandwidth
+        self.eps = eps
+
+    def cluster_points(self, points: Tensor, min_pixels: int) -> Clusters:
+        """See :class:`ClusterBackend`.
+
+        Raises:
+            ImportError: When scikit-learn is missing.
+        """
+        estimator = self._estimator(_import_cluster())
+        least = 1
+        if self.method == 'hdbscan':
+            # it refuses fewer points than it looks for
+            least = max(self.min_cluster_size, self.min_samples or 0)
+        if len(points) < least:
+            return Clusters(
+                points.new_zeros(len(points), dtype=torch.long), points[:0])
+        found = estimator.fit(points.cpu().numpy()).labels_
+        labels = torch.from_numpy(found).to(points.device).long() + 1
+        return Clusters(labels, _means(points, labels))
+
+    def _estimator(self, cluster):
+        """Return what fits, of the module sklearn.cluster."""
+        if self.method == 'meanshift':
+            return cluster.MeanShift(
+                bandwidth=self.bandwidth, bin_seeding=True, cluster_all=False)
+        if self.method == 'dbscan':
+            return cluster.DBSCAN(
+                eps=self.eps, min_samples=self.min_samples or 5)
+        return cluster.HDBSCAN(
+            min_cluster_size=self.min_cluster_size,
+            min_samples=self.min_samples,
+            cluster_selection_epsilon=self.cluster_selection_epsilon,
+            allow_single_cluster=True,
+            copy=True)
+
+
+def _means(points: Tensor, labels: Tensor) -> Tensor:
+    """Return the means (K, D) of the points labelled 1 to K."""
+    sizes = labels.bincount()
+    sums = points.new_zeros(len(sizes), points.shape[1])
+    sums.index_add_(0, labels, points)
+    return (sums / sizes.clamp(min=1)[:, None])[1:]
+
+
+def _import_cluster():
+    """Return sklearn.cluster, an extra.
+
+    Raises:
+        ImportError: When scikit-learn is missing.
+    """
+    try:
+        from sklearn import cluster
+    except ImportError as error:
+        raise ImportError(
+            'scikit-learn is missing: pip install mmpixsort[instances]; '
+            'MeanShiftBackend works without it') from error
+    return cluster
+
+
+def _check_maps(embeddings: Tensor, mask: Tensor) -> None:
+    if embeddings.dim() != 3 or not embeddings.is_floating_point():
+        raise ValueError(
+            '`embeddings` must be a floating tensor of shape (D, H, W), got '
+            f'{embeddings.dtype} of shape {tuple(embeddings.shape)}; a batch '
+            '(B, D, H, W) is clustered image by image')
+    if mask.dtype != torch.bool:
+        raise TypeError(f'`mask` must be bool, got {mask.dtype}; of an '
+                        'instance map take `> 0`')
+    if mask.shape != embeddings.shape[1:]:
+        raise ValueError(
+            f'`mask` must have shape {tuple(embeddings.shape[1:])}, got '
+            f'{tuple(mask.shape)}')

@@ -1,0 +1,185 @@
+"""Scores of instance segmentation that need no classes.
+
+Shapes: H W size of the original image, n instances.
+"""
+from typing import Any, Dict, NamedTuple, Optional, Sequence
+
+import torch
+from mmengine.evaluator import BaseMetric
+from torch import Tensor
+
+from ..functional.checks import check_labels, check_non_negative
+from ..functional.instance_scores import (best_dice, count_difference,
+                                          instance_overlaps, precision_at_iou)
+from ..registry import METRICS
+from .samples import percent
+
+REMEDIES = dict(
+    gt_instance_map='put `mmpixsort.PaintInstanceMap` and '
+    '`mmpixsort.PackInstanceInputs` into the pipeline of the data set that '
+    'is scored',
+    pred_instances='take a model that predicts masks of instances with '
+    'scores')
+
+
+class ImageScores(NamedTuple):
+    """Scores of one image.
+
+    Attributes:
+        best_dice_pred: In [0, 1].
+        best_dice_truth: In [0, 1].
+        count_difference: Predicted less true instances.
+        precision: In [0, 1], mean over IoU .5, .55, ..., .95.
+        precision50: In [0, 1], at IoU .5.
+    """
+
+    best_dice_pred: float
+    best_dice_truth: float
+    count_difference: int
+    precision: float
+    precision50: float
+
+
+@METRICS.register_module()
+class InstanceMapMetric(BaseMetric):
+    """Compare predicted instances with a map of the true ones.
+
+    Predicted masks become a map: where they overlap, the one with the
+    highest score counts, and one that is hidden altogether does not.
+    Classes are ignored. The mean over images of
+
+    - `SBD`: symmetric best Dice, in percent, the smaller in each image of
+      `best_dice_pred` (over predicted instances) and `best_dice_truth` (over
+      true ones).
+    - `DiC`, `abs_DiC`: predicted less true instances, signed and absolute.
+    - `DSB_AP`: TP / (TP + FP + FN) in percent, mean over the IoU thresholds
+      .5, .55, ..., .95, and `DSB_AP50` at .5; a match has an IoU above the
+      threshold.
+
+    An image without instances, predicted and true, has 100 percent, and one
+    where only one side has instances 0. See
+    :mod:`mmpixsort.functional.instance_scores` for the sources.
+
+    Takes `pred_instances` (masks, scores) as mmdet's `CocoMetric` does, and
+    `gt_instance_map` (1, H, W): 0 background, 1..n instances, negative:
+    ignored, counts for neither.
+
+    Args:
+        score_thr: Masks with a lower score are left out, 0 or more.
+        collect_device: 'cpu' or 'gpu'.
+        prefix: Of the names of the results.
+
+    Raises:
+        ValueError: On a negative threshold.
+    """
+
+    def __init__(self,
+                 *,
+                 score_thr: float = 0.,
+                 collect_device: str = 'cpu',
+                 prefix: Optional[str] = None) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        check_non_negative('score_thr', score_thr)
+        self.score_thr = score_thr
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Score every image.
+
+        Raises:
+            TypeError: On masks of floats.
+            ValueError: When a sample lacks a field, or its sizes differ.
+        """
+        for sample in data_samples:
+            truth = torch.as_tensor(_field(sample, 'gt_instance_map',
+                                           'data'))[0]
+            masks, scores = (
+                torch.as_tensor(_field(sample, 'pred_instances', key))
+                for key in ('masks', 'scores'))
+            _check_size(masks, scores, truth)
+            kept = (scores >= self.score_thr).to(masks.device)
+            pred = paint_masks(masks[kept], scores.to(masks.device)[kept])
+            self.results.append(_scores(pred, truth.to(pred.device)))
+
+    def compute_metrics(self, results: list) -> Dict[str, float]:
+        """Average over images.
+
+        Raises:
+            ValueError: When there is no image.
+        """
+        if not results:
+            raise ValueError(
+                'the data set must have at least one image, got none; look '
+                'at `ann_file`, `data_prefix` and `filter_cfg` of the data '
+                'set that is scored')
+        # the engine may hand plain tuples
+        pred, truth, difference, precision, precision50 = torch.tensor(
+            results, dtype=torch.double).unbind(1)
+        shares = dict(
+            SBD=torch.minimum(pred, truth),
+            best_dice_pred=pred,
+            best_dice_truth=truth,
+            DSB_AP=precision,
+            DSB_AP50=precision50)
+        counts = dict(DiC=difference, abs_DiC=difference.abs())
+        return {
+            **{name: percent(values.mean())
+               for name, values in shares.items()},
+            **{name: round(values.mean().item(), 2)
+               for name, values in counts.items()}
+        }
+
+
+def paint_masks(masks: Tensor, scores: Tensor) -> Tensor:
+    """Paint masks that may overlap into a map, the highest score on top.
+
+    Args:
+        masks: (n, H, W) bool or integer.
+        scores: (n,); of equal ones the first lies on top.
+
+    Returns:
+        (H, W) int64, k + 1 where mask k is seen, 0 where none is.
+
+    Example:
+        >>> masks = torch.tensor([[[1, 1, 0, 0]], [[0, 1, 1, 0]]])
+        >>> paint_masks(masks, torch.tensor([.4, .9]))
+        tensor([[1, 2, 2, 0]])
+    """
+    painted = masks.new_zeros(masks.shape[1:], dtype=torch.long)
+    order = scores.argsort(descending=True, stable=True).flip(0)
+    for row in order.tolist():
+        painted.masked_fill_(masks[row].bool(), row + 1)
+    return painted
+
+
+def _scores(pred: Tensor, truth: Tensor) -> ImageScores:
+    """Score two maps (H, W)."""
+    overlaps = instance_overlaps(pred, truth)
+    dice = best_dice(*overlaps)
+    precision = precision_at_iou(*overlaps)
+    return ImageScores(dice.pred.item(), dice.truth.item(),
+                       count_difference(*overlaps), precision.mean().item(),
+                       precision[0].item())
+
+
+def _field(sample: dict, name: str, key: str) -> Any:
+    """Return a field of a sample that must be there."""
+    part = sample.get(name)
+    value = None if part is None else part.get(key)
+    if value is None:
+        there = sorted(map(str, sample if part is None else part.keys()))
+        raise ValueError(
+            f'`{name}.{key}` must be in every data sample, got '
+            f'{", ".join(there) or "nothing"}; {REMEDIES[name]}')
+    return value
+
+
+def _check_size(masks: Tensor, scores: Tensor, truth: Tensor) -> None:
+    """Raise unless there is one mask (H, W) for every score."""
+    check_labels('pred_instances.masks', masks, masks.shape)
+    expected = (*scores.shape, *truth.shape)
+    if masks.shape != expected:
+        raise ValueError(
+            '`pred_instances.masks` must have a mask for every score and the '
+            f'size of `gt_instance_map`, {expected}, got '
+            f'{tuple(masks.shape)}; both must have the size of the original '
+            'image: load the annotation after `Resize` in the test pipeline')

@@ -1,0 +1,65 @@
+"""A small instance segmentor, and batches of images with blobs."""
+import numpy as np
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData, PixelData
+
+from mmpixsort.registry import MODELS
+
+
+def config(head=(), **changes):
+    """Config of a small detector."""
+    return {**dict(
+        type='mmpixsort.EmbeddingInstanceSegmentor',
+        data_preprocessor=dict(type='DetDataPreprocessor', pad_size_divisor=8),
+        backbone=dict(
+            type='ResNet', depth=18, base_channels=8, num_stages=2,
+            strides=(1, 2), dilations=(1, 1), out_indices=(0, 1),
+            norm_cfg=dict(type='BN')),
+        head=dict(
+            dict(type='mmpixsort.InstanceEmbeddingHead', in_channels=24,
+                 in_index=[0, 1], num_classes=2, channels=8, embed_dims=4,
+                 clusters=dict(
+                     type='mmpixsort.MeanShiftBackend', min_pixels=4)),
+            **dict(head))), **changes}
+
+
+def build(*args, **kwargs):
+    """Build a detector with weights from a seed, under the scope of mmdet."""
+    init_default_scope('mmdet')
+    torch.manual_seed(0)
+    model = MODELS.build(config(*args, **kwargs))
+    model.init_weights()
+    return model
+
+
+def item(size=(32, 32), seed=0, blobs=3):
+    """An image of bright squares, which are instances of two classes."""
+    g = np.random.default_rng(seed)
+    ids = np.zeros(size, np.int32)
+    labels = []
+    for _ in range(blobs):
+        y, x = (int(g.integers(0, side - 8)) for side in size)
+        if (ids[y:y + 8, x:x + 8] == 0).all():
+            labels.append(int(g.integers(2)))
+            ids[y:y + 8, x:x + 8] = len(labels)
+    ids[0] = -1
+    table = np.array([0, *(90 + 100 * np.array(labels, int))])
+    shade = table[ids.clip(0)] + 12 * ids
+    image = torch.from_numpy(shade).float().expand(3, -1, -1)
+    sample = DetDataSample(
+        gt_instance_map=PixelData(data=torch.from_numpy(ids)[None]),
+        gt_instances=InstanceData(labels=torch.tensor(labels).long()))
+    sample.set_metainfo(dict(
+        img_shape=size, ori_shape=size, img_id=seed, scale_factor=(1., 1.)))
+    return image, sample
+
+
+def batch(*sizes, training=True, model=None):
+    """Inputs and samples of images, through the preprocessor of a model."""
+    items = [item(size, seed) for seed, size in enumerate(sizes)]
+    data = dict(inputs=[image for image, _ in items],
+                data_samples=[sample for _, sample in items])
+    data = model.data_preprocessor(data, training)
+    return data['inputs'], data['data_samples']
