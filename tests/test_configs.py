@@ -8,7 +8,10 @@ import torch
 import yaml
 from apis.hosts import shrink
 from apis.training import build, train_step
+from mmdet.registry import DATASETS as DET_DATASETS
 from mmengine.config import Config
+from mmengine.registry import DefaultScope, init_default_scope
+from mmengine.runner import Runner
 
 from mmpixsort.apis import attach
 from mmpixsort.apis.attach import load_config
@@ -19,12 +22,22 @@ CONFIGS = sorted(
     path for path in (ROOT / 'configs').rglob('*.py')
     if '_base_' not in path.parts)
 # Methods, as configs are named after them
-METHODS = ('pixel-contrast', 'segsort')
+METHODS = ('pixel-contrast', 'segsort', 'discriminative')
+DETECTION = ('discriminative', )
 # The names that were promised before there was the convention
 PROMISED = ('configs/segsort/deeplabv3_r101_cityscapes.py', )
 
-each_config = pytest.mark.parametrize(
-    'path', CONFIGS, ids=[path.stem for path in CONFIGS])
+
+def each(paths):
+    return pytest.mark.parametrize(
+        'path', paths, ids=[path.stem for path in paths])
+
+
+each_config = each(CONFIGS)
+each_segmentor = each([
+    path for path in CONFIGS if path.parent.name not in DETECTION])
+each_detector = each([
+    path for path in CONFIGS if path.parent.name in DETECTION])
 
 
 @lru_cache(maxsize=None)
@@ -47,7 +60,7 @@ def metric_heads(cfg: Config) -> list:
     return heads if isinstance(heads, list) else [heads]
 
 
-@each_config
+@each_segmentor
 def test_config__builds(path):
     model = build_small(path)
     assert type(model).__module__.startswith('mmpixsort.')
@@ -55,7 +68,7 @@ def test_config__builds(path):
     assert head.num_classes == model.num_classes
 
 
-@each_config
+@each_segmentor
 def test_config__prefixes_its_types(path):
     cfg = read(path)
     assert cfg.model.type.startswith('mmpixsort.')
@@ -63,6 +76,45 @@ def test_config__prefixes_its_types(path):
     for part in [p for head in metric_heads(cfg) for p in parts(head)]:
         assert part['type'].startswith('mmpixsort.'), part
         assert MODELS.get(part['type']) is not None, part
+
+
+@each_detector
+def test_detector_config__builds_and_prefixes_its_types(path):
+    cfg = read(path)
+    assert cfg.default_scope == 'mmdet'
+    for part in parts(cfg.model.head):
+        assert part['type'].startswith('mmpixsort.'), part
+    init_default_scope('mmdet')
+    cfg = cfg.copy()
+    cfg.model.backbone.init_cfg = None
+    model = MODELS.build(cfg.model)
+    assert type(model).__module__.startswith('mmpixsort.')
+    classes = model.head.num_classes
+    dataset = DET_DATASETS.get(cfg.train_dataloader.dataset.type)
+    assert len(dataset.METAINFO['classes']) == classes
+    for pipeline in (cfg.train_dataloader, cfg.test_dataloader):
+        steps = [step.type for step in pipeline.dataset.pipeline]
+        assert steps[-2:] == ['mmpixsort.PaintInstanceMap',
+                              'mmpixsort.PackInstanceInputs']
+
+
+def test_sticks_config__trains_and_tests_by_its_runner(tmp_path):
+    cfg = read(ROOT / 'configs/discriminative/'
+               'discriminative_unet_1xb4-1000it_sticks.py').copy()
+    cfg.work_dir = str(tmp_path)
+    cfg.train_cfg.update(max_iters=2, val_interval=2)
+    cfg.model.backbone.base_channels = 4
+    cfg.model.head.in_channels = 4
+    cfg.train_dataloader.batch_size = 2
+    cfg.val_dataloader.dataset.num_images = 2
+    cfg.default_hooks.checkpoint.interval = 2
+    cfg.experiment_name = 'sticks_in_a_test'
+    DefaultScope._instance_dict.pop('mmdet', None)
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    scores = runner.val_loop.run()
+    assert 0 <= scores['SBD'] <= 100 and scores['abs_DiC'] >= 0
+    assert (tmp_path / 'iter_2.pth').exists()
 
 
 def parts(config):
@@ -89,7 +141,7 @@ def test_configs__have_names_of_their_own():
     assert len(set(names)) == len(names)
 
 
-@each_config
+@each_segmentor
 def test_config__warms_up_for_a_fifth_at_most(path):
     cfg = read(path)
     iterations = cfg.train_cfg.max_iters
@@ -101,7 +153,7 @@ def test_config__warms_up_for_a_fifth_at_most(path):
         assert 'warmup_iters' in head or head.type.endswith('SegSortHead')
 
 
-@each_config
+@each_segmentor
 def test_config__has_the_hook_beside_inherited_ones(path):
     types = [hook.type for hook in read(path).custom_hooks]
     assert types.count('mmpixsort.MemoryBankHook') == 1

@@ -1,0 +1,29 @@
+# MobileNetV2 and a narrow feature pyramid that train on a CPU.
+data_preprocessor = dict(
+    type='DetDataPreprocessor',
+    # ImageNet statistics, as in every mmdet base model
+    mean=[123.675, 116.28, 103.53],
+    std=[58.395, 57.12, 57.375],
+    bgr_to_rgb=True,
+    pad_size_divisor=1)
+model = dict(
+    type='mmpixsort.EmbeddingInstanceSegmentor',
+    data_preprocessor=data_preprocessor,
+    # of MMSegmentation, whose weights it takes
+    backbone=dict(
+        _scope_='mmseg',
+        type='MobileNetV2',
+        out_indices=(1, 2, 4, 6),  # strides 4 to 32
+        norm_cfg=dict(type='BN')),
+    neck=dict(
+        type='FPN',
+        in_channels=[24, 32, 96, 320],
+        out_channels=64,  # host: 256
+        num_outs=4),
+    head=dict(
+        type='mmpixsort.InstanceEmbeddingHead',
+        in_index=0,
+        in_channels=64,
+        num_classes=1,
+        channels=64,
+        embed_dims=8))  # as on Cityscapes in the paper

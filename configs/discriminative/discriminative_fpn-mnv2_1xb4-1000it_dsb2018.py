@@ -1,0 +1,10 @@
+# Discriminative loss on nuclei of the Data Science Bowl 2018, on a CPU.
+#   python tools/train.py configs/discriminative/\
+#       discriminative_fpn-mnv2_1xb4-1000it_dsb2018.py --cfg-options \
+#       model.backbone.init_cfg.type=Pretrained \
+#       model.backbone.init_cfg.checkpoint=path/to/backbone.pth
+_base_ = [
+    '../_base_/models/instance_fpn_mnv2_cpu.py',
+    '../_base_/datasets/dsb2018_instances.py',
+    '../_base_/schedules/schedule_instances_cpu.py'
+]
