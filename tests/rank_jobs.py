@@ -3,6 +3,7 @@
 A started process imports this by name; it could not import a test module.
 """
 import tiny
+import tiny_instances
 import torch
 
 from mmpixsort.banks import ClassQueue
@@ -108,6 +109,26 @@ def joint_sorting(rank, num_ranks):
                 grads=[p.grad for p in head.parameters()])
 
 
+def instances(rank):
+    """Train a detector a few steps under DDP; one rank sees no instance."""
+    model = CPUDistributedDataParallel(tiny_instances.build().train())
+    optimizer = torch.optim.SGD(model.parameters(), lr=.01)
+    losses = []
+    for step in range(3):
+        inputs, samples = tiny_instances.batch(
+            (32, 32), (32, 32), model=model.module)
+        if rank == 1:
+            for sample in samples:
+                sample.gt_instance_map.data[:] = 0
+        parts = model(inputs, samples, mode='loss')
+        total, log = model.module.parse_losses(parts)
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        losses.append(log['loss_pull'].item())
+    return dict(losses=losses, state=model.module.state_dict())
+
+
 SCENARIOS = dict(
     plain=(tiny.attached(), None),
     default_norm=(tiny.attached(
@@ -129,7 +150,7 @@ def everything(rank, work_dir):
     """All of it, since starting the processes takes longest."""
     return dict(
         fill=fill(rank), nan=nan_on_one_rank(rank),
-        joint_sorting=joint_sorting(rank, 2),
+        joint_sorting=joint_sorting(rank, 2), instances=instances(rank),
         resume={
             name: resume(rank, f'{work_dir}_{name}', SCENARIOS[name][0])
             for name in RESUMED},

@@ -62,6 +62,14 @@ def test_segment_sorting__two_ranks_equal_one_process(ranks):
         assert torch.allclose(_entries(share['bank']), whole, atol=1e-6)
 
 
+def test_instances__weights_agree_beside_an_empty_rank(ranks):
+    first, second = (rank['instances'] for rank in ranks)
+    for name, value in first['state'].items():
+        if 'running' not in name:  # BN of each rank
+            assert torch.equal(value, second['state'][name]), name
+    assert min(first['losses']) > 0 and second['losses'] == [0.] * 3
+
+
 def _entries(bank):
     """Keys beside labels, sorted."""
     used = bank['labels'] >= 0

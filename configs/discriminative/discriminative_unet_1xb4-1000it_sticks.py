@@ -7,3 +7,6 @@ _base_ = [
     '../_base_/datasets/sticks_instances.py',
     '../_base_/schedules/schedule_instances_cpu.py'
 ]
+custom_hooks = [
+    dict(type='mmpixsort.EmbeddingVisualizationHook', num_images=8)
+]

@@ -27,7 +27,8 @@ class EmbeddingVisualizationHook(Hook):
 
     The model must offer `extract_embedding(inputs)`, which takes the
     preprocessed images (B, 3, H, W) and returns (B, D, h, w), as
-    `mmpixsort.MetricEncoderDecoder` does.
+    `mmpixsort.MetricEncoderDecoder` and `mmpixsort.EmbeddingInstanceSegmentor`
+    do. Instances are shown in colours of their own.
 
     Args:
         num_images: how many images to show, positive.
@@ -114,8 +115,10 @@ class EmbeddingVisualizationHook(Hook):
                     name=_stem(sample, len(self._shown)),
                     image=image.transpose(1, 2, 0)[..., ::-1],
                     size=tuple(sample.ori_shape),
-                    truth=_labels(sample, 'gt_sem_seg'),
-                    prediction=_labels(sample, 'pred_sem_seg'),
+                    truth=_labels(sample, 'gt_sem_seg', 'gt_instance_map'),
+                    prediction=_labels(sample, 'pred_sem_seg',
+                                       'pred_instances'),
+                    of_instances='pred_instances' in sample,
                     embedding=embeddings[number] if embeddings else None))
 
     def _embed(self, model: torch.nn.Module, data_batch: Any,
@@ -149,7 +152,8 @@ class EmbeddingVisualizationHook(Hook):
         loop = runner.val_loop if stage == 'val' else runner.test_loop
         palette = loop.dataloader.dataset.metainfo.get('palette', ())
         for item in shown:
-            for kind, picture in _pictures(item, palette).items():
+            colours = () if item['of_instances'] else palette
+            for kind, picture in _pictures(item, colours).items():
                 runner.visualizer.add_image(
                     f'{stage}_{item["name"]}_{kind}', picture, runner.iter)
 
@@ -170,11 +174,27 @@ def _pictures(item: Dict, palette: Sequence) -> Dict[str, np.ndarray]:
     return dict(alone, panel=side_by_side(list(parts.values()), list(parts)))
 
 
-def _labels(sample: Any, field: str) -> Optional[np.ndarray]:
-    """Read a class map (H, W) of a sample, None where it has none."""
-    if field not in sample:
+def _labels(sample: Any, field: str,
+            instances: str) -> Optional[np.ndarray]:
+    """Read a map (H, W) of classes or instances; None: there is neither."""
+    if field in sample:
+        ids = getattr(sample, field).data
+    elif instances in sample:
+        value = getattr(sample, instances)
+        ids = _paint(value.masks) if 'masks' in value else value.data
+        # of a picture: black is none
+        ids = ((ids - 1) % 255).masked_fill(ids < 1, -1)
+    else:
         return None
-    return getattr(sample, field).data.squeeze(0).cpu().numpy()
+    return ids.squeeze(0).cpu().numpy()
+
+
+def _paint(masks: torch.Tensor) -> torch.Tensor:
+    """Number masks (n, H, W) in a map (1, H, W), the first on top; 0: none.
+    """
+    if not len(masks):
+        return masks.new_zeros(1, *masks.shape[1:], dtype=torch.long)
+    return masks.any(0) * (1 + masks.int().argmax(0, keepdim=True))
 
 
 def _stem(sample: Any, number: int) -> str:

@@ -217,3 +217,36 @@ def test_loss__without_maps():
 def test_head__bad_options(head, error):
     with pytest.raises(ValueError, match=error):
         tiny.build(head)
+
+
+def test_runner__pictures_of_instances(tmp_path):
+    """The picture hook shows instances in colours, background black."""
+    from mmengine.registry import DATASETS, DefaultScope
+    from mmengine.runner import Runner
+
+    @DATASETS.register_module(force=True)
+    class Blobs(torch.utils.data.Dataset):
+        metainfo = dict(classes=('a', 'b'))
+
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, index):
+            image, sample = tiny.item((24, 40), index)
+            return dict(inputs=image, data_samples=sample)
+
+    DefaultScope._instance_dict.pop('mmdet', None)
+    run = Runner(
+        model=tiny.config(), work_dir=str(tmp_path), default_scope='mmdet',
+        experiment_name='blobs', test_cfg=dict(),
+        test_evaluator=dict(type='mmpixsort.InstanceMapMetric'),
+        test_dataloader=dict(
+            dataset=dict(type='Blobs', _scope_='mmengine'), batch_size=1,
+            num_workers=0,
+            sampler=dict(type='DefaultSampler', shuffle=False)),
+        custom_hooks=[dict(type='mmpixsort.EmbeddingVisualizationHook')],
+        log_level='WARNING', visualizer=dict(
+            type='Visualizer', vis_backends=[dict(type='LocalVisBackend')]))
+    scores = run.test()
+    assert 0 <= scores['SBD'] <= 100
+    assert len(list(tmp_path.rglob('*panel*.png'))) == 2

@@ -53,6 +53,10 @@ class EmbeddingInstanceSegmentor(BaseDetector):
         levels = self.backbone(batch_inputs)
         return levels if self.neck is None else self.neck(levels)
 
+    def extract_embedding(self, batch_inputs: Tensor) -> Tensor:
+        """Return embeddings (B, D, h, w) of preprocessed images."""
+        return self.head(self.extract_feat(batch_inputs))[1]
+
     def loss(self, batch_inputs: Tensor, batch_data_samples: List) -> dict:
         """Return the losses of a batch."""
         return self.head.loss(

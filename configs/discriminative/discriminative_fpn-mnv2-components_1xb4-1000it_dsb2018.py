@@ -1,0 +1,13 @@
+# The baseline of discriminative_fpn-mnv2_1xb4-1000it_dsb2018.py: the same
+# network without a loss of embeddings, connected components of its mask.
+# For a watershed of the distance to the border add
+#   --cfg-options model.head.clusters.watershed=True
+_base_ = './discriminative_fpn-mnv2_1xb4-1000it_dsb2018.py'
+model = dict(
+    head=dict(
+        loss=dict(
+            type='mmpixsort.DiscriminativeLoss',
+            pull_weight=0.,
+            push_weight=0.,
+            reg_weight=0.),
+        clusters=dict(type='mmpixsort.ComponentsBackend')))
