@@ -138,7 +138,7 @@ def test_instance_map_metric__through_the_evaluator():
             bboxes=torch.zeros(3, 4)),
         gt_instance_map=PixelData(data=torch.tensor([TRUTH]).int()))
     evaluator = Evaluator(METRICS.build(
-        dict(type='InstanceMapMetric', prefix='instance')))
+        dict(type='mmpixsort.InstanceMapMetric', prefix='instance')))
     evaluator.process([element])
     got = evaluator.evaluate(1)
     assert got['instance/SBD'] == got['instance/DSB_AP'] == 100

@@ -9,6 +9,7 @@ import torch
 from mmengine.config import Config
 from mmseg.models import SegTTAModel
 from references import segment_sorting_loop
+from torch.nn.functional import normalize
 
 from mmpixsort.functional.labels import resize_labels
 from mmpixsort.retrieval import read_bank, relabel, write_bank
@@ -99,6 +100,22 @@ def test_loss__all_ignored_is_a_zero_with_gradients(changes):
     assert loss == 0
     for parameter in model.metric_head.parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all()
+
+
+@pytest.mark.parametrize('kappa', [10., 64.])
+def test_loss__of_the_same_embeddings_does_not_change_under_autocast(
+        kappa, monkeypatch):
+    """Of the same: in half precision another pixel may join a cluster."""
+    model = tiny.build(tiny.sorting(loss=dict(
+        type='mmpixsort.SegSortLoss', concentration=kappa)))
+    embeddings = normalize(torch.randn(2, 8, 16, 16), dim=1)
+    head = model.metric_head
+    monkeypatch.setattr(head, 'embed', lambda *inputs: embeddings)
+    _, samples = tiny.batch()
+    exact = head.loss((), samples)['loss_segsort']
+    for dtype in (torch.bfloat16, torch.float16):
+        with torch.autocast('cpu', dtype=dtype):
+            assert head.loss((), samples)['loss_segsort'] == exact
 
 
 def test_warm_up__fills_the_bank_only():
