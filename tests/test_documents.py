@@ -64,6 +64,13 @@ def test_pixel_contrast_document__example_runs():
     assert space['loss'] > 0
 
 
+def test_discriminative_document__example_runs():
+    space = {}
+    exec(_blocks('docs/discriminative.md')[0], space)
+    assert space['embeddings'].grad.isfinite().all()
+    assert space['clusters'].labels.shape == (64 * 64, )
+
+
 def test_readme__attached_config_builds(tmp_path):
     path = tmp_path / 'attached.py'
     path.write_text(_blocks('README.md')[0])
