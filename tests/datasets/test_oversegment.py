@@ -111,7 +111,7 @@ def _pipeline(*steps):
     dict(type='RandomFlip', prob=1.),
     dict(type='RandomCrop', crop_size=(20, 20)),
     dict(type='Pad', size=(60, 60)),
-    dict(type='RandomRotate', prob=1., degree=10.),
+    dict(type='RandomRotate', prob=1., degree=(8., 10.)),
 ])
 def test_pipeline__region_255_is_never_padding(tmp_path, step):
     # wide stripes of ids about 255, and a large one
