@@ -182,10 +182,14 @@ def kmeans_loop(points: Tensor, labels: List[int], num_clusters: int,
 def segment_sorting_loop(anchors: Tensor, anchor_labels: List[int],
                          keys: Tensor, key_labels: List[int], *,
                          own_key: List[int], concentration: float,
-                         positives: str) -> Tuple:
+                         positives: str, anchor_groups: List[int] = (),
+                         key_groups: List[int] = ()) -> Tuple:
     """Loss and validity of every pixel, by the definition."""
     losses, valid = [], []
-    for anchor, label, own in zip(anchors, anchor_labels, own_key):
+    anchor_groups = list(anchor_groups) or [-1] * len(anchor_labels)
+    key_groups = list(key_groups) or [-1] * len(key_labels)
+    for anchor, label, own, group in zip(anchors, anchor_labels, own_key,
+                                         anchor_groups):
         exps = [math.exp(concentration * float(anchor @ key))
                 for key in keys]
         same = [k for k, y in enumerate(key_labels) if y == label and y >= 0]
@@ -199,8 +203,8 @@ def segment_sorting_loop(anchors: Tensor, anchor_labels: List[int],
             losses.append(0.)
             continue
         near = sum(exps[k] for k in chosen)
-        far = sum(e for e, y in zip(exps, key_labels)
-                  if y >= 0 and y != label)
+        far = sum(e for e, y, g in zip(exps, key_labels, key_groups)
+                  if y >= 0 and y != label and not g == group >= 0)
         losses.append(-math.log(near / (near + far)))
     return losses, valid
 

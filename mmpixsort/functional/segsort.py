@@ -29,6 +29,8 @@ def segment_sorting(
     own_key: Tensor,
     concentration: float,
     positives: str = 'same_class',
+    anchor_groups: Optional[Tensor] = None,
+    key_groups: Optional[Tensor] = None,
 ) -> Tuple[Tensor, Tensor]:
     r"""Sort pixels to the segments of their class, away from all others.
 
@@ -64,6 +66,10 @@ def segment_sorting(
             keys, counted over all blocks in order; -1 for none.
         concentration: kappa, above 0.
         positives: 'same_class' or 'own'.
+        anchor_groups: (N,) integer; with `key_groups` (P,), over all blocks
+            in order: a key of the pixel's group, 0 or more, and of another
+            label is in neither sum. Stuff of another image, say.
+        key_groups: See `anchor_groups`; both or none.
 
     Returns:
         nll (N,), zero where invalid, and valid (N,) bool: the pixel takes
@@ -88,12 +94,13 @@ def segment_sorting(
     check_labels('own_key', own_key, anchor_labels.shape)
     blocks = as_blocks(keys, key_labels, embed_dims=anchors.shape[1])
     labels = torch.cat([block.labels.flatten() for block in blocks]).long()
+    groups = _check_groups(anchor_groups, key_groups, anchor_labels, labels)
     with torch.autocast(anchors.device.type, enabled=False):
         if anchors.dtype != torch.float64:
             anchors = anchors.float()
         rows = [_rows(block, anchors.dtype) for block in blocks]
         table = Table(labels, anchor_labels.long(), own_key.long(),
-                      positives == 'own')
+                      positives == 'own', *groups)
         return _SegmentSorting.apply(anchors, table, concentration, *rows)
 
 
@@ -105,12 +112,29 @@ class Table(NamedTuple):
         labels: (N,) of the pixels.
         own_key: (N,).
         own_only: Whether only the own segment is a positive.
+        groups: (N,) of the pixels; None: there are no groups.
+        key_groups: (P,).
     """
 
     key_labels: Tensor
     labels: Tensor
     own_key: Tensor
     own_only: bool
+    groups: Optional[Tensor]
+    key_groups: Optional[Tensor]
+
+
+def _check_groups(anchor_groups: Optional[Tensor],
+                  key_groups: Optional[Tensor], anchor_labels: Tensor,
+                  key_labels: Tensor) -> tuple:
+    """Raise unless both or none are given, and fit."""
+    if (anchor_groups is None) != (key_groups is None):
+        raise ValueError('`anchor_groups` and `key_groups` must be given '
+                         'both or not at all, got one')
+    if anchor_groups is not None:
+        check_labels('anchor_groups', anchor_groups, anchor_labels.shape)
+        check_labels('key_groups', key_groups, key_labels.shape)
+    return anchor_groups, key_groups
 
 
 def _rows(block: KeyBlock, dtype: torch.dtype) -> Tensor:
@@ -202,6 +226,9 @@ def _pairs(table: Table, rows: slice) -> Tuple[Tensor, Tensor]:
     takes_part = (table.key_labels >= 0) & (labels >= 0)
     same = (labels == table.key_labels) & takes_part
     negative = takes_part > same
+    if table.groups is not None:
+        groups = table.groups[rows, None]
+        negative &= (groups != table.key_groups) | (groups < 0)
     column = torch.arange(len(table.key_labels), device=labels.device)
     own = (table.own_key[rows, None] == column) & same
     if table.own_only:

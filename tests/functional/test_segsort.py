@@ -53,6 +53,31 @@ def test_segment_sorting__equals_loop(seed, positives, tile, monkeypatch):
         nll)
 
 
+@pytest.mark.parametrize('seed', range(4))
+@pytest.mark.parametrize('tile', [1 << 22, 20])
+def test_segment_sorting__groups_equal_loop(seed, tile, monkeypatch):
+    monkeypatch.setattr(contrast_tiles, 'TILE_ELEMENTS', tile)
+    anchors, labels, keys, key_labels, own = _random(seed)
+    g = torch.Generator().manual_seed(seed)
+    groups, key_groups = (
+        torch.randint(-1, 2, (n, ), generator=g) for n in (13, 9))
+    options = dict(concentration=5., positives='same_class')
+    want, _ = segment_sorting_loop(
+        anchors, labels.tolist(), keys, key_labels.tolist(),
+        own_key=own.tolist(), anchor_groups=groups.tolist(),
+        key_groups=key_groups.tolist(), **options)
+    options.update(
+        own_key=own, anchor_groups=groups, key_groups=key_groups)
+    nll, _ = segment_sorting(anchors, labels, keys, key_labels, **options)
+    assert torch.allclose(nll, torch.tensor(want).double(), atol=1e-10)
+    assert torch.autograd.gradcheck(
+        lambda a, k: segment_sorting(a, labels, k, key_labels, **options)[0],
+        (anchors.requires_grad_(), keys.requires_grad_()))
+    with pytest.raises(ValueError, match='both or not at all'):
+        segment_sorting(anchors, labels, keys, key_labels,
+                        **{**options, 'key_groups': None})
+
+
 @pytest.mark.parametrize('case', range(3))
 def test_segment_sorting__recorded_losses_and_gradients(case):
     data = np.load(FIXTURES)
