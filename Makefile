@@ -15,7 +15,7 @@ unexport PYTHONPATH
 # Threads that wait without spinning: on busy cores a step is twice as fast.
 TRAIN = OMP_WAIT_POLICY=PASSIVE $(BIN)/python -W ignore tools/train.py
 TEST = OMP_WAIT_POLICY=PASSIVE $(BIN)/python -W ignore tools/test.py
-STICKS = configs/discriminative/discriminative_unet_1xb4-1000it_sticks
+STICKS = configs/discriminative/discriminative_unet_1xb4-2000it_sticks
 OUT ?= demo_output/instances
 
 .PHONY: help venv demo demo-instances test lint check clean
@@ -51,10 +51,10 @@ demo: venv
 	    $(if $(WEIGHTS),--weights '$(WEIGHTS)') $(DEMO_ARGS)
 
 demo-instances: venv
-	$(TRAIN) $(subst 1000it_sticks,500it_sticks-memorised,$(STICKS)).py \
+	$(TRAIN) $(subst 2000it_sticks,500it_sticks-memorised,$(STICKS)).py \
 	    --work-dir '$(OUT)/memorised'
 	$(TRAIN) $(STICKS).py --work-dir '$(OUT)/sticks'
-	$(TEST) $(STICKS).py '$(OUT)/sticks/iter_1000.pth' \
+	$(TEST) $(STICKS).py '$(OUT)/sticks/iter_2000.pth' \
 	    --work-dir '$(OUT)/test'
 
 test: venv

@@ -100,7 +100,7 @@ def test_detector_config__builds_and_prefixes_its_types(path):
 
 def test_sticks_config__trains_and_tests_by_its_runner(tmp_path):
     cfg = read(ROOT / 'configs/discriminative/'
-               'discriminative_unet_1xb4-1000it_sticks.py').copy()
+               'discriminative_unet_1xb4-2000it_sticks.py').copy()
     cfg.work_dir = str(tmp_path)
     cfg.train_cfg.update(max_iters=2, val_interval=2)
     cfg.model.backbone.base_channels = 4

@@ -2,7 +2,7 @@
 # clustering and metric are right. Tested on the scenes of the training.
 #   python tools/train.py configs/discriminative/\
 #       discriminative_unet_1xb4-500it_sticks-memorised.py
-_base_ = './discriminative_unet_1xb4-1000it_sticks.py'
+_base_ = './discriminative_unet_1xb4-2000it_sticks.py'
 train_dataloader = dict(
     dataset=dict(num_images=8, pipeline=_base_.test_pipeline))
 val_dataloader = dict(dataset=dict(num_images=8, split='train'))

@@ -1,11 +1,11 @@
 # Scattered sticks (De Brabandere et al. show them without a number to
 # reproduce): no download, the same on every machine.
 # The size is 32 * 4 + 1 for align_corners=True, for a CPU; the numbers of
-# scenes are for a schedule of some hundred iterations.
+# scenes are for a schedule of two thousand iterations.
 dataset_type = 'mmpixsort.ScatteredSticksDataset'
 scene_size = (129, 129)
 num_sticks = (6, 12)
-num_train, num_val, num_test = 200, 32, 64
+num_train, num_val, num_test = 1000, 32, 64
 train_pipeline = [
     dict(type='LoadImageFromNDArray'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),

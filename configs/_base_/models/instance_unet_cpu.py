@@ -20,5 +20,5 @@ model = dict(
         in_channels=16,
         num_classes=1,
         channels=16,
-        embed_dims=8,  # as on Cityscapes in the paper
-        coordinates=True))  # as on leaves in the paper
+        embed_dims=16,  # as on leaves in the paper
+        coordinates=True))  # as there

@@ -2,21 +2,18 @@
 
 Shapes: B images, C classes of things, D embedding dims, H W size.
 """
-from typing import List, Optional, Sequence, Tuple, Union
+from typing import List, Optional, Sequence, Union
 
 import torch
-from mmcv.cnn import ConvModule
-from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, interpolate
+from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from mmpixsort.functional.checks import (check_choice, check_count,
                                          check_non_negative)
-from mmpixsort.functional.clustering import pixel_locations
-from mmpixsort.layers import select_feature, tap
 from mmpixsort.registry import MODELS
 
+from .embedding_trunk import EmbeddingTrunk, resize_maps
 from .instance_results import instances_of_image
 from .instance_targets import instance_targets, shrink
 
@@ -26,7 +23,7 @@ FOREGROUNDS = ('predicted', 'annotated')
 
 
 @MODELS.register_module()
-class InstanceEmbeddingHead(BaseModule):
+class InstanceEmbeddingHead(EmbeddingTrunk):
     """Classes by a softmax, instances by a discriminative embedding.
 
     De Brabandere et al. (https://arxiv.org/abs/1708.02551): pixels of
@@ -83,56 +80,29 @@ class InstanceEmbeddingHead(BaseModule):
                  class_split: str = 'class',
                  foreground: str = 'predicted',
                  init_cfg: Optional[dict] = None) -> None:
-        super().__init__(init_cfg=init_cfg)
-        check_count('in_channels', in_channels)
         check_count('num_classes', num_classes)
-        check_count('channels', channels)
-        check_count('num_convs', num_convs, minimum=0)
-        check_count('embed_dims', embed_dims)
+        super().__init__(
+            in_channels=in_channels,
+            num_outputs=num_classes + 1,
+            in_index=in_index,
+            decoder=decoder,
+            channels=channels,
+            num_convs=num_convs,
+            embed_dims=embed_dims,
+            coordinates=coordinates,
+            norm_cfg=norm_cfg,
+            init_cfg=init_cfg)
         check_non_negative('semantic_weight', semantic_weight)
         check_choice('label_size', label_size, LABEL_SIZES)
         check_choice('class_split', class_split, CLASS_SPLITS)
         check_choice('foreground', foreground, FOREGROUNDS)
-        self.in_channels = in_channels
         self.num_classes = num_classes
-        self.in_index = in_index
-        self.coordinates = coordinates
         self.semantic_weight = semantic_weight
         self.label_size = label_size
         self.class_split = class_split
         self.foreground = foreground
-        self.decoder = None if decoder is None else _build_decoder(
-            decoder, num_classes + 1)
-        width = in_channels + 2 * coordinates
-        convs = []
-        for _ in range(num_convs):
-            convs.append(ConvModule(
-                width, channels, 3, padding=1, norm_cfg=norm_cfg))
-            width = channels
-        self.convs = nn.Sequential(*convs)
-        self.conv_embed = nn.Conv2d(width, embed_dims, 1)
-        self.conv_seg = None if self.decoder is not None else nn.Conv2d(
-            width, num_classes + 1, 1)
         self.loss_module = MODELS.build(loss)
         self.clusters = MODELS.build(clusters)
-
-    def forward(self, inputs: Sequence[Tensor]) -> Tuple[Tensor, Tensor]:
-        """Return logits (B, C + 1, h, w) and embeddings (B, D, h, w)."""
-        logits = None
-        if self.decoder is None:
-            feature = select_feature(inputs, self.in_index, self.in_channels)
-        else:
-            with tap(self.decoder.conv_seg) as calls:
-                logits = self.decoder(inputs)
-            feature = select_feature(calls[-1][0], 0, self.in_channels)
-        if self.coordinates:
-            places = pixel_locations(feature.shape[2:], device=feature.device)
-            places = places.to(feature.dtype).expand(len(feature), -1, -1, -1)
-            feature = torch.cat([feature, places], 1)
-        feature = self.convs(feature)
-        if logits is None:
-            logits = self.conv_seg(feature)
-        return logits, self.conv_embed(feature)
 
     def loss(self, inputs: Sequence[Tensor],
              batch_data_samples: List) -> dict:
@@ -144,7 +114,7 @@ class InstanceEmbeddingHead(BaseModule):
         diagnostics = dict()
         if self.label_size == 'image':
             logits, embeddings = (
-                _resize(maps, size) for maps in (logits, embeddings))
+                resize_maps(maps, size) for maps in (logits, embeddings))
         else:
             whole, targets = targets, shrink(targets, embeddings.shape[2:])
             diagnostics['instances_lost'] = (
@@ -177,8 +147,8 @@ class InstanceEmbeddingHead(BaseModule):
             height, width = meta['img_shape'][:2]
             shape = meta['ori_shape'][:2] if rescale else (height, width)
             scores, points = (
-                _resize(_resize(maps[i:i + 1].float(), size)
-                        [..., :height, :width], shape)[0]
+                resize_maps(resize_maps(maps[i:i + 1].float(), size)[
+                    ..., :height, :width], shape)[0]
                 for maps in (logits, embeddings))
             given = None
             if self.foreground == 'annotated':
@@ -187,30 +157,6 @@ class InstanceEmbeddingHead(BaseModule):
                 points, scores.softmax(0), self.clusters,
                 class_split=self.class_split, foreground=given))
         return results
-
-
-def _build_decoder(config: dict, num_outputs: int) -> nn.Module:
-    """Build a decode head of the other host.
-
-    Raises:
-        ValueError: When it has other classes, or no classifier to tap.
-    """
-    decoder = MODELS.build(config)
-    if getattr(decoder, 'conv_seg', None) is None:
-        raise ValueError('`decoder` must be a decode head with `conv_seg`, '
-                         f'got {type(decoder).__name__}')
-    if decoder.num_classes != num_outputs:
-        raise ValueError(
-            f'`num_classes` of the decoder must be {num_outputs}, the '
-            f'classes and background, got {decoder.num_classes}')
-    return decoder
-
-
-def _resize(maps: Tensor, size: Sequence[int]) -> Tensor:
-    if tuple(maps.shape[2:]) == tuple(size):
-        return maps
-    return interpolate(
-        maps, size=tuple(size), mode='bilinear', align_corners=False)
 
 
 def _num_seen(targets) -> Tensor:

@@ -2,7 +2,7 @@
 
 Shapes: B images, H W size of the batch.
 """
-from typing import List, NamedTuple, Sequence
+from typing import List, NamedTuple, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -36,11 +36,26 @@ def instance_targets(data_samples: List, size: Sequence[int],
     Raises:
         ValueError: When a sample has no map.
     """
-    maps, tables = [], []
-    # known on the host: nothing waits for the device
-    num_ids = 1 + max(
-        (len(sample.gt_instances.labels) for sample in data_samples
-         if 'gt_instances' in sample), default=0)
+    ids, num_ids = stack_instances(data_samples, size)
+    tables = []
+    for sample in data_samples:
+        labels = sample.gt_instances.labels.long()
+        tables.append(torch.cat([
+            labels.new_tensor([num_classes]), labels,
+            labels.new_full((num_ids - 1 - len(labels), ), 255)]))
+    classes = torch.stack(tables).gather(
+        1, ids.clamp(min=0).flatten(1)).view_as(ids)
+    return InstanceTargets(ids, classes.masked_fill(ids < 0, 255), num_ids)
+
+
+def stack_instances(data_samples: List,
+                    size: Sequence[int]) -> Tuple[Tensor, int]:
+    """Return ids (B, H, W) int64, -1 on padding, and a bound above them.
+
+    Raises:
+        ValueError: When a sample has no map.
+    """
+    maps = []
     for sample in data_samples:
         if 'gt_instance_map' not in sample:
             raise ValueError(
@@ -50,14 +65,9 @@ def instance_targets(data_samples: List, size: Sequence[int],
         ids = sample.gt_instance_map.data[0]
         maps.append(pad(ids, (0, size[1] - ids.shape[1],
                               0, size[0] - ids.shape[0]), value=-1))
-        labels = sample.gt_instances.labels.long()
-        tables.append(torch.cat([
-            labels.new_tensor([num_classes]), labels,
-            labels.new_full((num_ids - 1 - len(labels), ), 255)]))
-    ids = torch.stack(maps).long()
-    classes = torch.stack(tables).gather(
-        1, ids.clamp(min=0).flatten(1)).view_as(ids)
-    return InstanceTargets(ids, classes.masked_fill(ids < 0, 255), num_ids)
+    # known on the host: nothing waits for the device
+    count = max(len(sample.gt_instances.labels) for sample in data_samples)
+    return torch.stack(maps).long(), 1 + count
 
 
 def shrink(targets: InstanceTargets,

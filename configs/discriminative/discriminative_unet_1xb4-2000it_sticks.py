@@ -1,7 +1,7 @@
 # Discriminative loss on generated scattered sticks, from random weights on a
 # CPU.
 #   python tools/train.py \
-#       configs/discriminative/discriminative_unet_1xb4-1000it_sticks.py
+#       configs/discriminative/discriminative_unet_1xb4-2000it_sticks.py
 _base_ = [
     '../_base_/models/instance_unet_cpu.py',
     '../_base_/datasets/sticks_instances.py',
@@ -10,3 +10,10 @@ _base_ = [
 custom_hooks = [
     dict(type='mmpixsort.EmbeddingVisualizationHook', num_images=8)
 ]
+max_iters = 2000
+param_scheduler = [
+    _base_.param_scheduler[0],
+    dict(_base_.param_scheduler[1], end=max_iters)
+]
+train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
+default_hooks = dict(checkpoint=dict(interval=max_iters))

@@ -1,0 +1,105 @@
+"""What heads of instances share: logits and embeddings from features.
+
+Shapes: B images, C classes, D embedding dims.
+"""
+from typing import Optional, Sequence, Tuple, Union
+
+import torch
+from mmcv.cnn import ConvModule
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from mmpixsort.functional.checks import check_count
+from mmpixsort.functional.clustering import pixel_locations
+from mmpixsort.layers import select_feature, tap
+from mmpixsort.registry import MODELS
+
+
+class EmbeddingTrunk(BaseModule):
+    """A semantic and an embedding branch.
+
+    Args:
+        in_channels: Channels of the feature.
+        num_outputs: Of the semantic branch.
+        in_index: Level of the backbone or neck, or levels to resize to the
+            first and concatenate.
+        decoder: Config of a decode head of MMSegmentation; None:
+            convolutions of its own.
+        channels: Of the convolutions.
+        num_convs: Of 3 x 3, 0 or more.
+        embed_dims: D.
+        coordinates: Whether x and y are appended to the feature.
+        norm_cfg: Of the convolutions.
+        init_cfg: As in the host.
+    """
+
+    def __init__(self, *, in_channels: int, num_outputs: int,
+                 in_index: Union[int, Sequence[int]],
+                 decoder: Optional[dict], channels: int, num_convs: int,
+                 embed_dims: int, coordinates: bool,
+                 norm_cfg: Optional[dict],
+                 init_cfg: Optional[dict]) -> None:
+        super().__init__(init_cfg=init_cfg)
+        check_count('in_channels', in_channels)
+        check_count('channels', channels)
+        check_count('num_convs', num_convs, minimum=0)
+        check_count('embed_dims', embed_dims)
+        self.in_channels = in_channels
+        self.in_index = in_index
+        self.coordinates = coordinates
+        self.decoder = None if decoder is None else _build_decoder(
+            decoder, num_outputs)
+        width = in_channels + 2 * coordinates
+        convs = []
+        for _ in range(num_convs):
+            convs.append(ConvModule(
+                width, channels, 3, padding=1, norm_cfg=norm_cfg))
+            width = channels
+        self.convs = nn.Sequential(*convs)
+        self.conv_embed = nn.Conv2d(width, embed_dims, 1)
+        self.conv_seg = None if self.decoder is not None else nn.Conv2d(
+            width, num_outputs, 1)
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tuple[Tensor, Tensor]:
+        """Return logits (B, C, h, w) and embeddings (B, D, h, w)."""
+        logits = None
+        if self.decoder is None:
+            feature = select_feature(inputs, self.in_index, self.in_channels)
+        else:
+            with tap(self.decoder.conv_seg) as calls:
+                logits = self.decoder(inputs)
+            feature = select_feature(calls[-1][0], 0, self.in_channels)
+        if self.coordinates:
+            places = pixel_locations(feature.shape[2:], device=feature.device)
+            places = places.to(feature.dtype).expand(len(feature), -1, -1, -1)
+            feature = torch.cat([feature, places], 1)
+        feature = self.convs(feature)
+        if logits is None:
+            logits = self.conv_seg(feature)
+        return logits, self.conv_embed(feature)
+
+
+def _build_decoder(config: dict, num_outputs: int) -> nn.Module:
+    """Build a decode head of the other host.
+
+    Raises:
+        ValueError: When it has other classes, or no classifier to tap.
+    """
+    decoder = MODELS.build(config)
+    if getattr(decoder, 'conv_seg', None) is None:
+        raise ValueError('`decoder` must be a decode head with `conv_seg`, '
+                         f'got {type(decoder).__name__}')
+    if decoder.num_classes != num_outputs:
+        raise ValueError(
+            f'`num_classes` of the decoder must be {num_outputs}, that of '
+            f'the semantic branch, got {decoder.num_classes}')
+    return decoder
+
+
+def resize_maps(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """Resize maps (B, C, h, w) to (B, C, H, W)."""
+    if tuple(maps.shape[2:]) == tuple(size):
+        return maps
+    return interpolate(
+        maps, size=tuple(size), mode='bilinear', align_corners=False)
