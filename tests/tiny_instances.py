@@ -22,14 +22,44 @@ def config(head=(), **changes):
                  in_index=[0, 1], num_classes=2, channels=8, embed_dims=4,
                  clusters=dict(
                      type='mmpixsort.MeanShiftBackend', min_pixels=4)),
-            **dict(head))), **changes}
+            **dict(head or {}))), **changes}
+
+
+def panoptic(head=(), **changes):
+    """Config of a small panoptic detector: two classes of things, of stuff.
+    """
+    return config(**{**dict(type='mmpixsort.PanopticSegSort', head=None),
+                     **changes}) | dict(head=dict(
+                         dict(type='mmpixsort.PanopticSegSortHead',
+                              in_channels=24, in_index=[0, 1], num_things=2,
+                              num_stuff=2, channels=8, embed_dims=8,
+                              cell_area=4., test_cell_area=4., num_iters=3,
+                              max_segments=64), **dict(head)))
+
+
+def with_stuff(samples):
+    """Add semantic maps: things by their labels, stuff 2 left, 3 right."""
+    for sample in samples:
+        ids = sample.gt_instance_map.data[0].long()
+        semantic = torch.full_like(ids, 2)
+        semantic[:, ids.shape[1] // 2:] = 3
+        table = torch.cat([torch.tensor([0]), sample.gt_instances.labels])
+        semantic = torch.where(ids > 0, table[ids.clamp(min=0)], semantic)
+        semantic[ids < 0] = 255
+        sample.gt_sem_seg = PixelData(sem_seg=semantic[None])
+    return samples
 
 
 def build(*args, **kwargs):
     """Build a detector with weights from a seed, under the scope of mmdet."""
+    return build_config(config(*args, **kwargs))
+
+
+def build_config(cfg):
+    """Build what a config says."""
     init_default_scope('mmdet')
     torch.manual_seed(0)
-    model = MODELS.build(config(*args, **kwargs))
+    model = MODELS.build(cfg)
     model.init_weights()
     return model
 

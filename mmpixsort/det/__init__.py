@@ -1,6 +1,9 @@
 """Everything that subclasses a class of MMDetection."""
 from . import datasets, transforms  # noqa: F401  registers them
-from .detectors import EmbeddingInstanceSegmentor
-from .heads import InstanceEmbeddingHead
+from .detectors import EmbeddingInstanceSegmentor, PanopticSegSort
+from .heads import InstanceEmbeddingHead, PanopticSegSortHead
 
-__all__ = ['EmbeddingInstanceSegmentor', 'InstanceEmbeddingHead']
+__all__ = [
+    'EmbeddingInstanceSegmentor', 'InstanceEmbeddingHead', 'PanopticSegSort',
+    'PanopticSegSortHead'
+]

@@ -94,6 +94,7 @@ def pixel_locations(size: Sequence[int],
     return torch.stack(torch.meshgrid(y, x, indexing='ij'))
 
 
+@torch.no_grad()
 def locate(embeddings: Tensor,
            *,
            frame: str = 'centered',
@@ -102,7 +103,8 @@ def locate(embeddings: Tensor,
     """Append pixel locations to embeddings, each side normalised.
 
     u = normalise([normalise(v); weight * l]), which the clusters are made
-    of, so that a cluster is one region rather than scattered pixels.
+    of, so that a cluster is one region rather than scattered pixels. Without
+    gradient: assignments are constants.
 
     Args:
         embeddings: (B, D, H, W).

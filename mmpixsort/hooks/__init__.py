@@ -1,5 +1,6 @@
 """Hooks of mmengine."""
+from .linkage_threshold_hook import LinkageThresholdHook
 from .memory_bank_hook import MemoryBankHook
 from .prototype_bank_hook import PrototypeBankHook
 
-__all__ = ['MemoryBankHook', 'PrototypeBankHook']
+__all__ = ['LinkageThresholdHook', 'MemoryBankHook', 'PrototypeBankHook']

@@ -1,6 +1,10 @@
 """Losses: modules that hold hyper-parameters and call `functional`."""
 from .discriminative_loss import DiscriminativeLoss
+from .panoptic_segsort_loss import PanopticSegSortLoss
 from .pixel_contrast_loss import PixelContrastLoss
 from .segsort_loss import SegSortLoss
 
-__all__ = ['DiscriminativeLoss', 'PixelContrastLoss', 'SegSortLoss']
+__all__ = [
+    'DiscriminativeLoss', 'PanopticSegSortLoss', 'PixelContrastLoss',
+    'SegSortLoss'
+]

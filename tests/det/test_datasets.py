@@ -272,7 +272,7 @@ def config(repo_root, name):
 
 def test_base_config__sticks_run(repo_root):
     cfg = config(repo_root, 'sticks_instances')
-    for split, count in (('train', 200), ('val', 32), ('test', 64)):
+    for split, count in (('train', 1000), ('val', 32), ('test', 64)):
         dataset = build_without_packing(cfg[f'{split}_dataloader'].dataset)
         assert len(dataset) == count
         results = dataset[5]

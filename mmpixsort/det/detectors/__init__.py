@@ -1,4 +1,5 @@
 """Detectors."""
 from .embedding_instance import EmbeddingInstanceSegmentor
+from .panoptic_segsort import PanopticSegSort
 
-__all__ = ['EmbeddingInstanceSegmentor']
+__all__ = ['EmbeddingInstanceSegmentor', 'PanopticSegSort']

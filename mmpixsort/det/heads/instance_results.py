@@ -48,7 +48,7 @@ def instances_of_image(embeddings: Tensor, probabilities: Tensor,
     masks = masks[order]
     return InstanceData(
         masks=masks, labels=labels[order], scores=scores[order],
-        bboxes=_boxes(masks))
+        bboxes=boxes_of_masks(masks))
 
 
 def _masks(ids: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ def _masks(ids: Tensor) -> Tensor:
     return ids[None] == numbers[:, None, None]
 
 
-def _boxes(masks: Tensor) -> Tensor:
+def boxes_of_masks(masks: Tensor) -> Tensor:
     """Return boxes x1, y1, x2, y2 (n, 4), of which x2 and y2 lie outside."""
     boxes = []
     for dim in (1, 2):  # rows taken together give columns

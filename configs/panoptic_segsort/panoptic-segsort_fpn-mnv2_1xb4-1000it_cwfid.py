@@ -1,0 +1,23 @@
+# Panoptic segment sorting on field plants (CWFID), on a CPU.
+#   python tools/train.py configs/panoptic_segsort/\
+#       panoptic-segsort_fpn-mnv2_1xb4-1000it_cwfid.py --cfg-options \
+#       model.backbone.init_cfg.type=Pretrained \
+#       model.backbone.init_cfg.checkpoint=path/to/backbone.pth
+_base_ = [
+    '../_base_/models/instance_fpn_mnv2_cpu.py',
+    '../_base_/datasets/cwfid_panoptic.py',
+    '../_base_/schedules/schedule_instances_cpu.py',
+    '../_base_/methods/panoptic_segsort.py'
+]
+model = dict(
+    type='mmpixsort.PanopticSegSort',
+    head=dict(
+        _delete_=True,
+        **_base_.panoptic_segsort,
+        in_index=0,
+        in_channels=64,
+        num_things=2,
+        num_stuff=1,
+        cell_area=16.,
+        test_cell_area=16.,
+        coordinates=True))

@@ -1,0 +1,23 @@
+# Panoptic segment sorting on generated street scenes, from random weights on
+# a CPU.
+#   python tools/train.py configs/panoptic_segsort/\
+#       panoptic-segsort_fpn-mnv2_1xb4-1000it_street-scenes.py
+_base_ = [
+    '../_base_/models/instance_fpn_mnv2_cpu.py',
+    '../_base_/datasets/street_scenes_panoptic.py',
+    '../_base_/schedules/schedule_instances_cpu.py',
+    '../_base_/methods/panoptic_segsort.py'
+]
+model = dict(
+    type='mmpixsort.PanopticSegSort',
+    head=dict(
+        _delete_=True,
+        **_base_.panoptic_segsort,
+        in_index=0,
+        in_channels=64,
+        num_things=6,
+        num_stuff=5,
+        # of the embedding, a quarter of the image
+        cell_area=16.,
+        test_cell_area=16.,
+        coordinates=True))

@@ -1,0 +1,150 @@
+"""Ground truth of panoptic segmentation, without panopticapi."""
+from logging import WARNING
+from typing import List, Optional
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmdet.structures.mask import BitmapMasks
+from mmengine.logging import print_log
+
+from mmpixsort.datasets.panoptic_maps import VOID, read_panoptic_map
+from mmpixsort.functional.checks import check_choice
+from mmpixsort.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class LoadPanopticMap(BaseTransform):
+    """Load a panoptic map, as mmdet's `LoadPanopticAnnotations` does.
+
+    Takes `segments_info` (dicts of `id`, `category`, which is the label,
+    `is_thing` and `iscrowd`) and the map: `panoptic_map` (H, W) where a data
+    set makes it in memory, else the file at `seg_map_path`.
+
+    Adds `gt_seg_map` (H, W) uint8, 255 where no segment of the list is;
+    for the segments of things, in the order of the list, `gt_masks`,
+    `gt_bboxes`, `gt_bboxes_labels` and `gt_ignore_flags`, True for crowds,
+    whose pixels keep their class; and `ignore_index` 255. Boxes are those
+    of the masks. In a test pipeline put it after `Resize`: ground truth is
+    scored at the size of its file.
+
+    Args:
+        missing: What to do about segments that the map does not show:
+            'warn', once for a data set and process, or 'error'.
+        backend_args: Of mmengine's fileio; None: by the path.
+
+    Raises:
+        ValueError: When there is no map, or map and list do not fit.
+    """
+
+    def __init__(self,
+                 *,
+                 missing: str = 'warn',
+                 backend_args: Optional[dict] = None) -> None:
+        check_choice('missing', missing, ('warn', 'error'))
+        self.missing = missing
+        self.backend_args = backend_args
+        self._warned = False
+
+    def transform(self, results: dict) -> dict:
+        """Load."""
+        ids = self._read(results)
+        segments = _checked(results)
+        shown = _segment_of_pixel(ids, [item['id'] for item in segments])
+        counts = np.bincount(shown.ravel(), minlength=len(segments) + 1)
+        self._report(segments, counts, _name(results))
+        categories = [item['category'] for item in segments] + [VOID]
+        results['gt_seg_map'] = np.array(categories, np.uint8)[shown]
+        results['ignore_index'] = VOID
+        things = [
+            rank for rank, item in enumerate(segments)
+            if item['is_thing'] and counts[rank]
+        ]
+        masks = np.zeros((len(things), *ids.shape), np.uint8)
+        for place, rank in enumerate(things):
+            masks[place] = shown == rank
+        results['gt_masks'] = BitmapMasks(masks, *ids.shape)
+        results['gt_bboxes'] = results['gt_masks'].get_bboxes('hbox')
+        results['gt_bboxes_labels'] = np.array(
+            [categories[rank] for rank in things], np.int64)
+        results['gt_ignore_flags'] = np.array(
+            [segments[rank].get('iscrowd', 0) for rank in things], bool)
+        return results
+
+    def _read(self, results: dict) -> np.ndarray:
+        """Return the map (H, W) of what the image was before resizing."""
+        ids = results.pop('panoptic_map', None)
+        if ids is None:
+            if results.get('seg_map_path') is None:
+                raise ValueError(
+                    'results must hold `seg_map_path` or `panoptic_map`, '
+                    f'got none for {_name(results)}; leave LoadPanopticMap '
+                    'and PaintInstanceMap out where there is no ground truth')
+            ids = read_panoptic_map(
+                results['seg_map_path'], backend_args=self.backend_args)
+        size = tuple(results.get('ori_shape', ids.shape)[:2])
+        if ids.shape != size:
+            raise ValueError(
+                f'panoptic map of {_name(results)} must have the size '
+                f'{size} of its image, got {ids.shape}')
+        return ids
+
+    def _report(self, segments: List[dict], counts: np.ndarray,
+                name: str) -> None:
+        """Say which segments the map does not show."""
+        lost = [
+            item['id'] for item, count in zip(segments, counts) if not count
+        ]
+        if not lost:
+            return
+        text = (f'segments {lost} of {name} are in the list, but not in the '
+                'map')
+        if self.missing == 'error':
+            raise ValueError(f"{text}; missing='warn' skips them")
+        if not self._warned:
+            self._warned = True
+            print_log(f'{text}: skipped, as all others like them, without '
+                      'another warning', 'current', WARNING)
+
+    def __repr__(self) -> str:
+        return (f'{type(self).__name__}(missing={self.missing!r}, '
+                f'backend_args={self.backend_args})')
+
+
+def _name(results: dict) -> str:
+    """Name what is loaded, for messages."""
+    for key in ('seg_map_path', 'img_path'):
+        if results.get(key):
+            return repr(results[key])
+    return f'image {results.get("img_id")!r}'
+
+
+def _checked(results: dict) -> List[dict]:
+    """Return the list of segments after a check of ids and labels."""
+    segments = results.get('segments_info')
+    if segments is None:
+        raise ValueError(
+            'results must hold `segments_info`, got none for '
+            f'{_name(results)}; use a data set of panoptic segmentation, as '
+            'mmpixsort.PanopticDataset')
+    ids = [item['id'] for item in segments]
+    if len(set(ids)) < len(ids):
+        twice = sorted({ident for ident in ids if ids.count(ident) > 1})
+        raise ValueError(f'`segments_info` of {_name(results)} must have '
+                         f'each id once, got {twice} more often')
+    wrong = sorted({item['category'] for item in segments}
+                   - set(range(VOID)))
+    if wrong:
+        raise ValueError(f'`segments_info` of {_name(results)} must have '
+                         f'categories in [0, {VOID - 1}], got {wrong}')
+    return segments
+
+
+def _segment_of_pixel(ids: np.ndarray, listed: List[int]) -> np.ndarray:
+    """Return the place (H, W) in `listed` of each id, n where it is not."""
+    if not listed:
+        return np.zeros(ids.shape, np.int64)
+    numbers = np.array(listed, np.int64)
+    order = np.argsort(numbers)
+    nearest = np.searchsorted(numbers, ids, sorter=order)
+    places = order[np.minimum(nearest, len(listed) - 1)]
+    return np.where(numbers[places] == ids, places, len(listed))

@@ -1,0 +1,263 @@
+"""Do instances that a model finds alike lie in a context that is alike?
+
+Shapes: M instances, D embedding dims, C classes, k neighbours.
+
+For every instance the k nearest of its class in other images are looked up,
+and the histograms of the classes around them compared
+(:mod:`mmpixsort.functional.context`). What this tells is its gain over
+instances of the class at random, whose context is alike too: cars are on
+roads. Another embedding of the same instances, such as the feature of a
+plain classifier, makes a second baseline:
+
+.. code:: python
+
+    ours = score_context(bank, num_neighbors=5)
+    plain = score_context(bank._replace(embeddings=other), num_neighbors=5)
+    relative_gain(ours.retrieved, plain.retrieved)
+"""
+from typing import Callable, Iterator, NamedTuple, Tuple
+
+import torch
+from torch import Tensor
+
+from ..functional.checks import check_count, check_labels
+from ..functional.context import context_consistency
+
+# Queries times instances of one product: 16 MiB
+MAX_PAIRS = 2**22
+
+
+class InstanceBank(NamedTuple):
+    """Instances of a data set, one a row.
+
+    Attributes:
+        embeddings: (M, D) unit rows.
+        classes: (M,) integer.
+        image_ids: (M,) integer.
+        histograms: (M, C) floating rows of `context_histograms`: they sum to
+            1, or are 0 where there is no context.
+    """
+
+    embeddings: Tensor
+    classes: Tensor
+    image_ids: Tensor
+    histograms: Tensor
+
+
+class ContextScores(NamedTuple):
+    """Mean consistency over queries, in [0, 1]; NaN without queries.
+
+    Attributes:
+        retrieved: Of the k nearest instances.
+        expected: Of k random instances: the exact expectation.
+        spread: Standard deviation over draws of the mean that k random
+            instances get: what a difference to `expected` must exceed.
+        gain: (retrieved - expected) / expected, 0.1 for ten percent.
+        num_queries: Instances with a context, and a candidate with one.
+    """
+
+    retrieved: float
+    expected: float
+    spread: float
+    gain: float
+    num_queries: int
+
+
+@torch.no_grad()
+def score_context(bank: InstanceBank,
+                  *,
+                  num_neighbors: int,
+                  num_draws: int = 10,
+                  seed: int = 0) -> ContextScores:
+    """Compare retrieved instances with random ones of their class.
+
+    Candidates of a query are the instances of its class in other images.
+    Instances without context are left out, as queries and as candidates; a
+    query with fewer than k candidates takes them all.
+
+    Args:
+        bank: With at least two images of a class.
+        num_neighbors: k.
+        num_draws: Of random instances, for the spread; 2 or more.
+        seed: Of the draws.
+
+    Returns:
+        :class:`ContextScores`.
+
+    Raises:
+        TypeError, ValueError: On wrong shapes or values out of range.
+
+    Example:
+        >>> bank = InstanceBank(
+        ...     torch.tensor([[1., 0.], [0., 1.], [1., 0.], [0., 1.]]),
+        ...     torch.zeros(4).long(), torch.arange(4),
+        ...     torch.tensor([[1., 0.], [0., 1.], [1., 0.], [0., 1.]]))
+        >>> scores = score_context(bank, num_neighbors=1)
+        >>> scores.retrieved, round(scores.expected, 4), round(scores.gain, 4)
+        (1.0, 0.3333, 2.0)
+    """
+    check_count('num_draws', num_draws, minimum=2)
+    _check_bank(bank)
+    has_context = (bank.histograms > 0).any(1)
+    bank = InstanceBank(*(part[has_context] for part in bank))
+    retrieved = _mean(
+        consistency_of(bank, nearest_instances(bank, num_neighbors)))
+    per_query = expected_consistency(bank)
+    expected = _mean(per_query)
+    draws = torch.tensor([
+        _mean(
+            consistency_of(bank,
+                           random_instances(bank, num_neighbors, seed=draw)))
+        for draw in range(seed * num_draws, (seed + 1) * num_draws)
+    ], dtype=torch.float64)
+    return ContextScores(retrieved, expected, draws.std().item(),
+                         relative_gain(retrieved, expected),
+                         int((~per_query.isnan()).sum()))
+
+
+@torch.no_grad()
+def nearest_instances(bank: InstanceBank, num_neighbors: int) -> Tensor:
+    """Return the nearest instances of the same class in other images.
+
+    Args:
+        bank: Instances; their histograms are not read.
+        num_neighbors: k.
+
+    Returns:
+        (M, k) int64 rows of the bank, most similar first; -1 where there are
+        fewer.
+
+    Example:
+        >>> bank = InstanceBank(
+        ...     torch.eye(2)[[0, 0, 1]], torch.zeros(3).long(),
+        ...     torch.tensor([0, 0, 1]), torch.ones(3, 1))
+        >>> nearest_instances(bank, 2).tolist()
+        [[2, -1], [2, -1], [0, 1]]
+    """
+    rows = bank.embeddings.float()
+    return _select(bank, num_neighbors,
+                   lambda queries, keys: rows[queries] @ rows[keys].T)
+
+
+def random_instances(bank: InstanceBank,
+                     num_neighbors: int,
+                     *,
+                     seed: int = 0) -> Tensor:
+    """Draw instances of the same class in other images, each at most once.
+
+    Args:
+        bank: Instances; embeddings and histograms are not read.
+        num_neighbors: k.
+        seed: Of the draw, the same on every device.
+
+    Returns:
+        (M, k) int64 rows of the bank; -1 where there are fewer.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def noise(queries: Tensor, keys: Tensor) -> Tensor:
+        drawn = torch.rand(len(queries), len(keys), generator=generator)
+        return drawn.to(queries.device)
+
+    return _select(bank, num_neighbors, noise)
+
+
+def consistency_of(bank: InstanceBank, neighbors: Tensor) -> Tensor:
+    """Return the context consistency of every instance with its neighbours.
+
+    Args:
+        bank: Instances.
+        neighbors: (M, k) int64 rows of the bank, -1: none.
+
+    Returns:
+        (M,) in [0, 1]; NaN without a context or a neighbour with one.
+    """
+    hists = bank.histograms
+    # at -1
+    padded = torch.cat([hists, torch.zeros_like(hists[:1])])
+    if not len(hists):
+        return hists.new_empty(0)
+    size = max(1, MAX_PAIRS // max(1, neighbors.shape[1] * hists.shape[1]))
+    return torch.cat([
+        context_consistency(own, padded[found])
+        for own, found in zip(hists.split(size), neighbors.split(size))
+    ])
+
+
+@torch.no_grad()
+def expected_consistency(bank: InstanceBank) -> Tensor:
+    """Return the context consistency to expect of random instances.
+
+    The mean over all instances of the same class in other images, which k
+    of them at random have on average, for any k.
+
+    Args:
+        bank: Instances.
+
+    Returns:
+        (M,) in [0, 1]; NaN without a context or a candidate with one.
+    """
+    hists = bank.histograms.float()
+    has_context = (hists > 0).any(1)
+    expected = hists.new_full((len(hists), ), torch.nan)
+    for queries, keys, allowed in _candidates(bank):
+        allowed = allowed & has_context[keys] & has_context[queries, None]
+        # of numbers that sum to 1: min(a, b) = (a + b - |a - b|) / 2
+        shared = 1 - torch.cdist(hists[queries], hists[keys], p=1) / 2
+        expected[queries] = shared.masked_fill(
+            ~allowed, 0).sum(1) / allowed.sum(1)
+    return expected
+
+
+def relative_gain(score: float, baseline: float) -> float:
+    """Return (score - baseline) / baseline; NaN for a baseline of 0.
+
+    Example:
+        >>> relative_gain(.75, .5)
+        0.5
+    """
+    return (score - baseline) / baseline if baseline else float('nan')
+
+
+def _candidates(
+        bank: InstanceBank) -> Iterator[Tuple[Tensor, Tensor, Tensor]]:
+    """Yield queries (q,), rows of their class (n,), allowed pairs (q, n)."""
+    for class_id in bank.classes.unique():
+        keys = (bank.classes == class_id).nonzero().flatten()
+        for queries in keys.split(max(1, MAX_PAIRS // len(keys))):
+            yield queries, keys, (bank.image_ids[queries, None] !=
+                                  bank.image_ids[keys])
+
+
+def _select(bank: InstanceBank, num_neighbors: int,
+            score: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Return the candidates (M, k) of the highest scores, -1: none."""
+    check_count('num_neighbors', num_neighbors)
+    _check_bank(bank)
+    table = bank.classes.new_full((len(bank.classes), num_neighbors),
+                                  -1, dtype=torch.long)
+    for queries, keys, allowed in _candidates(bank):
+        scores = score(queries, keys).masked_fill(~allowed, -torch.inf)
+        best, places = scores.topk(min(num_neighbors, len(keys)), 1)
+        table[queries, :best.shape[1]] = keys[places].masked_fill(
+            best == -torch.inf, -1)
+    return table
+
+
+def _mean(values: Tensor) -> float:
+    return values.double().nanmean().item()
+
+
+def _check_bank(bank: InstanceBank) -> None:
+    for name in ('embeddings', 'histograms'):
+        rows = getattr(bank, name)
+        if rows.dim() != 2 or not rows.is_floating_point():
+            raise ValueError(
+                f'`{name}` must be a floating tensor of shape (M, _), got '
+                f'{rows.dtype} of shape {tuple(rows.shape)}')
+    count = len(bank.embeddings)
+    if len(bank.histograms) != count:
+        raise ValueError('`histograms` must have a row for each of '
+                         f'{count} embeddings, got {len(bank.histograms)}')
+    check_labels('classes', bank.classes, (count, ))
+    check_labels('image_ids', bank.image_ids, (count, ))

@@ -1,0 +1,162 @@
+"""Panoptic quality on maps, without files and without panopticapi.
+
+Shapes: H W size of the original image, C classes.
+"""
+from typing import Dict, Optional, Sequence
+
+import torch
+from mmengine.evaluator import BaseMetric
+from torch import Tensor
+
+from ..functional.checks import check_count
+from ..functional.panoptic_quality import (PanopticCounts, check_classes,
+                                           class_quality, panoptic_counts,
+                                           panoptic_quality)
+from ..registry import METRICS
+from .samples import class_names, percent
+
+PACK = ('load it with `mmpixsort.LoadPanopticMap`, then put '
+        '`mmpixsort.PaintInstanceMap(num_things=...)` and '
+        '`mmpixsort.PackInstanceInputs` into the pipeline of the data set '
+        'that is scored')
+REMEDIES = dict(
+    pred_panoptic_seg='take a model that predicts panoptic maps',
+    gt_sem_seg=PACK,
+    gt_instance_map=PACK)
+
+
+@METRICS.register_module()
+class PanopticQualityMetric(BaseMetric):
+    """Score panoptic maps.
+
+    In percent, averaged over the classes that have a segment: `PQ`, `SQ`
+    and `RQ`, of things `PQ_th`, `SQ_th`, `RQ_th` and of stuff `PQ_st`,
+    `SQ_st`, `RQ_st`; NaN where no class has a segment. See
+    :func:`mmpixsort.functional.panoptic_quality.panoptic_counts` for what
+    matches. Equal to panopticapi, but that predicted void is never taken
+    for class 0.
+
+    Takes `pred_panoptic_seg` (`sem_seg` (1, H, W), class + 1000 * instance,
+    C: void), `gt_sem_seg` (`sem_seg` (1, H, W)) and `gt_instance_map`
+    (`data` (1, H, W), 1..n things, -1 void or crowd).
+
+    Args:
+        num_things: Classes of things, which come first; None: those that
+            the METAINFO of the data set names in `thing_classes`.
+        classwise: Report `PQ.NAME` of each class too.
+        ignore_index: Void in `gt_sem_seg`.
+        collect_device: 'cpu' or 'gpu'.
+        prefix: Of the names of the results.
+
+    Raises:
+        ValueError: On a negative number of things.
+    """
+
+    def __init__(self,
+                 *,
+                 num_things: Optional[int] = None,
+                 classwise: bool = False,
+                 ignore_index: int = 255,
+                 collect_device: str = 'cpu',
+                 prefix: Optional[str] = None) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        if num_things is not None:
+            check_count('num_things', num_things, minimum=0)
+        self.num_things = num_things
+        self.classwise = classwise
+        self.ignore_index = ignore_index
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Match the segments of every image.
+
+        Raises:
+            TypeError: On maps that are not of integers.
+            ValueError: When a sample lacks a field, sizes or classes do not
+                fit, or the data set does not list things first.
+        """
+        names = class_names(self.dataset_meta)
+        classes = dict(
+            num_classes=len(names), num_things=self._count_things(names))
+        for sample in data_samples:
+            prediction, semantic, instances = (
+                _map(sample, name, key)
+                for name, key in (('pred_panoptic_seg', 'sem_seg'),
+                                  ('gt_sem_seg', 'sem_seg'),
+                                  ('gt_instance_map', 'data')))
+            _check_size('gt_sem_seg.sem_seg', semantic, prediction)
+            _check_size('gt_instance_map.data', instances, prediction)
+            counts = panoptic_counts(
+                prediction,
+                semantic.to(prediction.device),
+                instances.to(prediction.device),
+                ignore_index=self.ignore_index,
+                **classes)
+            self.results.append(tuple(part.cpu() for part in counts))
+
+    def compute_metrics(self, results: list) -> Dict[str, float]:
+        """Add up the counts of all images, then divide.
+
+        Raises:
+            ValueError: When there is no image.
+        """
+        if not results:
+            raise ValueError(
+                'the data set must have at least one image, got none; look '
+                'at `ann_file`, `data_prefix` and `filter_cfg` of the data '
+                'set that is scored')
+        counts = PanopticCounts(
+            *(torch.stack(part).sum(0) for part in zip(*results)))
+        names = class_names(self.dataset_meta)
+        scores = panoptic_quality(
+            counts, num_things=self._count_things(names))
+        if self.classwise:
+            qualities = class_quality(counts).pq
+            scores.update(
+                {f'PQ.{name}': pq for name, pq in zip(names, qualities)})
+        return {name: percent(value) for name, value in scores.items()}
+
+    def _count_things(self, names: Sequence[str]) -> int:
+        """Return the number of classes of things, which come first."""
+        num_things = self.num_things
+        if num_things is None:
+            things = self.dataset_meta.get('thing_classes')
+            if things is None:
+                raise ValueError(
+                    '`thing_classes` must be in the METAINFO of the data '
+                    f'set, got {", ".join(sorted(self.dataset_meta))}; or '
+                    'set `num_things` of PanopticQualityMetric')
+            _check_order(names, things)
+            num_things = len(things)
+        check_classes(len(names), num_things)
+        return num_things
+
+
+def _check_order(names: Sequence[str], things: Sequence[str]) -> None:
+    first = names[:len(things)]
+    if set(first) != set(things):
+        raise ValueError(
+            '`classes` in the METAINFO of the data set must list things '
+            f'first, got {", ".join(first)} first and {", ".join(things)} '
+            'as `thing_classes`; order `classes`, and the labels with them, '
+            'things before stuff')
+
+
+def _map(sample: dict, name: str, key: str) -> Tensor:
+    """Return a map (H, W) of a sample that must be there."""
+    part = sample.get(name)
+    value = None if part is None else part.get(key)
+    if value is None:
+        there = sorted(map(str, sample if part is None else part.keys()))
+        raise ValueError(
+            f'`{name}.{key}` must be in every data sample, got '
+            f'{", ".join(there) or "nothing"}; {REMEDIES[name]}')
+    return torch.as_tensor(value)[0]
+
+
+def _check_size(name: str, truth: Tensor, prediction: Tensor) -> None:
+    if truth.shape != prediction.shape:
+        raise ValueError(
+            f'`{name}` must have the size of `pred_panoptic_seg`, '
+            f'{tuple(prediction.shape)}, got {tuple(truth.shape)}; both must '
+            'have the size of the original image: load the annotation after '
+            '`Resize` in the test pipeline')
