@@ -22,8 +22,8 @@ CONFIGS = sorted(
     path for path in (ROOT / 'configs').rglob('*.py')
     if '_base_' not in path.parts)
 # Methods, as configs are named after them
-METHODS = ('pixel-contrast', 'segsort', 'discriminative')
-DETECTION = ('discriminative', )
+METHODS = ('pixel-contrast', 'segsort', 'discriminative', 'panoptic-segsort')
+DETECTION = ('discriminative', 'panoptic_segsort')
 # The names that were promised before there was the convention
 PROMISED = ('configs/segsort/deeplabv3_r101_cityscapes.py', )
 
@@ -91,7 +91,9 @@ def test_detector_config__builds_and_prefixes_its_types(path):
     assert type(model).__module__.startswith('mmpixsort.')
     classes = model.head.num_classes
     dataset = DET_DATASETS.get(cfg.train_dataloader.dataset.type)
-    assert len(dataset.METAINFO['classes']) == classes
+    info = dataset.METAINFO
+    assert classes == len(info.get('classes') or (
+        *info['thing_classes'], *info['stuff_classes']))
     for pipeline in (cfg.train_dataloader, cfg.test_dataloader):
         steps = [step.type for step in pipeline.dataset.pipeline]
         assert steps[-2:] == ['mmpixsort.PaintInstanceMap',

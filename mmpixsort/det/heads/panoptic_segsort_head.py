@@ -149,6 +149,7 @@ class PanopticSegSortHead(EmbeddingTrunk):
         self.num_things = num_things
         self.num_stuff = num_stuff
         self.num_classes = num_things + num_stuff
+        self.ignore_index = VOID
         self.semantic_weight = semantic_weight
         self.stuff_across_images = stuff_across_images
         self.max_segments = max_segments
