@@ -10,4 +10,4 @@ model = dict(
             pull_weight=0.,
             push_weight=0.,
             reg_weight=0.),
-        clusters=dict(type='mmpixsort.ComponentsBackend')))
+        clusters=dict(_delete_=True, type='mmpixsort.ComponentsBackend')))

@@ -8,6 +8,14 @@ _base_ = [
     '../_base_/datasets/dsb2018_instances.py',
     '../_base_/schedules/schedule_instances_cpu.py'
 ]
+model = dict(
+    head=dict(
+        # as on leaves in the paper
+        coordinates=True,
+        # crops hold some twenty nuclei and images up to 375: what lies far
+        # apart may look alike
+        clusters=dict(
+            type='mmpixsort.MeanShiftBackend', split_components=True)))
 custom_hooks = [
     dict(type='mmpixsort.EmbeddingVisualizationHook', num_images=8)
 ]

@@ -13,6 +13,7 @@ from ..functional.checks import (check_choice, check_count,
 from ..functional.meanshift import (REASSIGN, Clusters, assign_nearest,
                                     keep_large, seed_mean_shift)
 from ..registry import MODELS
+from .mask_backends import components_of_ids
 
 METHODS = ('hdbscan', 'meanshift', 'dbscan')
 
@@ -29,6 +30,9 @@ class ClusterBackend(nn.Module, ABC):
             nearest centre.
         max_distance: Those of the others that are farther from every centre
             are noise; None: no limit.
+        split_components: Whether parts of a cluster that do not touch are
+            instances of their own: embeddings of a network that sees a part
+            of the image repeat themselves over a large one.
 
     Raises:
         TypeError, ValueError: On values out of range.
@@ -38,7 +42,8 @@ class ClusterBackend(nn.Module, ABC):
                  *,
                  min_pixels: int,
                  max_points: Optional[int],
-                 max_distance: Optional[float] = None) -> None:
+                 max_distance: Optional[float] = None,
+                 split_components: bool = False) -> None:
         super().__init__()
         check_count('min_pixels', min_pixels)
         if max_points is not None:
@@ -48,6 +53,7 @@ class ClusterBackend(nn.Module, ABC):
         self.min_pixels = min_pixels
         self.max_points = max_points
         self.max_distance = max_distance
+        self.split_components = split_components
 
     @abstractmethod
     def cluster_points(self, points: Tensor, min_pixels: int) -> Clusters:
@@ -113,6 +119,8 @@ class ClusterBackend(nn.Module, ABC):
         _check_maps(embeddings, mask)
         instances = mask.new_zeros(mask.shape, dtype=torch.int32)
         instances[mask] = self.cluster(embeddings[:, mask].T).labels.int()
+        if self.split_components:
+            return components_of_ids(instances, self.min_pixels)
         return instances
 
 
@@ -137,6 +145,7 @@ class MeanShiftBackend(ClusterBackend):
         reassign: Pixels farther than `bandwidth` from all centres: 'none':
             noise; 'nearest': go to the nearest.
         max_points: Pixels that are clustered at most; None: all.
+        split_components: See :class:`ClusterBackend`.
 
     Raises:
         TypeError, ValueError: On values out of range.
@@ -160,13 +169,15 @@ class MeanShiftBackend(ClusterBackend):
                  max_instances: Optional[int] = None,
                  max_failures: int = 5,
                  reassign: str = 'none',
-                 max_points: Optional[int] = None) -> None:
+                 max_points: Optional[int] = None,
+                 split_components: bool = False) -> None:
         check_positive('bandwidth', bandwidth)
         check_choice('reassign', reassign, REASSIGN)
         super().__init__(
             min_pixels=min_pixels,
             max_points=max_points,
-            max_distance=bandwidth if reassign == 'none' else None)
+            max_distance=bandwidth if reassign == 'none' else None,
+            split_components=split_components)
         self.options = dict(
             bandwidth=bandwidth,
             num_seeds=num_seeds,

@@ -57,7 +57,7 @@ class ComponentsBackend(nn.Module):
             mask: (H, W) bool.
         """
         inside = mask.cpu().numpy()
-        ndimage, segmentation, feature = _libraries()
+        ndimage, segmentation, feature, _ = _libraries()
         ids, _ = ndimage.label(inside)
         if self.watershed:
             depth = ndimage.gaussian_filter(
@@ -70,6 +70,20 @@ class ComponentsBackend(nn.Module):
             ids = segmentation.watershed(-depth, markers, mask=inside)
         return torch.from_numpy(
             _by_size(ids, self.min_pixels)).to(mask.device)
+
+
+def components_of_ids(ids: Tensor, min_pixels: int) -> Tensor:
+    """Split the parts of each id (H, W) that do not share a side.
+
+    Returns:
+        (H, W) int32, 1, 2, ... by decreasing size, 0: none or too small.
+
+    Raises:
+        ImportError: Without scikit-image.
+    """
+    *_, measure = _libraries()
+    parts = measure.label(ids.cpu().numpy(), background=0, connectivity=1)
+    return torch.from_numpy(_by_size(parts, min_pixels)).to(ids.device)
 
 
 def _by_size(ids: np.ndarray, min_pixels: int) -> np.ndarray:
@@ -86,9 +100,9 @@ def _by_size(ids: np.ndarray, min_pixels: int) -> np.ndarray:
 def _libraries():
     try:
         from scipy import ndimage
-        from skimage import feature, segmentation
+        from skimage import feature, measure, segmentation
     except ImportError as error:
         raise ImportError(
             'components of masks need scipy and scikit-image: pip install '
             'mmpixsort[instances]') from error
-    return ndimage, segmentation, feature
+    return ndimage, segmentation, feature, measure

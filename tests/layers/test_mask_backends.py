@@ -38,6 +38,22 @@ def test_watershed__cuts_what_touches():
     assert torch.equal(ids > 0, mask)
 
 
+def test_split_components__of_a_cluster():
+    embeddings = torch.zeros(1, 4, 9)
+    embeddings[:, :, 4] = 9.
+    embeddings[:, :, 8] = 9.
+    mask = torch.ones(4, 9).bool()
+    mask[:, 7] = False
+    options = dict(type='mmpixsort.MeanShiftBackend', min_pixels=3)
+    assert MODELS.build(options)(embeddings, mask).max() == 2
+    ids = MODELS.build(dict(options, split_components=True))(
+        embeddings, mask)
+    assert ids[0].tolist() == [1, 1, 1, 1, 3, 2, 2, 0, 4]
+    few = MODELS.build(dict(options, split_components=True, min_pixels=5))(
+        embeddings, mask)
+    assert few[0].tolist() == [1, 1, 1, 1, 0, 2, 2, 0, 0]
+
+
 @pytest.mark.parametrize('watershed', [True, False])
 def test_components__of_nothing(watershed):
     ids = ComponentsBackend(watershed=watershed)(
