@@ -10,8 +10,8 @@ _base_ = [
 ]
 model = dict(
     head=dict(
-        # as on leaves in the paper
-        coordinates=True,
+        # as on leaves in the paper; crops and images differ in size
+        coordinates='absolute',
         # crops hold some twenty nuclei and images up to 375: what lies far
         # apart may look alike
         clusters=dict(

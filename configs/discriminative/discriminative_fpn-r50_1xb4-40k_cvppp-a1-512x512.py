@@ -24,5 +24,5 @@ model = dict(
         channels=128,
         num_convs=2,
         embed_dims=16,
-        coordinates=True,
+        coordinates='relative',
         foreground='annotated'))

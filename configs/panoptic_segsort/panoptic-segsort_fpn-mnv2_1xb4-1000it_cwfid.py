@@ -20,4 +20,4 @@ model = dict(
         num_stuff=1,
         cell_area=16.,
         test_cell_area=16.,
-        coordinates=True))
+        coordinates='absolute'))

@@ -20,4 +20,4 @@ model = dict(
         # of the embedding, a quarter of the image
         cell_area=16.,
         test_cell_area=16.,
-        coordinates=True))
+        coordinates='absolute'))

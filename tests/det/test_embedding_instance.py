@@ -7,6 +7,7 @@ import torch
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData, PixelData
 
+from mmpixsort.det.heads.embedding_trunk import _places
 from mmpixsort.det.heads.instance_results import instances_of_image
 from mmpixsort.det.heads.instance_targets import instance_targets, shrink
 from mmpixsort.layers import MeanShiftBackend
@@ -19,7 +20,8 @@ DECODER = dict(
 
 
 @pytest.mark.parametrize('head', [
-    dict(), dict(label_size='feature'), dict(coordinates=True, num_convs=0),
+    dict(), dict(label_size='feature'),
+    dict(coordinates='relative', num_convs=0),
     dict(decoder=DECODER, in_channels=8),
     dict(loss=dict(type='mmpixsort.DiscriminativeLoss', push_scope='class'))])
 def test_loss__mixed_sizes_touch_every_parameter(head):
@@ -58,6 +60,15 @@ def test_training__lowers_the_loss_and_finds_the_squares():
             assert (inter / union)[best] > .5
             assert result.pred_instances.labels[best] == (
                 sample.gt_instances.labels[k - 1])
+
+
+def test_coordinates__of_a_crop_and_a_larger_image():
+    small, large = (torch.zeros(1, 3, n, 2 * n) for n in (5, 9))
+    for kind, same in (('absolute', True), ('relative', False)):
+        places = [_places(feature, kind) for feature in (small, large)]
+        assert torch.allclose(*(p[..., :5, :9] for p in places)) == same
+    assert _places(small, 'absolute')[0, 1, 0, 7] * 64 == pytest.approx(7)
+    assert _places(small, 'relative').max() == .5
 
 
 @pytest.mark.parametrize('rescale', [True, False])
@@ -212,6 +223,7 @@ def test_loss__without_maps():
     (dict(class_split='all'), '`class_split` must be one of'),
     (dict(foreground='given'), '`foreground` must be one of'),
     (dict(embed_dims=0), '`embed_dims` must'),
+    (dict(coordinates='polar'), '`coordinates` must be one of'),
     (dict(semantic_weight=-1.), '`semantic_weight` must'),
     (dict(decoder=dict(DECODER, num_classes=2)), '`num_classes` of the dec')])
 def test_head__bad_options(head, error):

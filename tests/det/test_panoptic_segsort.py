@@ -26,7 +26,8 @@ def batch(model, *sizes, training=True):
 
 @pytest.mark.parametrize('head', [
     dict(), dict(bank=QUEUE), dict(stuff_across_images='positive', bank=QUEUE),
-    dict(stuff_across_images='negative', bank=QUEUE), dict(coordinates=True),
+    dict(stuff_across_images='negative', bank=QUEUE),
+    dict(coordinates='absolute'),
     dict(decoder=DECODER, in_channels=8)])
 def test_loss__mixed_sizes_touch_every_parameter(head):
     model = tiny.build_config(tiny.panoptic(head)).train()

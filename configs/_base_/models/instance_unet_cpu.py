@@ -21,4 +21,4 @@ model = dict(
         num_classes=1,
         channels=16,
         embed_dims=16,  # as on leaves in the paper
-        coordinates=True))  # as there
+        coordinates='relative'))  # as there

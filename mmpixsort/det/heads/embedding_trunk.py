@@ -10,10 +10,13 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from mmpixsort.functional.checks import check_count
+from mmpixsort.functional.checks import check_choice, check_count
 from mmpixsort.functional.clustering import pixel_locations
 from mmpixsort.layers import select_feature, tap
 from mmpixsort.registry import MODELS
+
+COORDINATES = ('relative', 'absolute')
+UNIT = 64  # cells
 
 
 class EmbeddingTrunk(BaseModule):
@@ -29,7 +32,9 @@ class EmbeddingTrunk(BaseModule):
         channels: Of the convolutions.
         num_convs: Of 3 x 3, 0 or more.
         embed_dims: D.
-        coordinates: Whether x and y are appended to the feature.
+        coordinates: y and x appended to the feature: 'relative' to the
+            map, in [-0.5, 0.5]; 'absolute', in units of 64 of its cells, so
+            that crops and larger images of the test have one scale; None.
         norm_cfg: Of the convolutions.
         init_cfg: As in the host.
     """
@@ -37,7 +42,7 @@ class EmbeddingTrunk(BaseModule):
     def __init__(self, *, in_channels: int, num_outputs: int,
                  in_index: Union[int, Sequence[int]],
                  decoder: Optional[dict], channels: int, num_convs: int,
-                 embed_dims: int, coordinates: bool,
+                 embed_dims: int, coordinates: Optional[str],
                  norm_cfg: Optional[dict],
                  init_cfg: Optional[dict]) -> None:
         super().__init__(init_cfg=init_cfg)
@@ -45,12 +50,14 @@ class EmbeddingTrunk(BaseModule):
         check_count('channels', channels)
         check_count('num_convs', num_convs, minimum=0)
         check_count('embed_dims', embed_dims)
+        if coordinates is not None:
+            check_choice('coordinates', coordinates, COORDINATES)
         self.in_channels = in_channels
         self.in_index = in_index
         self.coordinates = coordinates
         self.decoder = None if decoder is None else _build_decoder(
             decoder, num_outputs)
-        width = in_channels + 2 * coordinates
+        width = in_channels + (0 if coordinates is None else 2)
         convs = []
         for _ in range(num_convs):
             convs.append(ConvModule(
@@ -70,14 +77,23 @@ class EmbeddingTrunk(BaseModule):
             with tap(self.decoder.conv_seg) as calls:
                 logits = self.decoder(inputs)
             feature = select_feature(calls[-1][0], 0, self.in_channels)
-        if self.coordinates:
-            places = pixel_locations(feature.shape[2:], device=feature.device)
-            places = places.to(feature.dtype).expand(len(feature), -1, -1, -1)
+        if self.coordinates is not None:
+            places = _places(feature, self.coordinates)
             feature = torch.cat([feature, places], 1)
         feature = self.convs(feature)
         if logits is None:
             logits = self.conv_seg(feature)
         return logits, self.conv_embed(feature)
+
+
+def _places(feature: Tensor, kind: str) -> Tensor:
+    """Return y and x (B, 2, h, w) of the cells of a feature."""
+    size = feature.shape[2:]
+    places = pixel_locations(size, device=feature.device)
+    if kind == 'absolute':
+        sides = places.new_tensor(size)[:, None, None]
+        places = (places + .5) * (sides - 1) / UNIT
+    return places.to(feature.dtype).expand(len(feature), -1, -1, -1)
 
 
 def _build_decoder(config: dict, num_outputs: int) -> nn.Module:

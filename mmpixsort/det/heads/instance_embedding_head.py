@@ -42,8 +42,8 @@ class InstanceEmbeddingHead(EmbeddingTrunk):
         channels: Of the convolutions between feature and both branches.
         num_convs: Of 3 x 3, 0 or more.
         embed_dims: D; 8 on Cityscapes, 16 on leaves in the paper.
-        coordinates: Whether x and y are appended to the feature, as in the
-            paper on leaves.
+        coordinates: y and x beside the feature, as in the paper on leaves:
+            'relative' to the map, 'absolute' (see EmbeddingTrunk), or None.
         norm_cfg: Of the convolutions.
         loss: Config of the loss of embeddings.
         semantic_weight: Of the cross-entropy, 0 or more.
@@ -71,7 +71,7 @@ class InstanceEmbeddingHead(EmbeddingTrunk):
                  channels: int = 64,
                  num_convs: int = 1,
                  embed_dims: int = 8,
-                 coordinates: bool = False,
+                 coordinates: Optional[str] = None,
                  norm_cfg: Optional[dict] = dict(type='BN'),
                  loss: dict = dict(type='mmpixsort.DiscriminativeLoss'),
                  semantic_weight: float = 1.,

@@ -78,7 +78,8 @@ class PanopticSegSortHead(EmbeddingTrunk):
         channels: Of the convolutions between feature and both branches.
         num_convs: Of 3 x 3, 0 or more.
         embed_dims: D; 32 in SegSort.
-        coordinates: Whether x and y are appended to the feature.
+        coordinates: y and x beside the feature: 'relative' to the map,
+            'absolute' (see EmbeddingTrunk), or None.
         norm_cfg: Of the convolutions.
         loss: Config of the loss of embeddings.
         semantic_weight: Of the cross-entropy, 0 or more.
@@ -114,7 +115,7 @@ class PanopticSegSortHead(EmbeddingTrunk):
                  channels: int = 64,
                  num_convs: int = 1,
                  embed_dims: int = 32,
-                 coordinates: bool = False,
+                 coordinates: Optional[str] = None,
                  norm_cfg: Optional[dict] = dict(type='BN'),
                  loss: dict = dict(type='mmpixsort.PanopticSegSortLoss'),
                  semantic_weight: float = 1.,
