@@ -109,26 +109,33 @@ def joint_sorting(rank, num_ranks):
                 grads=[p.grad for p in head.parameters()])
 
 
-def instances(rank):
-    """Train a detector a few steps under DDP; one rank sees no instance."""
-    model = CPUDistributedDataParallel(tiny_instances.build().train())
+def detector(rank, config, loss_name):
+    """Train a detector a few steps under DDP; one rank sees nothing."""
+    model = CPUDistributedDataParallel(
+        tiny_instances.build_config(config).train())
     optimizer = torch.optim.SGD(model.parameters(), lr=.01)
     losses = []
     for step in range(3):
         inputs, samples = tiny_instances.batch(
             (32, 32), (32, 32), model=model.module)
+        tiny_instances.with_stuff(samples)
         if rank == 1:
             for sample in samples:
-                sample.gt_instance_map.data[:] = 0
+                sample.gt_instance_map.data[:] = -1
+                sample.gt_sem_seg.sem_seg[:] = 255
         parts = model(inputs, samples, mode='loss')
         total, log = model.module.parse_losses(parts)
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
-        losses.append(log['loss_pull'].item())
+        losses.append(log[loss_name].item())
     return dict(losses=losses, state=model.module.state_dict())
 
 
+DETECTORS = dict(
+    instances=(tiny_instances.config(), 'loss_pull'),
+    panoptic=(tiny_instances.panoptic(dict(bank=QUEUE)),
+              'loss_panoptic_segsort'))
 SCENARIOS = dict(
     plain=(tiny.attached(), None),
     default_norm=(tiny.attached(
@@ -150,7 +157,9 @@ def everything(rank, work_dir):
     """All of it, since starting the processes takes longest."""
     return dict(
         fill=fill(rank), nan=nan_on_one_rank(rank),
-        joint_sorting=joint_sorting(rank, 2), instances=instances(rank),
+        joint_sorting=joint_sorting(rank, 2),
+        detectors={name: detector(rank, *job)
+                   for name, job in DETECTORS.items()},
         resume={
             name: resume(rank, f'{work_dir}_{name}', SCENARIOS[name][0])
             for name in RESUMED},

@@ -62,8 +62,9 @@ def test_segment_sorting__two_ranks_equal_one_process(ranks):
         assert torch.allclose(_entries(share['bank']), whole, atol=1e-6)
 
 
-def test_instances__weights_agree_beside_an_empty_rank(ranks):
-    first, second = (rank['instances'] for rank in ranks)
+@pytest.mark.parametrize('name', rank_jobs.DETECTORS)
+def test_detectors__weights_agree_beside_an_empty_rank(ranks, name):
+    first, second = (rank['detectors'][name] for rank in ranks)
     for name, value in first['state'].items():
         if 'running' not in name:  # BN of each rank
             assert torch.equal(value, second['state'][name]), name

@@ -51,8 +51,7 @@ class LinkageThresholdHook(Hook):
     def before_test_epoch(self, runner) -> None:
         """Measure, unless the checkpoint holds the number."""
         head = getattr(unwrap(runner.model), 'head', None)
-        if getattr(head, 'threshold', None) is None or (
-                head.threshold.isnan()):
+        if getattr(head, 'threshold', None) is None or head.threshold > 1:
             self._measure(runner)
 
     @torch.no_grad()

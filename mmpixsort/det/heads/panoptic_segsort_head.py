@@ -28,6 +28,7 @@ from .panoptic_targets import (STUFF, VOID, PanopticIds, PanopticTargets,
                                panoptic_ids, panoptic_targets)
 
 PAST = 1 << 50  # ids of keys of the bank: those of no pixel
+UNMEASURED = 2.  # no cosine
 
 
 class Partition(NamedTuple):
@@ -166,8 +167,7 @@ class PanopticSegSortHead(EmbeddingTrunk):
         self.bank = None if bank is None else MODELS.build(
             with_fixed(bank, embed_dims=embed_dims))
         self.clock = TrainingClock()
-        # NaN: not measured yet
-        self.register_buffer('threshold', torch.tensor(torch.nan))
+        self.register_buffer('threshold', torch.tensor(UNMEASURED))
         self.register_buffer(
             'nonfinite_iter', torch.tensor(-1), persistent=False)
 
@@ -340,7 +340,7 @@ class PanopticSegSortHead(EmbeddingTrunk):
         if self.rules.threshold is not None:
             return self.rules
         measured = float(self.threshold)
-        if measured != measured:
+        if measured > 1:
             raise ValueError(
                 '`rules.threshold` must be a cosine, got None, and none was '
                 'measured: put mmpixsort.LinkageThresholdHook into '
