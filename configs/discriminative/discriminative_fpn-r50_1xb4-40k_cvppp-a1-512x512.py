@@ -26,3 +26,5 @@ model = dict(
         embed_dims=16,
         coordinates='relative',
         foreground='annotated'))
+# levels of the pyramid that the head does not read
+find_unused_parameters = True

@@ -25,3 +25,5 @@ model = dict(
         num_convs=2,
         embed_dims=8,
         loss=dict(type='mmpixsort.DiscriminativeLoss', push_scope='class')))
+# levels of the pyramid that the head does not read
+find_unused_parameters = True

@@ -18,6 +18,7 @@ model = dict(
         in_channels=64,
         num_things=2,
         num_stuff=1,
-        cell_area=16.,
+        # pixels of the embedding, a quarter of the image
+        cell_area=16.,  # ours
         test_cell_area=16.,
         coordinates='absolute'))

@@ -17,7 +17,7 @@ model = dict(
         in_channels=64,
         num_things=6,
         num_stuff=5,
-        # of the embedding, a quarter of the image
-        cell_area=16.,
+        # pixels of the embedding, a quarter of the image
+        cell_area=16.,  # ours
         test_cell_area=16.,
         coordinates='absolute'))

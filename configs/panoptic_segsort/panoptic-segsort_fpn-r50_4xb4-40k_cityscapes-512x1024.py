@@ -2,6 +2,7 @@
 # trained yet.
 #   tools/dist_train.sh configs/panoptic_segsort/\
 #       panoptic-segsort_fpn-r50_4xb4-40k_cityscapes-512x1024.py 4
+# Numbers of the paper are not public as text: what has no source is ours.
 _base_ = [
     'mmdet::_base_/models/mask-rcnn_r50_fpn.py',
     '../_base_/datasets/cityscapes_panoptic.py',
@@ -21,7 +22,11 @@ model = dict(
         in_channels=256,
         num_things=8,
         num_stuff=11,
-        channels=128,
+        channels=128,  # ours, as num_convs
         num_convs=2,
-        # the usual bound on stuff of Cityscapes
+        # one iteration: 4 GPUs x 4 images x max_segments (256)
+        bank=dict(_base_.panoptic_segsort.bank, capacity=4096),
+        # STUFF_AREA of Panoptic-DeepLab in detectron2, the usual bound
         rules=dict(min_stuff_area=2048)))
+# only the finest level of the pyramid is read
+find_unused_parameters = True

@@ -11,12 +11,15 @@ import cv2
 import mmengine.fileio as fileio
 import numpy as np
 
+from ..functional.checks import check_count
 from .instance_maps import PNG_COLOUR_TYPE, PNG_PALETTE
 
 BASES = (1, 256, 65536)
 MAX_ID = 2**24 - 1
 VOID = 255  # of semantic maps
 VOID_ID = 0
+# of an image: with their class and image they are one number of 64 bits
+MAX_SEGMENTS = 2**16 - 1
 # numbers of a class lie this far apart
 CLASS_STEP = 256
 
@@ -138,6 +141,7 @@ def join_maps(semantic: np.ndarray,
     Raises:
         TypeError: When the maps are no integers.
         ValueError: When they differ in shape, or on other values.
+            Instances reach 8388606; more do not fit in a number.
 
     Example:
         >>> ids, segments = join_maps(
@@ -145,6 +149,7 @@ def join_maps(semantic: np.ndarray,
         >>> ids.tolist(), [s['category'] for s in segments]
         ([[257, 513, 2]], [1, 0, 0])
     """
+    check_count('num_things', num_things, 0)
     semantic = _integers('semantic', semantic, VOID).astype(np.int64)
     limit = np.iinfo(np.int32).max // CLASS_STEP - 1
     instances = _integers('instances', instances, limit)

@@ -2,7 +2,7 @@
 
 Shapes: H W size of the original image, n instances.
 """
-from typing import Any, Dict, NamedTuple, Optional, Sequence
+from typing import Dict, NamedTuple, Optional, Sequence
 
 import torch
 from mmengine.evaluator import BaseMetric
@@ -12,14 +12,12 @@ from ..functional.checks import check_labels, check_non_negative
 from ..functional.instance_scores import (best_dice, count_difference,
                                           instance_overlaps, precision_at_iou)
 from ..registry import METRICS
-from .samples import percent
+from .samples import check_any_image, field_of, map_of, percent
 
-REMEDIES = dict(
-    gt_instance_map='put `mmpixsort.PaintInstanceMap` and '
-    '`mmpixsort.PackInstanceInputs` into the pipeline of the data set that '
-    'is scored',
-    pred_instances='take a model that predicts masks of instances with '
-    'scores')
+PAINT = ('put `mmpixsort.PaintInstanceMap` and '
+         '`mmpixsort.PackInstanceInputs` into the pipeline of the data set '
+         'that is scored')
+PREDICT = 'take a model that predicts masks of instances with scores'
 
 
 class ImageScores(NamedTuple):
@@ -90,10 +88,9 @@ class InstanceMapMetric(BaseMetric):
             ValueError: When a sample lacks a field, or its sizes differ.
         """
         for sample in data_samples:
-            truth = torch.as_tensor(_field(sample, 'gt_instance_map',
-                                           'data'))[0]
+            truth = map_of(sample, 'gt_instance_map', 'data', remedy=PAINT)
             masks, scores = (
-                torch.as_tensor(_field(sample, 'pred_instances', key))
+                field_of(sample, 'pred_instances', key, remedy=PREDICT)
                 for key in ('masks', 'scores'))
             _check_size(masks, scores, truth)
             kept = (scores >= self.score_thr).to(masks.device)
@@ -106,11 +103,7 @@ class InstanceMapMetric(BaseMetric):
         Raises:
             ValueError: When there is no image.
         """
-        if not results:
-            raise ValueError(
-                'the data set must have at least one image, got none; look '
-                'at `ann_file`, `data_prefix` and `filter_cfg` of the data '
-                'set that is scored')
+        check_any_image(results)
         # the engine may hand plain tuples
         pred, truth, difference, precision, precision50 = torch.tensor(
             results, dtype=torch.double).unbind(1)
@@ -159,18 +152,6 @@ def _scores(pred: Tensor, truth: Tensor) -> ImageScores:
     return ImageScores(dice.pred.item(), dice.truth.item(),
                        count_difference(*overlaps), precision.mean().item(),
                        precision[0].item())
-
-
-def _field(sample: dict, name: str, key: str) -> Any:
-    """Return a field of a sample that must be there."""
-    part = sample.get(name)
-    value = None if part is None else part.get(key)
-    if value is None:
-        there = sorted(map(str, sample if part is None else part.keys()))
-        raise ValueError(
-            f'`{name}.{key}` must be in every data sample, got '
-            f'{", ".join(there) or "nothing"}; {REMEDIES[name]}')
-    return value
 
 
 def _check_size(masks: Tensor, scores: Tensor, truth: Tensor) -> None:

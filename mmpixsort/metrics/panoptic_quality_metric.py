@@ -13,16 +13,15 @@ from ..functional.panoptic_quality import (PanopticCounts, check_classes,
                                            class_quality, panoptic_counts,
                                            panoptic_quality)
 from ..registry import METRICS
-from .samples import class_names, percent
+from .samples import check_any_image, class_names, map_of, percent
 
 PACK = ('load it with `mmpixsort.LoadPanopticMap`, then put '
         '`mmpixsort.PaintInstanceMap(num_things=...)` and '
         '`mmpixsort.PackInstanceInputs` into the pipeline of the data set '
         'that is scored')
-REMEDIES = dict(
-    pred_panoptic_seg='take a model that predicts panoptic maps',
-    gt_sem_seg=PACK,
-    gt_instance_map=PACK)
+PREDICT = 'take a model that predicts panoptic maps'
+MAPS = (('pred_panoptic_seg', 'sem_seg', PREDICT),
+        ('gt_sem_seg', 'sem_seg', PACK), ('gt_instance_map', 'data', PACK))
 
 
 @METRICS.register_module()
@@ -79,10 +78,8 @@ class PanopticQualityMetric(BaseMetric):
             num_classes=len(names), num_things=self._count_things(names))
         for sample in data_samples:
             prediction, semantic, instances = (
-                _map(sample, name, key)
-                for name, key in (('pred_panoptic_seg', 'sem_seg'),
-                                  ('gt_sem_seg', 'sem_seg'),
-                                  ('gt_instance_map', 'data')))
+                map_of(sample, name, key, remedy=remedy)
+                for name, key, remedy in MAPS)
             _check_size('gt_sem_seg.sem_seg', semantic, prediction)
             _check_size('gt_instance_map.data', instances, prediction)
             counts = panoptic_counts(
@@ -99,11 +96,7 @@ class PanopticQualityMetric(BaseMetric):
         Raises:
             ValueError: When there is no image.
         """
-        if not results:
-            raise ValueError(
-                'the data set must have at least one image, got none; look '
-                'at `ann_file`, `data_prefix` and `filter_cfg` of the data '
-                'set that is scored')
+        check_any_image(results)
         counts = PanopticCounts(
             *(torch.stack(part).sum(0) for part in zip(*results)))
         names = class_names(self.dataset_meta)
@@ -139,18 +132,6 @@ def _check_order(names: Sequence[str], things: Sequence[str]) -> None:
             f'first, got {", ".join(first)} first and {", ".join(things)} '
             'as `thing_classes`; order `classes`, and the labels with them, '
             'things before stuff')
-
-
-def _map(sample: dict, name: str, key: str) -> Tensor:
-    """Return a map (H, W) of a sample that must be there."""
-    part = sample.get(name)
-    value = None if part is None else part.get(key)
-    if value is None:
-        there = sorted(map(str, sample if part is None else part.keys()))
-        raise ValueError(
-            f'`{name}.{key}` must be in every data sample, got '
-            f'{", ".join(there) or "nothing"}; {REMEDIES[name]}')
-    return torch.as_tensor(value)[0]
 
 
 def _check_size(name: str, truth: Tensor, prediction: Tensor) -> None:

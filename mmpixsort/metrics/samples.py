@@ -2,7 +2,7 @@
 
 Shapes: H W size of the original image, S segments, k neighbours.
 """
-from typing import NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -67,6 +67,49 @@ def segments_of(sample: dict) -> SegmentsOfImage:
         neighbor_labels = torch.as_tensor(
             neighbor_labels, device=segment_ids.device)
     return SegmentsOfImage(segment_ids, neighbor_labels)
+
+
+def field_of(sample: dict, name: str, key: str, *, remedy: str) -> Tensor:
+    """Return what `sample[name][key]` holds, an array of numpy as a tensor.
+
+    Args:
+        sample: A data sample.
+        name: Of the part, as 'pred_instances'.
+        key: In the part, as 'masks'.
+        remedy: What puts it there, for the message.
+
+    Raises:
+        ValueError: When it is not there.
+    """
+    part = sample.get(name)
+    value = None if part is None else part.get(key)
+    if value is None:
+        there = sorted(map(str, sample if part is None else part.keys()))
+        raise ValueError(f'`{name}.{key}` must be in every data sample, got '
+                         f'{", ".join(there) or "nothing"}; {remedy}')
+    return torch.as_tensor(value)
+
+
+def map_of(sample: dict, name: str, key: str, *, remedy: str) -> Tensor:
+    """Return the map (H, W) at `sample[name][key]`, stored as (1, H, W).
+
+    Raises:
+        ValueError: When it is not there, or has another shape.
+    """
+    value = field_of(sample, name, key, remedy=remedy)
+    if value.dim() != 3 or len(value) != 1:
+        raise ValueError(f'`{name}.{key}` must have shape (1, H, W), got '
+                         f'{tuple(value.shape)}')
+    return value[0]
+
+
+def check_any_image(results: Sequence) -> None:
+    """Raise ValueError when not one image was scored."""
+    if not results:
+        raise ValueError(
+            'the data set must have at least one image, got none; look at '
+            '`ann_file`, `data_prefix` and `filter_cfg` of the data set that '
+            'is scored')
 
 
 def class_names(dataset_meta: Optional[dict]) -> Tuple[str, ...]:

@@ -4,7 +4,7 @@ All pictures are (H, W, 3) uint8 RGB arrays.
 """
 import base64
 import html
-from typing import List, NamedTuple, Sequence
+from typing import List, NamedTuple, Optional, Sequence
 
 import cv2
 import numpy as np
@@ -12,6 +12,10 @@ import numpy as np
 TILE = 112  # side of a crop in pixels
 LINE = 34  # pixels for two lines of text below a crop
 OUTLINE = (255, 230, 0)
+RING = (255, 255, 255)
+CAPTION = (
+    'Left: a segment of the image, its class and the share of votes. Right: '
+    'the annotated segments nearest to it, with similarity and source.')
 
 STYLE = '''
 body { font: 14px sans-serif; margin: 24px; color: #222; }
@@ -46,70 +50,97 @@ class Row(NamedTuple):
     neighbors: List[Crop]
 
 
-def crop_segment(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def crop_segment(image: np.ndarray,
+                 mask: np.ndarray,
+                 *,
+                 ring: Optional[np.ndarray] = None,
+                 tile: int = TILE) -> np.ndarray:
     """Cut the square around a mask out of an image, with its outline.
 
     Args:
         image: (H, W, 3).
         mask: (H, W) bool, not empty.
+        ring: (H, W) bool, what surrounds the mask: the square holds it too,
+            and its outer outline is drawn thin; None: a margin.
+        tile: Side of the result.
 
     Returns:
-        (TILE, TILE, 3).
+        (tile, tile, 3).
     """
-    rows, columns = np.nonzero(mask)
+    around, margin = (mask, 1.5) if ring is None else (mask | ring, 1.1)
+    rows, columns = np.nonzero(around)
     top, left = rows.min(), columns.min()
     height, width = rows.max() + 1 - top, columns.max() + 1 - left
-    side = max(16, int(1.5 * max(height, width)))
+    side = max(16, int(margin * max(height, width)))
     y = top + height // 2 - side // 2
     x = left + width // 2 - side // 2
     frame = (side, side, side, side)
     padded = cv2.copyMakeBorder(
         image, *frame, cv2.BORDER_CONSTANT, value=(255, 255, 255))
     window = slice(y + side, y + 2 * side), slice(x + side, x + 2 * side)
-    part = cv2.resize(
-        np.ascontiguousarray(padded[window]), (TILE, TILE),
-        interpolation=cv2.INTER_AREA if side > TILE else cv2.INTER_LINEAR)
-    shape = cv2.copyMakeBorder(
-        mask.astype(np.uint8), *frame, cv2.BORDER_CONSTANT, value=0)[window]
-    shape = cv2.resize(shape, (TILE, TILE), interpolation=cv2.INTER_NEAREST)
-    lines, _ = cv2.findContours(shape, cv2.RETR_EXTERNAL,
-                                cv2.CHAIN_APPROX_NONE)
-    part = np.ascontiguousarray(part)
-    cv2.drawContours(part, lines, -1, OUTLINE, 2)
+    part = np.ascontiguousarray(cv2.resize(
+        np.ascontiguousarray(padded[window]), (tile, tile),
+        interpolation=cv2.INTER_AREA if side > tile else cv2.INTER_LINEAR))
+    shapes = [(mask, OUTLINE, 2)]
+    if ring is not None:
+        shapes.insert(0, (around, RING, 1))
+    for shape, colour, thickness in shapes:
+        shape = cv2.copyMakeBorder(
+            shape.astype(np.uint8), *frame, cv2.BORDER_CONSTANT,
+            value=0)[window]
+        shape = cv2.resize(
+            shape, (tile, tile), interpolation=cv2.INTER_NEAREST)
+        lines, _ = cv2.findContours(shape, cv2.RETR_EXTERNAL,
+                                    cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(part, lines, -1, colour, thickness)
     return part
 
 
-def sheet(rows: Sequence[Row]) -> np.ndarray:
-    """Set segments in the first column, their neighbours beside them."""
+def sheet(rows: Sequence[Row], *, sources: bool = False) -> np.ndarray:
+    """Set segments in the first column, their neighbours beside them.
+
+    Args:
+        rows: Of pictures of one size.
+        sources: Whether to name the images below the crops too.
+    """
     if not rows:
         raise ValueError('`rows` must hold at least one segment, got none')
     columns = 1 + max(len(row.neighbors) for row in rows)
-    step = TILE + 8
-    page = np.full((len(rows) * (TILE + LINE + 8), columns * step + 12, 3),
-                   255, np.uint8)
+    tile = len(rows[0].segment.picture)
+    below = LINE + 15 * sources
+    step = tile + 8
+    page = np.full((len(rows) * (step + below), columns * step + 12, 3), 255,
+                   np.uint8)
     for i, row in enumerate(rows):
         for j, crop in enumerate([row.segment, *row.neighbors]):
-            top = i * (TILE + LINE + 8)
+            top = i * (step + below)
             left = j * step + (12 if j else 0)
-            page[top:top + TILE, left:left + TILE] = crop.picture
-            for line, text in enumerate((crop.title, crop.note)):
-                tile = np.ascontiguousarray(
-                    page[top + TILE:top + TILE + LINE, left:left + TILE])
-                cv2.putText(tile, text, (1, 13 + 15 * line),
-                            cv2.FONT_HERSHEY_SIMPLEX, .4, (0, 0, 0), 1,
-                            cv2.LINE_AA)
-                page[top + TILE:top + TILE + LINE, left:left + TILE] = tile
+            page[top:top + tile, left:left + tile] = crop.picture
+            texts = (crop.title, crop.note, crop.source)[:2 + sources]
+            page[top + tile:top + tile + below,
+                 left:left + tile] = _text(texts, (below, tile))
     return page
 
 
+def _text(lines: Sequence[str], size: Sequence[int]) -> np.ndarray:
+    """Return lines of text on white; what is too long is cut off."""
+    space = np.full((*size, 3), 255, np.uint8)
+    for number, line in enumerate(lines):
+        cv2.putText(space, line, (1, 13 + 15 * number),
+                    cv2.FONT_HERSHEY_SIMPLEX, .4, (0, 0, 0), 1, cv2.LINE_AA)
+    return space
+
+
 def page(rows: Sequence[Row], *, title: str,
-         overview: Sequence[np.ndarray]) -> str:
+         overview: Sequence[np.ndarray],
+         caption: str = CAPTION) -> str:
     """Return one HTML page that holds its pictures.
 
     Args:
         rows: Segments and neighbours.
         title: Of the page.
         overview: Pictures above the table.
+        caption: Says what the table shows.
     """
     cells = '\n'.join(
         '<tr>' + ''.join(map(_cell, [row.segment, *row.neighbors])) + '</tr>'
@@ -120,9 +151,7 @@ def page(rows: Sequence[Row], *, title: str,
     return (f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
             f'<title>{html.escape(title)}</title><style>{STYLE}</style>'
             f'</head><body><h1>{html.escape(title)}</h1><p>{pictures}</p>'
-            '<p>Left: a segment of the image, its class and the share of '
-            'votes. Right: the annotated segments nearest to it, with '
-            f'similarity and source.</p>\n<table>{cells}</table>'
+            f'<p>{html.escape(caption)}</p>\n<table>{cells}</table>'
             '</body></html>\n')
 
 

@@ -31,7 +31,7 @@ test_pipeline = [
     dict(type='mmpixsort.PackInstanceInputs')
 ]
 train_dataloader = dict(
-    batch_size=2,
+    batch_size=4,
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type='InfiniteSampler', shuffle=True),

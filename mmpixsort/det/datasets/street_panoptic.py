@@ -11,7 +11,7 @@ from mmpixsort.datasets.street_scenes import StreetScenes
 from mmpixsort.functional.checks import check_count
 from mmpixsort.registry import DATASETS
 
-from .panoptic import PanopticBaseDataset
+from .panoptic_base import PanopticBaseDataset
 
 # things first: place k holds the class of the scenes that has label k
 ORDER = (*THING_CLASSES,

@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from mmpixsort.functional.checks import check_labels
+from mmpixsort.functional.prototypes import CODE_BASE
+
 from .instance_targets import stack_instances
 
 VOID = 255
@@ -37,6 +40,9 @@ def panoptic_targets(data_samples: List, size: Sequence[int], *,
                      num_things: int, num_classes: int) -> PanopticTargets:
     """Stack the panoptic maps of a batch, padded to a size.
 
+    Labels that are no class are void, and ids above the number of labels
+    take no part.
+
     Args:
         data_samples: With `gt_instance_map`, `gt_sem_seg` and labels of
             `gt_instances`.
@@ -45,19 +51,45 @@ def panoptic_targets(data_samples: List, size: Sequence[int], *,
         num_classes: C.
 
     Raises:
-        ValueError: When a sample lacks a map.
+        TypeError: On maps that are not of integers.
+        ValueError: When a sample lacks a map, a map has another size than
+            its image, or there are more than 2^16 regions.
     """
+    for sample in data_samples:
+        _check_maps(sample, size)
     ids, num_ids = stack_instances(data_samples, size)
+    seen = num_ids - 1
+    num_regions = seen + num_classes - num_things
+    if num_regions > CODE_BASE:
+        raise ValueError(
+            f'instances of an image must be at most '
+            f'{CODE_BASE - num_classes + num_things}, got {seen}; set '
+            '`min_pixels` of PaintInstanceMap, or crop')
     semantic = torch.stack([
         _padded_semantic(sample, size) for sample in data_samples])
-    semantic = semantic.masked_fill(semantic >= num_classes, VOID)
-    seen = num_ids - 1
+    semantic = semantic.masked_fill(
+        (semantic < 0) | (semantic >= num_classes), VOID)
     is_stuff = (semantic >= num_things) & (semantic != VOID)
-    regions = torch.where(
-        is_stuff, seen + semantic - num_things,
-        torch.where((ids > 0) & (semantic != VOID), ids - 1, -1))
-    return PanopticTargets(
-        semantic, regions, seen + num_classes - num_things, seen)
+    is_thing = (semantic < num_things) & (ids > 0) & (ids <= seen)
+    regions = torch.where(is_stuff, seen + semantic - num_things,
+                          torch.where(is_thing, ids - 1, -1))
+    return PanopticTargets(semantic, regions, num_regions, seen)
+
+
+def _check_maps(sample, size: Sequence[int]) -> None:
+    """Raise unless the maps that are there are integers and of one size."""
+    sizes = {tuple(size), tuple(sample.metainfo.get('img_shape', size)[:2])}
+    for name, key in (('gt_sem_seg', 'sem_seg'), ('gt_instance_map', 'data')):
+        if name not in sample:
+            continue
+        values = sample.get(name).get(key)[0]
+        check_labels(f'{name}.{key}', values, values.shape)
+        if tuple(values.shape) not in sizes:
+            raise ValueError(
+                f'`{name}.{key}` must have the size of its image, '
+                f'{" or ".join(map(str, sorted(sizes)))}, got '
+                f'{tuple(values.shape)}; load the annotation before `Resize` '
+                'in a pipeline for training or measuring')
 
 
 def _padded_semantic(sample, size: Sequence[int]) -> Tensor:

@@ -7,7 +7,8 @@ from mmcv.transforms import BaseTransform
 from mmdet.structures.mask import BitmapMasks
 from mmengine.logging import print_log
 
-from mmpixsort.datasets.panoptic_maps import VOID, read_panoptic_map
+from mmpixsort.datasets.panoptic_maps import (MAX_SEGMENTS, VOID, VOID_ID,
+                                              read_panoptic_map)
 from mmpixsort.functional.checks import check_choice
 from mmpixsort.registry import TRANSFORMS
 
@@ -33,6 +34,7 @@ class LoadPanopticMap(BaseTransform):
         backend_args: Of mmengine's fileio; None: by the path.
 
     Raises:
+        TypeError: When a map in memory is not of integers.
         ValueError: When there is no map, or map and list do not fit.
     """
 
@@ -81,6 +83,10 @@ class LoadPanopticMap(BaseTransform):
                     'and PaintInstanceMap out where there is no ground truth')
             ids = read_panoptic_map(
                 results['seg_map_path'], backend_args=self.backend_args)
+        if ids.dtype.kind not in 'iu':
+            raise TypeError(
+                f'panoptic map of {_name(results)} must be integers, got '
+                f'{ids.dtype}; convert with `.astype(np.int32)`')
         size = tuple(results.get('ori_shape', ids.shape)[:2])
         if ids.shape != size:
             raise ValueError(
@@ -131,6 +137,14 @@ def _checked(results: dict) -> List[dict]:
         twice = sorted({ident for ident in ids if ids.count(ident) > 1})
         raise ValueError(f'`segments_info` of {_name(results)} must have '
                          f'each id once, got {twice} more often')
+    if min(ids, default=1) <= VOID_ID:
+        raise ValueError(f'`segments_info` of {_name(results)} must have '
+                         f'ids above {VOID_ID}, which is void, got '
+                         f'{min(ids)}')
+    if len(ids) > MAX_SEGMENTS:
+        raise ValueError(f'`segments_info` of {_name(results)} must have at '
+                         f'most {MAX_SEGMENTS} segments, got {len(ids)}; cut '
+                         'the image into tiles')
     wrong = sorted({item['category'] for item in segments}
                    - set(range(VOID)))
     if wrong:

@@ -1,0 +1,111 @@
+"""Say how alike the contexts of retrieved instances are."""
+import math
+from typing import Dict, NamedTuple, Optional
+
+from ..metrics.context_consistency import (ContextScores, relative_gain,
+                                           score_context)
+from .instance_bank_file import StoredInstances
+
+
+class ContextReport(NamedTuple):
+    """Context consistency of a bank.
+
+    Attributes:
+        num_neighbors: k.
+        num_instances: Of the bank.
+        embedding: Scores of the embedding; `expected` is that of random
+            instances of the class.
+        baseline: Scores of the feature of a classifier.
+        feature: Its name.
+        over_baseline: Relative gain of the embedding over it.
+    """
+
+    num_neighbors: int
+    num_instances: int
+    embedding: ContextScores
+    baseline: ContextScores
+    feature: str
+    over_baseline: float
+
+    def to_json(self) -> Dict:
+        """Return dicts, strings and numbers, with None for NaN."""
+        scores = {name: {key: _number(value) for key, value in
+                         getattr(self, name)._asdict().items()}
+                  for name in ('embedding', 'baseline')}
+        return dict(
+            self._asdict(), **scores,
+            over_baseline=_number(self.over_baseline))
+
+    def table(self) -> str:
+        """Return the scores as lines of text."""
+        own, base = self.embedding, self.baseline
+        lines = [
+            f'context consistency of {own.num_queries} of '
+            f'{self.num_instances} instances, {self.num_neighbors} '
+            'neighbours', '', f'{"":<24}consistency  over random',
+            _line('embedding', own.retrieved, own.gain),
+            _line(self.feature, base.retrieved, base.gain),
+            f'{"random of the class":<24}{own.expected:11.4f}  '
+            f'spread {own.spread:.4f}', '',
+            f'embedding over {self.feature}: {self.over_baseline:+.1%}'
+        ]
+        return '\n'.join(lines)
+
+
+def report_context(stored: StoredInstances,
+                   *,
+                   num_neighbors: int = 5,
+                   other: Optional[StoredInstances] = None,
+                   num_draws: int = 10,
+                   seed: int = 0) -> ContextReport:
+    """Score a bank, against random instances and a classifier.
+
+    Args:
+        stored: Bank of instances.
+        num_neighbors: k.
+        other: Bank of the same instances whose baseline to take, made with
+            a net that was trained without metric loss; None: its own.
+        num_draws: Of random instances, for the spread.
+        seed: Of the draws.
+
+    Raises:
+        ValueError: When no class has instances with a context in two images,
+            or `other` is of other instances.
+    """
+    other = stored if other is None else other
+    _check_same(stored, other)
+    options = dict(num_neighbors=num_neighbors, num_draws=num_draws,
+                   seed=seed)
+    own = score_context(stored.bank(), **options)
+    if not own.num_queries:
+        raise ValueError(
+            'the bank must have instances of one class with a context in two '
+            'images, got none; build it with more images')
+    base = score_context(
+        stored.bank()._replace(embeddings=other.rows.baseline), **options)
+    name = other.meta['rules']['feature']
+    if other is not stored:
+        name = f'{name} of other net'
+    return ContextReport(
+        num_neighbors, len(stored), own, base, name,
+        relative_gain(own.retrieved, base.retrieved))
+
+
+def _check_same(stored: StoredInstances, other: StoredInstances) -> None:
+    """Raise ValueError unless two banks hold the same instances."""
+    same = stored.meta['images'] == other.meta['images'] and all(
+        getattr(stored.rows, name).equal(getattr(other.rows, name))
+        for name in ('image_ids', 'numbers', 'classes', 'boxes'))
+    if not same:
+        raise ValueError(
+            f'`other` must hold the same {len(stored)} instances, got '
+            f'{len(other)} of which some differ; build both of annotated '
+            'instances with one split and `min_area`')
+
+
+def _line(name: str, score: float, gain: float) -> str:
+    return f'{name:<24}{score:11.4f}  {gain:+11.1%}'
+
+
+def _number(value: float) -> Optional[float]:
+    return None if math.isnan(value) else value

@@ -1,0 +1,309 @@
+"""Show the instances that a net finds alike, with what surrounds them.
+
+Shapes: M instances of the bank, Q queries, k neighbours, C classes.
+"""
+import copy
+import os.path as osp
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+
+import cv2
+import numpy as np
+import torch
+from mmengine.config import Config
+from torch import Tensor, nn
+
+from ..functional.checks import check_count
+from ..functional.context import context_consistency, grow_masks
+from ..retrieval.images import annotated_images, image_name
+from ..visualization.panels import paint_labels
+from ..visualization.retrieval_sheet import Crop, Row, crop_segment, page
+from ..visualization.retrieval_sheet import sheet as draw_sheet
+from .attach_file import write_whole
+from .exemplars import image_data
+from .explain import Explanation, picture_of
+from .instance_bank import (InstanceRules, describe_image,
+                            detector_fingerprint, load_detector)
+from .instance_bank_file import (InstanceRows, StoredInstances,
+                                 check_fits_detector, read_instances)
+
+TILE = 160  # pixels: the surroundings are to be seen
+CAPTION = (
+    'Left: an instance, its class and area. Right: the instances of other '
+    'images nearest to it, with their similarity, how alike the classes '
+    'around both are (1: the same shares), and their image. Yellow: the '
+    'instance; white: the ring whose classes are counted.')
+ADDED = -1  # number of the image that is not of the bank
+# of the pipeline, what reads annotation
+ANNOTATION = ('LoadPanopticMap', 'LoadPanopticAnnotations',
+              'PaintInstanceMap')
+
+
+class Picture(NamedTuple):
+    """An image and its instances.
+
+    Attributes:
+        pixels: (H, W, 3) uint8 RGB.
+        ids: (H, W) int64 numbers of instances; below 1: none.
+        name: Of the image.
+    """
+
+    pixels: np.ndarray
+    ids: Tensor
+    name: str
+
+
+def retrieve_instances(cfg: Union[str, Path, Config],
+                       checkpoint: Union[str, Path],
+                       bank: Union[str, Path],
+                       out: Union[str, Path],
+                       *,
+                       image: Union[None, str, Path] = None,
+                       image_id: Optional[int] = None,
+                       bank_rows: Optional[Sequence[int]] = None,
+                       num_neighbors: int = 6,
+                       max_instances: int = 24,
+                       any_class: bool = False) -> Explanation:
+    """Write a page and a sheet of instances and their nearest ones.
+
+    Exactly one of `image`, `image_id` and `bank_rows` says which.
+
+    Args:
+        cfg: Of the detector.
+        checkpoint: Of its weights.
+        bank: Of instances, see :func:`build_instance_bank`.
+        out: Folder, made if absent; gets NAME.html and NAME.png.
+        image: File of an image, whose predicted instances are looked up.
+        image_id: Image of the bank, whose instances are.
+        bank_rows: Rows of the bank.
+        num_neighbors: k.
+        max_instances: The largest instances of an image to show.
+        any_class: Look up instances of other classes too.
+
+    Raises:
+        ValueError: When bank and weights do not fit, no instance is found,
+            or on arguments out of range.
+        FileNotFoundError: When a file does not exist.
+    """
+    check_count('num_neighbors', num_neighbors)
+    check_count('max_instances', max_instances)
+    if sum(part is not None for part in (image, image_id, bank_rows)) != 1:
+        raise ValueError('exactly one of `image`, `image_id` and `bank_rows` '
+                         f'must be given, got {image!r}, {image_id!r} and '
+                         f'{bank_rows!r}')
+    cfg = cfg if isinstance(cfg, Config) else Config.fromfile(cfg)
+    stored = read_instances(bank)
+    data = None if image is None else detector_data(cfg, image)
+    model = load_detector(cfg, checkpoint)
+    check_fits_detector(stored, fingerprint=detector_fingerprint(model))
+    pictures, overview = Pictures(cfg, model, stored), []
+    if bank_rows is not None:
+        queries, name = _given(stored, bank_rows), f'row_{bank_rows[0]:06d}'
+    else:
+        if image is None:
+            queries, name = _of_image(stored, image_id), f'image_{image_id}'
+        else:
+            queries, name = pictures.add(data, str(image)), Path(image).stem
+        queries = _largest(queries, max_instances, name, stored)
+        overview = _overview(pictures[ADDED if data else image_id])
+    rows = _rows(queries, stored, pictures, num_neighbors, any_class)
+    return _write(Path(out), name, rows, overview)
+
+
+def _write(out: Path, name: str, rows: List[Row],
+           overview: List[np.ndarray]) -> Explanation:
+    """Write page and sheet."""
+    out.mkdir(parents=True, exist_ok=True)
+    files = Explanation(out / f'{name}.html', out / f'{name}.png', rows)
+    write_whole(files.page, page(
+        rows, title=f'Instances like those of {name}', overview=overview,
+        caption=CAPTION))
+    cv2.imwrite(str(files.sheet), draw_sheet(rows, sources=True)[..., ::-1])
+    return files
+
+
+def detector_data(cfg: Config, image: Union[str, Path]) -> dict:
+    """Prepare an image file as the test pipeline of a detector does.
+
+    Raises:
+        FileNotFoundError: When there is no such file.
+    """
+    steps = []
+    for step in cfg.test_dataloader.dataset.pipeline:
+        kind = step['type'].rsplit('.', 1)[-1]
+        if kind == 'PackInstanceInputs':
+            step = dict(step, type='mmdet.PackDetInputs')
+        if kind not in ANNOTATION and kind != 'LoadImageFromNDArray':
+            steps.append(step)
+    plain = copy.deepcopy(cfg)
+    plain.test_dataloader.dataset.pipeline = steps
+    return image_data(plain, image)
+
+
+def nearest_rows(queries: InstanceRows,
+                 stored: StoredInstances,
+                 *,
+                 num_neighbors: int,
+                 any_class: bool = False) -> Tuple[Tensor, Tensor]:
+    """Return the most similar instances of other images.
+
+    Args:
+        queries: Q rows; an image of the bank has its number there.
+        stored: The bank.
+        num_neighbors: k.
+        any_class: Whether those of other classes count.
+
+    Returns:
+        Similarities and rows of the bank (Q, k), most similar first; -1
+        where there are fewer.
+    """
+    check_count('num_neighbors', num_neighbors)
+    bank = stored.rows
+    allowed = queries.image_ids[:, None] != bank.image_ids
+    if not any_class:
+        allowed &= queries.classes[:, None] == bank.classes
+    scores = (queries.embeddings @ bank.embeddings.T).masked_fill(
+        ~allowed, -torch.inf)
+    best, found = scores.topk(min(num_neighbors, len(stored)), 1)
+    return best, found.masked_fill(best == -torch.inf, -1)
+
+
+class Pictures:
+    """The images of a bank, with the outlines of their instances.
+
+    The bank holds boxes, not outlines: annotation is read again, and where
+    instances were predicted they are once more.
+    """
+
+    def __init__(self, cfg: Config, model: nn.Module,
+                 stored: StoredInstances) -> None:
+        self.model = model
+        self.stored = stored
+        self.rules = InstanceRules(**stored.meta['rules'])
+        self.dataset = annotated_images(cfg, split=stored.meta['split'])
+        self.known: Dict[int, Picture] = {}
+
+    def add(self, data: dict, name: str) -> InstanceRows:
+        """Return the predicted instances of another image.
+
+        One that is in the bank keeps its number, so that it does not find
+        itself.
+        """
+        names = self.stored.meta['images']
+        number = names.index(name) if name in names else ADDED
+        rows, ids = describe_image(
+            self.model, data, self.rules._replace(annotated=False), number)
+        self.known[ADDED] = Picture(picture_of(data), ids, name)
+        return rows
+
+    def __getitem__(self, image_id: int) -> Picture:
+        """Return an image of the bank, or ADDED.
+
+        Raises:
+            ValueError: When the data set has another image in its place.
+        """
+        if image_id not in self.known:
+            self.known[image_id] = self._read(image_id)
+        return self.known[image_id]
+
+    def _read(self, image_id: int) -> Picture:
+        name = self.stored.meta['images'][image_id]
+        found = image_name(self.dataset, image_id) if image_id < len(
+            self.dataset) else None
+        if found != name:
+            raise ValueError(
+                f'image {image_id} of the data set must be {name!r}, as when '
+                f'the bank was made, got {found!r}; take the config of the '
+                'bank')
+        data = self.dataset[image_id]
+        _, ids = describe_image(self.model, data, self.rules, image_id)
+        return Picture(picture_of(data), ids, name)
+
+    def crop(self, rows: InstanceRows, row: int, picture: Picture,
+             note: str) -> Crop:
+        """Return an instance with the ring around it."""
+        mask = picture.ids == int(rows.numbers[row])
+        radius = self.rules.rho**2 * mask.sum()
+        ring = grow_masks(mask[None], radius[None])[0] & ~mask
+        return Crop(
+            crop_segment(picture.pixels, mask.numpy(), ring=ring.numpy(),
+                         tile=TILE),
+            self.stored.meta['classes'][int(rows.classes[row])], note,
+            osp.basename(picture.name))
+
+
+def _given(stored: StoredInstances, bank_rows: Sequence[int]) -> InstanceRows:
+    """Return rows of the bank.
+
+    Raises:
+        ValueError: When there are no such rows.
+    """
+    rows = torch.as_tensor(list(bank_rows), dtype=torch.long)
+    if not len(rows) or rows.min() < 0 or rows.max() >= len(stored):
+        raise ValueError(f'`bank_rows` must lie in [0, {len(stored)}), got '
+                         f'{list(bank_rows)}')
+    return stored.rows.pick(rows)
+
+
+def _of_image(stored: StoredInstances, image_id: int) -> InstanceRows:
+    """Return the instances of an image of the bank.
+
+    Raises:
+        ValueError: When there is no such image.
+    """
+    count = len(stored.meta['images'])
+    if not 0 <= image_id < count:
+        raise ValueError(f'`image_id` must lie in [0, {count}), the images '
+                         f'of the bank, got {image_id}')
+    return stored.rows.pick(stored.rows.image_ids == image_id)
+
+
+def _largest(queries: InstanceRows, count: int, name: str,
+             stored: StoredInstances) -> InstanceRows:
+    """Return the largest instances.
+
+    Raises:
+        ValueError: When there are none.
+    """
+    if not len(queries.classes):
+        raise ValueError(
+            f'{name} must have instances of '
+            f'{stored.meta["rules"]["min_area"]} pixels or more, as the bank '
+            'has, got none')
+    return queries.pick(queries.areas.argsort(descending=True)[:count])
+
+
+def _rows(queries: InstanceRows, stored: StoredInstances, pictures: Pictures,
+          num_neighbors: int, any_class: bool) -> List[Row]:
+    """Set queries beside what they find."""
+    scores, found = nearest_rows(
+        queries, stored, num_neighbors=num_neighbors, any_class=any_class)
+    is_added = ADDED in pictures.known
+    rows = []
+    for i, (similarities, neighbors) in enumerate(zip(scores, found)):
+        neighbors = neighbors[neighbors >= 0]
+        contexts = context_consistency(
+            queries.histograms[i].expand(len(neighbors), -1),
+            stored.rows.histograms[neighbors][:, None])
+        own = pictures[ADDED if is_added else int(queries.image_ids[i])]
+        rows.append(Row(
+            pictures.crop(queries, i, own, f'{int(queries.areas[i])} pixels'),
+            [pictures.crop(
+                stored.rows, row, pictures[int(stored.rows.image_ids[row])],
+                _note(similarity, context)) for row, similarity, context in
+             zip(neighbors.tolist(), similarities.tolist(),
+                 contexts.tolist())]))
+    return rows
+
+
+def _note(similarity: float, context: float) -> str:
+    shown = '-' if context != context else f'{context:.2f}'
+    return f'{similarity:.3f} context {shown}'
+
+
+def _overview(picture: Picture) -> List[np.ndarray]:
+    """Return an image, and its instances in colours far apart."""
+    ids = picture.ids.numpy()
+    # 255 is black
+    return [picture.pixels,
+            paint_labels(np.where(ids > 0, (ids - 1) % 254, 255), [])]

@@ -1,0 +1,24 @@
+"""Field plants (CWFID) as a panoptic MMDetection dataset."""
+from mmpixsort.registry import DATASETS
+
+from .panoptic import PanopticDataset
+
+
+@DATASETS.register_module()
+class CWFIDPanopticDataset(PanopticDataset):
+    """Crop/Weed Field Image Dataset as panoptic: crop and weed on soil.
+
+    Haug and Ostermann, "A Crop/Weed Field Image Dataset for the Evaluation
+    of Computer Vision Based Precision Agriculture Tasks", ECCV workshops
+    2014. 60 images of a field with 162 crop and 330 weed plants. An instance
+    is a plant; vegetation without annotation is void. The data may be used
+    for non-commercial research only.
+    """
+
+    METAINFO = dict(
+        thing_classes=('crop', 'weed'),
+        stuff_classes=('soil', ),
+        palette=[(0, 255, 0), (255, 0, 0), (120, 90, 60)])
+    LAYOUT = ('panoptic_{train,val}.json, panoptic/{train,val}/*.png, '
+              'images/{train,val}/*.jpg, made of '
+              'https://github.com/cwfid/dataset (non-commercial research)')

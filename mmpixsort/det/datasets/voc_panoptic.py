@@ -1,0 +1,119 @@
+"""PASCAL VOC as a panoptic MMDetection dataset, read from its PNGs."""
+import os.path as osp
+from typing import List, Optional
+
+import mmengine.fileio as fileio
+import numpy as np
+from mmdet.datasets import VOCDataset
+
+from mmpixsort.datasets.instance_maps import read_instance_map
+from mmpixsort.datasets.panoptic_maps import VOID, join_maps
+from mmpixsort.registry import DATASETS
+
+from .panoptic_base import PanopticBaseDataset
+
+
+@DATASETS.register_module()
+class VOCPanopticDataset(PanopticBaseDataset):
+    """PASCAL VOC 2012: 20 classes of things, and the background as stuff.
+
+    Everingham et al., IJCV 2010. There is no JSON: an image has a PNG of
+    classes and one of objects, whose palette indices are the labels (0
+    background, 255 void). Folders of the augmented set (Hariharan et al.,
+    ICCV 2011), converted to such PNGs, are read alike. Both PNGs are read
+    when a sample is; then it carries `panoptic_map` and `segments_info`.
+
+    Args:
+        ann_file: List of the images below `data_root`, a name a line, as
+            ImageSets/Segmentation/train.txt.
+        data_prefix: `img`, `semantic` and `instance`, folders below
+            `data_root`; None: JPEGImages, SegmentationClass and
+            SegmentationObject.
+        kwargs: `data_root`, `pipeline`, `indices`, ... of
+            `PanopticBaseDataset`.
+
+    Raises:
+        FileNotFoundError: When a folder or file is missing.
+        ValueError: When the PNGs of an image do not fit each other.
+    """
+
+    METAINFO = dict(
+        thing_classes=VOCDataset.METAINFO['classes'],
+        stuff_classes=('background', ),
+        palette=[*VOCDataset.METAINFO['palette'], (0, 0, 0)])
+    FIXED_CLASSES = True
+    FOLDERS = dict(
+        img='JPEGImages',
+        semantic='SegmentationClass',
+        instance='SegmentationObject')
+
+    def __init__(self,
+                 ann_file: str,
+                 data_prefix: Optional[dict] = None,
+                 **kwargs) -> None:
+        super().__init__(
+            ann_file=ann_file,
+            data_prefix={**self.FOLDERS, **(data_prefix or {})},
+            **kwargs)
+
+    def load_data_list(self) -> List[dict]:
+        """List the images of the list."""
+        if not fileio.isfile(self.ann_file, self.backend_args):
+            raise FileNotFoundError(self._missing('ann_file', self.ann_file))
+        for key, folder in self.data_prefix.items():
+            if not fileio.isdir(folder, self.backend_args):
+                raise FileNotFoundError(
+                    self._missing(f'data_prefix.{key}', folder))
+        names = fileio.get_text(
+            self.ann_file, backend_args=self.backend_args).split()
+        return [
+            dict(
+                img_id=name,
+                img_path=osp.join(self.data_prefix['img'], f'{name}.jpg'),
+                semantic_path=osp.join(self.data_prefix['semantic'],
+                                       f'{name}.png'),
+                instance_path=osp.join(self.data_prefix['instance'],
+                                       f'{name}.png')) for name in names
+        ]
+
+    def get_data_info(self, idx: int) -> dict:
+        """Return what is known of an image, its map and segments."""
+        info = super().get_data_info(idx)
+        semantic = read_instance_map(info['semantic_path'])
+        objects = read_instance_map(info['instance_path'])
+        if semantic.shape != objects.shape:
+            raise ValueError(
+                f'{info["semantic_path"]!r} and {info["instance_path"]!r} '
+                f'must have one size, got {semantic.shape} and '
+                f'{objects.shape}')
+        ids, segments = join_maps(
+            self._relabel(semantic, objects, info['semantic_path']),
+            np.where(objects == VOID, 0, objects),
+            num_things=self.num_things)
+        height, width = ids.shape
+        return dict(info, height=height, width=width, panoptic_map=ids,
+                    segments_info=segments)
+
+    def _relabel(self, semantic: np.ndarray, objects: np.ndarray,
+                 path: str) -> np.ndarray:
+        """Put the background last; 255 of either map is void."""
+        # 0 is the background, the classes follow in the order of METAINFO
+        table = np.full(VOID + 1, VOID)
+        table[:self.num_things + 1] = [
+            self.num_things, *range(self.num_things)]
+        if semantic.max() > VOID or table[
+                semantic[semantic != VOID]].max(initial=0) == VOID:
+            raise ValueError(
+                f'{path!r} must hold 0 .. {self.num_things} and {VOID} for '
+                f'void, got {np.unique(semantic).tolist()}; it must be a PNG '
+                'of palette indices, not of colours')
+        return np.where(objects == VOID, VOID, table[semantic])
+
+    def _missing(self, name: str, path: str) -> str:
+        """Say what is missing, what is expected and where to get it."""
+        return (f'`{name}` {path!r} of VOC not found. Expected below '
+                f'`data_root` {self.data_root!r}: '
+                'ImageSets/Segmentation/{train,val}.txt, '
+                'JPEGImages/*.jpg, SegmentationClass/*.png and '
+                'SegmentationObject/*.png '
+                '(http://host.robots.ox.ac.uk/pascal/VOC/voc2012)')

@@ -1,0 +1,169 @@
+"""Look up instances by their embedding, and see what surrounds them.
+
+`build` describes every instance of a data set by its embedding and by the
+classes around it; `query` writes NAME.html, one page that holds its pictures,
+and NAME.png, a sheet: instances beside the nearest ones of other images;
+`score` says whether what is found lies in a context that is alike.
+
+Examples:
+    python tools/retrieve_instances.py build CONFIG CHECKPOINT \\
+        --out x.bank --split val
+    python tools/retrieve_instances.py query CONFIG CHECKPOINT x.bank \\
+        image.jpg --out shown
+    python tools/retrieve_instances.py query CONFIG CHECKPOINT x.bank \\
+        --bank-row 3 5 --num-neighbors 8
+    python tools/retrieve_instances.py score x.bank --out-json score.json
+"""
+import argparse
+import json
+import sys
+import warnings
+from pathlib import Path
+
+# Before any config is read: it makes prefixes and checkpoints of mmengine
+# work, or says what is wrong with the installation.
+import mmpixsort.compat
+
+mmpixsort.compat.require('mmdet')
+
+
+def parse_args() -> argparse.Namespace:
+    from mmengine.config import DictAction
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest='command', required=True)
+    net = argparse.ArgumentParser(add_help=False)
+    net.add_argument('config', help='path of the config')
+    net.add_argument('checkpoint', help='path of the weights')
+    net.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, default={},
+        metavar='KEY=VALUE', help='override settings of the config, e.g. '
+        'val_dataloader.dataset.indices=50 for fewer images')
+    _add_build(commands.add_parser(
+        'build', parents=[net], help='describe the instances of a data set'))
+    _add_query(commands.add_parser(
+        'query', parents=[net], help='show instances and the nearest ones'))
+    _add_score(commands.add_parser(
+        'score', help='compare the contexts of nearest instances'))
+    return parser.parse_args()
+
+
+def _add_build(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        '--out', required=True, help='the file to write, safetensors')
+    command.add_argument(
+        '--split', default='train', choices=('train', 'val', 'test'),
+        help='whose images (default: %(default)s)')
+    command.add_argument(
+        '--predicted', action='store_true',
+        help='take predicted instances and classes, not the annotation')
+    command.add_argument(
+        '--min-area', type=int, default=64,
+        help='of an instance in pixels (default: %(default)s)')
+    command.add_argument(
+        '--rho', type=float, default=1.,
+        help='radius of the ring around an instance, by the root of its area '
+        '(default: %(default)s)')
+    command.add_argument(
+        '--feature', default='logits', choices=('logits', 'classifier'),
+        help='to compare with: the logits of the semantic branch, or what '
+        'enters its classifier (default: %(default)s)')
+    command.add_argument(
+        '--restart', action='store_true',
+        help='throw away the parts of a build that was cut off')
+
+
+def _add_query(command: argparse.ArgumentParser) -> None:
+    command.add_argument('bank', help='path of the bank')
+    command.add_argument(
+        'image', nargs='*',
+        help='files of images, whose predicted instances are looked up')
+    command.add_argument(
+        '--image-id', type=int, help='or the instances of an image of the '
+        'bank')
+    command.add_argument(
+        '--bank-row', type=int, nargs='+', help='or rows of the bank')
+    command.add_argument(
+        '--out', default='retrieved',
+        help='folder to write to (default: %(default)s)')
+    command.add_argument(
+        '--num-neighbors', type=int, default=6,
+        help='to show of each instance (default: %(default)s)')
+    command.add_argument(
+        '--max-instances', type=int, default=24,
+        help='the largest of an image to show (default: %(default)s)')
+    command.add_argument(
+        '--any-class', action='store_true',
+        help='look up instances of other classes too')
+
+
+def _add_score(command: argparse.ArgumentParser) -> None:
+    command.add_argument('bank', help='path of the bank')
+    command.add_argument(
+        '--other', help='bank of the same instances, of a net trained '
+        'without metric loss: its feature is the baseline')
+    command.add_argument(
+        '--num-neighbors', type=int, default=5,
+        help='to compare (default: %(default)s)')
+    command.add_argument(
+        '--seed', type=int, default=0, help='of random instances')
+    command.add_argument('--out-json', help='file to write the scores to')
+
+
+def build(args: argparse.Namespace) -> None:
+    from mmpixsort.apis.instance_bank import build_instance_bank
+    stored = build_instance_bank(
+        _config(args), args.checkpoint, args.out, split=args.split,
+        annotated=not args.predicted, min_area=args.min_area, rho=args.rho,
+        feature=args.feature, restart=args.restart)
+    counts = stored.rows.classes.bincount(
+        minlength=len(stored.meta['classes'])).tolist()
+    print(f'{len(stored)} instances of {len(stored.meta["images"])} images:',
+          ', '.join(f'{count} {name}' for name, count in zip(
+              stored.meta['classes'], counts) if count))
+    print(f'written: {args.out}')
+
+
+def query(args: argparse.Namespace) -> None:
+    from mmpixsort.apis.instance_query import retrieve_instances
+    for image in args.image or [None]:
+        files = retrieve_instances(
+            _config(args), args.checkpoint, args.bank, args.out, image=image,
+            image_id=args.image_id, bank_rows=args.bank_row,
+            num_neighbors=args.num_neighbors,
+            max_instances=args.max_instances, any_class=args.any_class)
+        print(f'{len(files.rows)} instances: {files.page}, {files.sheet}')
+
+
+def score(args: argparse.Namespace) -> None:
+    from mmpixsort.apis.attach_file import write_whole
+    from mmpixsort.apis.context_report import report_context
+    from mmpixsort.apis.instance_bank_file import read_instances
+    report = report_context(
+        read_instances(args.bank), num_neighbors=args.num_neighbors,
+        other=args.other and read_instances(args.other), seed=args.seed)
+    print(report.table())
+    if args.out_json:
+        write_whole(Path(args.out_json),
+                    json.dumps(report.to_json(), indent=2) + '\n')
+
+
+def _config(args: argparse.Namespace):
+    from mmengine.config import Config
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options)
+    return cfg
+
+
+def main() -> None:
+    args = parse_args()
+    warnings.filterwarnings('ignore')  # deprecations inside the hosts
+    try:
+        dict(build=build, query=query, score=score)[args.command](args)
+    except (ImportError, OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
+
+
+if __name__ == '__main__':
+    main()
