@@ -2,7 +2,7 @@
 
 Shapes: N rows, K keys, C classes, M slots of a queue, D embedding dims.
 """
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from torch import Tensor
 
@@ -32,3 +32,21 @@ class KeyBlock(NamedTuple):
 
     keys: Tensor
     labels: Tensor
+
+
+class ImageEmbeddings(NamedTuple):
+    """Embeddings of images and of their regions in the space of the words.
+
+    With B images, K regions of an image and E dims of the joint space.
+
+    Attributes:
+        image: (B, E), unit rows.
+        regions: (B, K, E), unit rows, 0 where not valid; None without
+            regions.
+        valid: (B, K) bool, whether a region has a pixel; None without
+            regions.
+    """
+
+    image: Tensor
+    regions: Optional[Tensor] = None
+    valid: Optional[Tensor] = None

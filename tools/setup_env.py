@@ -25,6 +25,10 @@ TORCH = 'torch==2.13.0'
 SETUPTOOLS = 'setuptools>=64,<82'
 MMCV, LITE = 'mmcv==2.1.0', 'mmcv-lite==2.1.0'
 EXTRAS = 'hosts,det,tests'
+# Of the extra `text`, for its tests. Without torchvision, which they need for
+# the preparation of images alone: its wheels load beside one build of torch
+# only, and break the hosts beside another.
+CLIP = ('open_clip_torch==3.3.0', 'timm==1.0.31', 'huggingface_hub')
 # Read by pip or by the choices below: a change calls for a new environment.
 SOURCES = ('setup.cfg', 'setup.py', 'pyproject.toml', 'tools/setup_env.py')
 START = time.time()
@@ -165,6 +169,8 @@ def build(folder: Path, python: Path, ops: str) -> str:
     pip(python, 'install', '--no-build-isolation', '-c', str(kept), '-e',
         f'.[{EXTRAS}]')
     route = install_mmcv(python, ops)
+    if not pip(python, 'install', '--no-deps', *CLIP, must=False):
+        say('open_clip is not to be had: its tests will be skipped')
     say('python -m mmpixsort.check')
     if subprocess.run((str(python), '-m', 'mmpixsort.check'), cwd=ROOT,
                       env=clean_environ(), check=False).returncode:

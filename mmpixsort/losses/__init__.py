@@ -1,10 +1,12 @@
 """Losses: modules that hold hyper-parameters and call `functional`."""
 from .discriminative_loss import DiscriminativeLoss
+from .image_sentence_loss import ImageSentenceLoss
+from .noun_region_loss import NounRegionLoss
 from .panoptic_segsort_loss import PanopticSegSortLoss
 from .pixel_contrast_loss import PixelContrastLoss
 from .segsort_loss import SegSortLoss
 
 __all__ = [
-    'DiscriminativeLoss', 'PanopticSegSortLoss', 'PixelContrastLoss',
-    'SegSortLoss'
+    'DiscriminativeLoss', 'ImageSentenceLoss', 'NounRegionLoss',
+    'PanopticSegSortLoss', 'PixelContrastLoss', 'SegSortLoss'
 ]

@@ -1,9 +1,11 @@
 """Everything that subclasses a class of MMSegmentation."""
 from . import datasets, metrics, transforms  # noqa: F401  registers them
-from .heads import PixelContrastHead, SegSortHead
-from .segmentors import MetricCascadeEncoderDecoder, MetricEncoderDecoder
+from .heads import PixelContrastHead, SegSortHead, TextGroupHead
+from .segmentors import (MetricCascadeEncoderDecoder, MetricEncoderDecoder,
+                         TextGroupSegmentor)
 
 __all__ = [
     'MetricCascadeEncoderDecoder', 'MetricEncoderDecoder',
-    'PixelContrastHead', 'SegSortHead'
+    'PixelContrastHead', 'SegSortHead', 'TextGroupHead',
+    'TextGroupSegmentor'
 ]

@@ -1,8 +1,11 @@
 """Rows of all ranks, in the order of ranks."""
+from typing import List
+
 import torch
 from mmengine.dist import (all_gather, all_reduce, get_rank,
                            get_world_size)
 from torch import Tensor
+from torch.nn.functional import pad
 
 
 def gather_rows(rows: Tensor) -> Tensor:
@@ -22,6 +25,51 @@ def gather_rows(rows: Tensor) -> Tensor:
     if get_world_size() == 1:
         return rows
     return _GatherRows.apply(rows)
+
+
+def largest_sizes(*sizes: int) -> List[int]:
+    """Return the maximum over ranks of each size, to pad to.
+
+    Waits for the device once, with more than one rank.
+
+    Args:
+        sizes: As many on all ranks.
+    """
+    if get_world_size() == 1:
+        return list(sizes)
+    values = torch.tensor(sizes)
+    all_reduce(values, 'max')
+    return values.tolist()
+
+
+def pad_to(values: Tensor, *sizes: int, fill: float = 0) -> Tensor:
+    """Append `fill` to the first dims, until they have these sizes.
+
+    Args:
+        values: Of as many dims as `sizes`, or more, none larger.
+        sizes: Of the first dims.
+        fill: What is appended.
+
+    Example:
+        >>> pad_to(torch.ones(1, 2), 1, 3, fill=-1.)
+        tensor([[ 1.,  1., -1.]])
+    """
+    missing = [
+        size - length for size, length in zip(sizes, values.shape)
+    ] + [0] * (values.dim() - len(sizes))
+    widths = [width for count in reversed(missing) for width in (0, count)]
+    return pad(values, widths, value=fill)
+
+
+def sum_over_ranks(values: Tensor) -> Tensor:
+    """Return the sum over ranks, without gradient.
+
+    Args:
+        values: (...), of one shape on all ranks.
+    """
+    total = values.detach().clone()
+    all_reduce(total, 'sum')
+    return total
 
 
 class _GatherRows(torch.autograd.Function):

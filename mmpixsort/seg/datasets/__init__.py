@@ -1,5 +1,11 @@
 """Datasets for MMSegmentation."""
 from .camvid import CamVidDataset
+from .captioned_shapes import GeneratedShapesCaptions
+from .coco_object import COCOObjectDataset
+from .image_caption import ImageCaptionDataset
 from .street_scenes import StreetScenesDataset
 
-__all__ = ['CamVidDataset', 'StreetScenesDataset']
+__all__ = [
+    'CamVidDataset', 'COCOObjectDataset', 'GeneratedShapesCaptions',
+    'ImageCaptionDataset', 'StreetScenesDataset'
+]

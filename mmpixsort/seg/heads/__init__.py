@@ -1,5 +1,6 @@
 """Metric heads for mmseg segmentors."""
 from .pixel_contrast_head import PixelContrastHead
 from .segsort_head import SegSortHead
+from .text_group_head import TextGroupHead
 
-__all__ = ['PixelContrastHead', 'SegSortHead']
+__all__ = ['PixelContrastHead', 'SegSortHead', 'TextGroupHead']

@@ -1,9 +1,12 @@
 """Data transforms for MMSegmentation pipelines."""
+from .load_captioned_shapes import LoadCaptionedShapes
 from .load_oversegmentation import LoadOverSegmentation, MakeOverSegmentation
 from .load_scene import LoadStreetScene
 from .pack_segments import PackSegmentInputs
+from .text_groups import LoadGroups, PackTextInputs, SampleNouns
 
 __all__ = [
-    'LoadOverSegmentation', 'LoadStreetScene', 'MakeOverSegmentation',
-    'PackSegmentInputs'
+    'LoadCaptionedShapes', 'LoadGroups', 'LoadOverSegmentation',
+    'LoadStreetScene', 'MakeOverSegmentation', 'PackSegmentInputs',
+    'PackTextInputs', 'SampleNouns'
 ]

@@ -1,0 +1,52 @@
+# ADE20K: 150 classes, no background, 2000 val images.
+# Short side 448 as in GroupViT and TCL; slide settings belong to the model's
+# `test_cfg`. Evaluation only: for training add image_captions_text.py.
+dataset_type = 'ADE20KDataset'
+data_root = 'data/ade/ADEChallengeData2016'
+# Names for the text bank in place of the name of a class, where that is
+# ambiguous or no plain English; the score of a class is its best name.
+aliases = {
+    'windowpane': ['window'],
+    'bed ': ['bed'],
+    'earth': ['earth', 'soil'],
+    'television receiver': ['television'],
+    'crt screen': ['crt screen', 'old monitor'],
+    'minibike': ['minibike', 'motorcycle'],
+    'ashcan': ['trash can'],
+    'plaything': ['toy'],
+    'conveyer belt': ['conveyor belt'],
+    'hovel': ['hut'],
+    'apparel': ['clothes'],
+    'bannister': ['banister', 'stair rail'],
+    'signboard': ['sign', 'signboard'],
+    'trade name': ['brand name'],
+    'base': ['pedestal'],
+    'case': ['display case'],
+    'buffet': ['sideboard'],
+    'hood': ['range hood'],
+    'person': ['person', 'people']
+}
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(2048, 448), keep_ratio=True),
+    # after Resize: the ground truth is scored at its own size
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs')
+]
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        data_prefix=dict(
+            img_path='images/validation',
+            seg_map_path='annotations/validation'),
+        test_mode=True,
+        pipeline=test_pipeline))
+test_dataloader = val_dataloader
+
+val_evaluator = dict(type='mmpixsort.PerClassIoUMetric')
+test_evaluator = val_evaluator

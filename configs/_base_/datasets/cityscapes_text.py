@@ -1,0 +1,36 @@
+# Cityscapes: 19 classes, no background, 500 val images.
+# Short side 448 as in GroupViT and TCL; slide settings belong to the model's
+# `test_cfg`. Evaluation only: for training add image_captions_text.py.
+dataset_type = 'CityscapesDataset'
+data_root = 'data/cityscapes'
+# Names for the text bank in place of the name of a class, where that is
+# ambiguous or no plain English; the score of a class is its best name.
+aliases = dict(
+    vegetation=['vegetation', 'tree'],
+    terrain=['terrain', 'grass'],
+    rider=['rider', 'cyclist'],
+    person=['person', 'pedestrian'],
+    pole=['pole', 'street pole'])
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(2048, 448), keep_ratio=True),
+    # after Resize: the ground truth is scored at its own size
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs')
+]
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        data_prefix=dict(
+            img_path='leftImg8bit/val', seg_map_path='gtFine/val'),
+        test_mode=True,
+        pipeline=test_pipeline))
+test_dataloader = val_dataloader
+
+val_evaluator = dict(type='mmpixsort.PerClassIoUMetric')
+test_evaluator = val_evaluator

@@ -1,0 +1,40 @@
+# COCO-Object: 80 things and background, 5000 val images; the labels come
+# from tools/dataset_converters/coco_object.py.
+# Short side 448 as in GroupViT and TCL; slide settings belong to the model's
+# `test_cfg`. Evaluation only: for training add image_captions_text.py.
+dataset_type = 'mmpixsort.COCOObjectDataset'
+data_root = 'data/coco'
+# Names for the text bank in place of the name of a class, where that is
+# ambiguous or no plain English; the score of a class is its best name.
+aliases = {
+    'person': ['person', 'people'],
+    'tie': ['necktie', 'tie'],
+    'orange': ['orange fruit'],
+    'tv': ['television', 'tv'],
+    'mouse': ['computer mouse'],
+    'remote': ['remote control'],
+    'hair drier': ['hair dryer', 'hair drier']
+}
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(2048, 448), keep_ratio=True),
+    # after Resize: the ground truth is scored at its own size
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs')
+]
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        data_prefix=dict(
+            img_path='val2017', seg_map_path='coco_object/val2017'),
+        test_mode=True,
+        pipeline=test_pipeline))
+test_dataloader = val_dataloader
+
+val_evaluator = dict(type='mmpixsort.PerClassIoUMetric')
+test_evaluator = val_evaluator

@@ -1,0 +1,43 @@
+# Context59: PASCAL Context without background.
+# Short side 448 as in GroupViT and TCL; slide settings belong to the model's
+# `test_cfg`. Evaluation only: for training add image_captions_text.py.
+dataset_type = 'PascalContextDataset59'
+data_root = 'data/VOCdevkit/VOC2010'
+# Names for the text bank in place of the name of a class, where that is
+# ambiguous or no plain English; the score of a class is its best name.
+aliases = dict(
+    aeroplane=['airplane', 'aeroplane'],
+    bedclothes=['bedclothes', 'bed sheet'],
+    cloth=['cloth', 'clothes'],
+    light=['light', 'lamp'],
+    motorbike=['motorcycle', 'motorbike'],
+    mouse=['mouse', 'computer mouse'],
+    person=['person', 'people'],
+    pottedplant=['plant', 'potted plant'],
+    shelves=['shelf', 'shelves'],
+    track=['track', 'railway track'],
+    tvmonitor=['monitor', 'television'])
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(2048, 448), keep_ratio=True),
+    # after Resize: the ground truth is scored at its own size
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs')
+]
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        data_prefix=dict(
+            img_path='JPEGImages', seg_map_path='SegmentationClassContext'),
+        ann_file='ImageSets/SegmentationContext/val.txt',
+        test_mode=True,
+        pipeline=test_pipeline))
+test_dataloader = val_dataloader
+
+val_evaluator = dict(type='mmpixsort.PerClassIoUMetric')
+test_evaluator = val_evaluator

@@ -1,0 +1,44 @@
+# VOC20: PASCAL VOC 2012 without background (ignored), 1449 val images.
+# Short side 448 as in GroupViT and TCL; slide settings belong to the model's
+# `test_cfg`. Evaluation only: for training add image_captions_text.py.
+dataset_type = 'PascalVOCDataset'
+data_root = 'data/VOCdevkit/VOC2012'
+metainfo = dict(
+    classes=('aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car',
+             'cat', 'chair', 'cow', 'diningtable', 'dog', 'horse',
+             'motorbike', 'person', 'pottedplant', 'sheep', 'sofa', 'train',
+             'tvmonitor'))
+# Names for the text bank in place of the name of a class, where that is
+# ambiguous or no plain English; the score of a class is its best name.
+aliases = dict(
+    aeroplane=['airplane', 'aeroplane'],
+    diningtable=['table', 'dining table'],
+    motorbike=['motorcycle', 'motorbike'],
+    person=['person', 'people'],
+    pottedplant=['plant', 'potted plant'],
+    tvmonitor=['monitor', 'television'])
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(2048, 448), keep_ratio=True),
+    # after Resize: the ground truth is scored at its own size
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs')
+]
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        metainfo=metainfo,
+        data_prefix=dict(
+            img_path='JPEGImages', seg_map_path='SegmentationClass'),
+        ann_file='ImageSets/Segmentation/val.txt',
+        test_mode=True,
+        pipeline=test_pipeline))
+test_dataloader = val_dataloader
+
+val_evaluator = dict(type='mmpixsort.PerClassIoUMetric')
+test_evaluator = val_evaluator

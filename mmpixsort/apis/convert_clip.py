@@ -1,0 +1,77 @@
+"""Turn files of CLIP into checkpoints of mmengine."""
+import os
+from pathlib import Path
+from typing import Optional, Union
+
+import torch
+
+import mmpixsort
+
+from ..layers.clip_weights import ClipWeights, read_clip
+
+
+def convert_clip(source: Union[str, Path],
+                 target: Union[str, Path],
+                 *,
+                 prefix: Optional[str] = None,
+                 target_prefix: str = '') -> ClipWeights:
+    """Write the weights of a CLIP for :class:`OpenCLIPDual`.
+
+    All are float32. The file appears whole or not at all.
+
+    Args:
+        source: OpenAI's archive, or a state dict of open_clip; see
+            :func:`mmpixsort.layers.clip_weights.read_clip`.
+        target: Where to, .pth.
+        prefix: Before the names in `source`; None: found.
+        target_prefix: Before the names in `target`: '' for the `init_cfg` of
+            a dual encoder, the path of the dual encoder in the model and a
+            dot for `load_from`.
+
+    Returns:
+        What was read, with the entries that were left out.
+
+    Raises:
+        ValueError: If `source` holds no whole CLIP with a ViT.
+    """
+    weights = read_clip(source, prefix=prefix)
+    target = Path(target)
+    if target.suffix != '.pth':
+        raise ValueError(f'`target` must end in .pth, got {target.name}')
+    meta = dict(
+        mmpixsort_version=mmpixsort.__version__,
+        clip_settings=weights.settings,
+        is_openai=weights.is_openai)
+    state = {
+        f'{target_prefix}clip.{name}': tensor
+        for name, tensor in weights.state.items()
+    }
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.parent / f'.{target.name}.{os.getpid()}.part'
+    try:
+        torch.save(dict(meta=meta, state_dict=state), draft)
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+    return weights
+
+
+def describe_clip(weights: ClipWeights) -> str:
+    """Return what was read, a line each."""
+    vision, text = (weights.settings[key] for key in (
+        'vision_cfg', 'text_cfg'))
+    lines = [
+        f'image tower: {vision["layers"]} layers, width {vision["width"]}, '
+        f'patches of {vision["patch_size"]}, images of '
+        f'{vision["image_size"]}',
+        f'text tower: {text["layers"]} layers, width {text["width"]}, '
+        f'{text["context_length"]} tokens of {text["vocab_size"]}',
+        f'joint space: {weights.settings["embed_dim"]} dims',
+        f'tensors: {len(weights.state)}, float32, none missing',
+    ]
+    lines += [f'left out: {name}' for name in weights.unknown]
+    lines.append('OpenAI\'s weights: build with quick_gelu=True'
+                 if weights.is_openai else
+                 'not marked as OpenAI\'s: if they are, or come from them, '
+                 'build with quick_gelu=True')
+    return '\n'.join(lines)

@@ -1,0 +1,118 @@
+"""Find the nouns of captions once, before any training.
+
+The result grows in `OUT.part`; a run that was cut off goes on there. It
+becomes `OUT` when it is whole.
+"""
+import json
+import os
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from typing import Callable, Iterator, List, Union
+
+from ..datasets.captions import (Caption, CaptionStatistics,
+                                 caption_statistics, read_captions)
+
+CHUNK = 256  # captions that are written at once
+
+
+def extract_nouns(captions: Union[str, Path],
+                  out: Union[str, Path],
+                  extractor,
+                  *,
+                  overwrite: bool = False,
+                  progress: Callable[[int, int], None] = lambda *_: None
+                  ) -> CaptionStatistics:
+    """Write captions with their nouns as JSON lines.
+
+    The bytes do not depend on where a run was cut off: it goes on after
+    the last whole line, if captions and extractor are the same.
+
+    Args:
+        captions: A file that `read_captions` takes; its nouns are
+            replaced.
+        out: The file to write, `.jsonl`.
+        extractor: With `many(texts)` and `fingerprint`.
+        overwrite: Replace `out` where it is there.
+        progress: Is told how many are done, and of how many.
+
+    Returns:
+        What was found.
+
+    Raises:
+        FileExistsError: When `out` is there and `overwrite` is not set.
+        ValueError: When `out` does not end on .jsonl or is `captions`.
+    """
+    captions, out = Path(captions), Path(out)
+    if out.suffix != '.jsonl' or out.resolve() == captions.resolve():
+        raise ValueError('`out` must be another file than `captions` and '
+                         f'end on .jsonl, got {str(out)!r}')
+    if out.exists() and not overwrite:
+        raise FileExistsError(f'{str(out)!r} is there already; remove it, or '
+                              'set --overwrite')
+    total = sum(1 for _ in read_captions(captions))  # also checks every line
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(f'{out.name}.part')
+    done = _resume(part, _key(captions, extractor))
+    progress(done, total)
+    with part.open('ab') as file:
+        for chunk in _chunks(islice(read_captions(captions), done, None)):
+            nouns = extractor.many([caption.text for caption in chunk])
+            file.write(b''.join(map(_line, chunk, nouns)))
+            file.flush()
+            done += len(chunk)
+            progress(done, total)
+        os.fsync(file.fileno())
+    statistics = caption_statistics(_read_part(part))
+    os.replace(part, out)
+    _note(part).unlink()
+    return statistics
+
+
+def _key(captions: Path, extractor) -> str:
+    """Tell whether an unfinished file belongs to this run."""
+    digest = sha256(extractor.fingerprint.encode())
+    with captions.open('rb') as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _note(part: Path) -> Path:
+    return part.with_name(f'{part.name}.key')
+
+
+def _resume(part: Path, key: str) -> int:
+    """Keep the whole lines of an unfinished file; return their number."""
+    note = _note(part)
+    if not (part.exists() and note.exists() and note.read_text() == key):
+        part.unlink(missing_ok=True)
+        note.write_text(key)
+        part.touch()
+        return 0
+    done, size = 0, 0
+    with part.open('r+b') as file:
+        for line in file:
+            if line.endswith(b'\n'):
+                done, size = done + 1, size + len(line)
+        file.truncate(size)
+    return done
+
+
+def _chunks(captions: Iterator[Caption]) -> Iterator[List[Caption]]:
+    while chunk := list(islice(captions, CHUNK)):
+        yield chunk
+
+
+def _line(caption: Caption, nouns: List[str]) -> bytes:
+    entry = dict(
+        img_path=caption.img_path, caption=caption.text, nouns=list(nouns))
+    return json.dumps(entry, ensure_ascii=False).encode() + b'\n'
+
+
+def _read_part(part: Path) -> Iterator[Caption]:
+    with part.open(encoding='utf-8') as file:
+        for line in file:
+            entry = json.loads(line)
+            yield Caption(
+                entry['img_path'], entry['caption'], tuple(entry['nouns']))

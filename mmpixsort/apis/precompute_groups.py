@@ -1,0 +1,229 @@
+"""Group the images of a data set once, and write their region ids."""
+import hashlib
+import json
+from pathlib import Path
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Union
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.registry import init_default_scope
+from rich.progress import (BarColumn, MofNCompleteColumn, Progress,
+                           TextColumn, TimeRemainingColumn)
+from torch import nn
+from torch.utils.data import Dataset
+
+from ..datasets.group_maps import (group_path, open_group_folder,
+                                   settings_hash, write_groups)
+from ..functional.checks import check_choice
+from ..registry import MODELS
+from ..retrieval.images import annotated_images
+
+SPLITS = ('train', 'val', 'test')
+# what changes the geometry of an image alike in every run
+IMAGE_STEPS = ('LoadImageFromFile', 'Resize')
+
+
+class GroupRun(NamedTuple):
+    """What a run did.
+
+    Attributes:
+        written: Images that were grouped.
+        skipped: Images whose groups were there.
+        hash: Of the settings.
+    """
+
+    written: int
+    skipped: int
+    hash: str
+
+
+@torch.no_grad()
+def precompute_groups(cfg: Union[str, Path, Config],
+                      out: Union[str, Path],
+                      *,
+                      split: str = 'train',
+                      key: Optional[str] = None,
+                      max_images: Optional[int] = None,
+                      device: Optional[str] = None) -> GroupRun:
+    """Write the groups of every image of a split as ``OUT/NAME.png``.
+
+    The image goes through the loading and resizing of the test pipeline and
+    the normalisation of the model, alone: no crop, no flip. A run that was
+    cut off goes on where it was; one of other settings is refused.
+
+    Args:
+        cfg: Path of a config, or the config.
+        out: Folder to write to.
+        split: 'train', 'val' or 'test'.
+        key: Where the grouper stands in the config,
+            'model.decode_head.grouper' say; None: it is searched for.
+        max_images: The first so many; None: all.
+        device: None: a GPU where there is one.
+
+    Returns:
+        How many images were grouped and skipped.
+
+    Raises:
+        ValueError: When the config has no grouper or several, images share
+            a name, or `out` holds groups of other settings.
+    """
+    check_choice('split', split, SPLITS)
+    cfg = cfg if isinstance(cfg, Config) else Config.fromfile(cfg)
+    init_default_scope(cfg.get('default_scope') or 'mmseg')
+    spec = find_grouper(cfg, key)
+    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    grouper = MODELS.build(spec).to(device).eval()
+    prepare = _preprocessor(cfg).to(device)
+    dataset = annotated_images(cfg, split=split)
+    indices = image_indices(dataset)
+    steps = image_steps(dataset)
+    settings = group_settings(cfg, spec, grouper, steps)
+    open_group_folder(out, settings)
+    pipeline = Compose(steps)
+    targets = [(group_path(out, path), index)
+               for path, index in indices.items()][:max_images]
+    missing = [pair for pair in targets if not pair[0].exists()]
+    with _progress() as progress:
+        task = progress.add_task('grouping', total=len(targets),
+                                 completed=len(targets) - len(missing))
+        for target, index in missing:
+            image = pipeline(dataset.get_data_info(index))['img']
+            inputs = [torch.from_numpy(np.ascontiguousarray(image)).permute(
+                2, 0, 1)]
+            pixels = prepare(dict(inputs=inputs))['inputs']
+            ids = grouper(pixels)[0].cpu().numpy()
+            write_groups(target, ids, grouper.num_regions)
+            progress.advance(task)
+    return GroupRun(
+        len(missing), len(targets) - len(missing), settings_hash(settings))
+
+
+def find_grouper(cfg: Config, key: Optional[str] = None) -> Dict:
+    """Return the config of the grouper.
+
+    Args:
+        cfg: Of a run.
+        key: Keys that lead to it, joined by points; None: the one dict that
+            is called `grouper` anywhere.
+
+    Raises:
+        ValueError: When there is none, or different ones.
+    """
+    if key is not None:
+        found = cfg._cfg_dict
+        for part in key.split('.'):
+            found = found.get(part) if isinstance(found, dict) else None
+        if not isinstance(found, dict):
+            raise ValueError(f'`key` must lead to the config of a grouper, '
+                             f'got {key!r}, which does not')
+        return found
+    distinct = []
+    for grouper in _groupers(cfg._cfg_dict):
+        if grouper not in distinct:
+            distinct.append(grouper)
+    if len(distinct) != 1:
+        raise ValueError(
+            'the config must have one `grouper`, that of the model or one of '
+            f'its own at the top, got {len(distinct)}; name it by `key`')
+    return distinct[0]
+
+
+def _groupers(node: object) -> Iterator[Dict]:
+    """Yield every dict that is called `grouper`."""
+    if isinstance(node, dict):
+        if isinstance(node.get('grouper'), dict):
+            yield node['grouper']
+        node = list(node.values())
+    if isinstance(node, (list, tuple)):
+        for child in node:
+            yield from _groupers(child)
+
+
+def image_indices(dataset: Dataset) -> Dict[str, int]:
+    """Return the index of each image by its path, the first of equal ones.
+
+    Raises:
+        ValueError: When an image has no path, or different ones share the
+            name that their groups would get.
+    """
+    indices, owners = {}, {}
+    for index in range(len(dataset)):
+        path = dataset.get_data_info(index).get('img_path')
+        if path is None:
+            raise ValueError(
+                'images must have an `img_path`, got none in entry '
+                f'{index}: groups are stored by names of files; generated '
+                'images are grouped in the model')
+        indices.setdefault(path, index)
+        name = Path(path).stem
+        if owners.setdefault(name, path) != path:
+            raise ValueError(
+                f'names of images must differ, got {owners[name]!r} and '
+                f'{path!r}, whose groups would both be {name}.png')
+    return indices
+
+
+def image_steps(dataset: Dataset) -> List[Callable]:
+    """Return the steps of a pipeline that load and resize an image.
+
+    Raises:
+        ValueError: When no step loads one.
+    """
+    while hasattr(dataset, 'datasets') or hasattr(dataset, 'dataset'):
+        dataset = (dataset.datasets[0] if hasattr(dataset, 'datasets') else
+                   dataset.dataset)
+    steps = [
+        step for step in dataset.pipeline.transforms
+        if type(step).__name__ in IMAGE_STEPS
+    ]
+    if not any(type(step).__name__ == IMAGE_STEPS[0] for step in steps):
+        names = [type(step).__name__ for step in dataset.pipeline.transforms]
+        raise ValueError(f'the test pipeline must have {IMAGE_STEPS[0]}, got '
+                         f'{", ".join(names) or "no step"}')
+    return steps
+
+
+def group_settings(cfg: Config, spec: Dict, grouper: nn.Module,
+                   steps: List[Callable]) -> Dict:
+    """Return what the ids depend on, of JSON types.
+
+    Weights count by their values, not by the path of their file.
+    """
+    settings = dict(
+        grouper=spec,
+        num_regions=grouper.num_regions,
+        weights=weights_hash(grouper),
+        steps=[repr(step) for step in steps],
+        data_preprocessor=cfg.model['data_preprocessor'])
+
+    def without_path(entries: Dict) -> Dict:
+        return {k: v for k, v in entries.items() if k != 'checkpoint'}
+
+    return json.loads(json.dumps(settings), object_hook=without_path)
+
+
+def weights_hash(module: nn.Module) -> str:
+    """Return a hash of the names, shapes and values of a state."""
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(f'{name} {tuple(value.shape)}'.encode())
+        digest.update(value.detach().float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:32]
+
+
+def _preprocessor(cfg: Config) -> nn.Module:
+    """Build the normalisation of the model, without any padding."""
+    spec = (cfg.get('model') or dict()).get('data_preprocessor')
+    if spec is None:
+        raise ValueError('the config must have `model.data_preprocessor`, '
+                         'whose normalisation the grouper expects, got none')
+    return MODELS.build(dict(spec, size=None, size_divisor=None,
+                             test_cfg=None))
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
+        TextColumn('images'), TimeRemainingColumn())

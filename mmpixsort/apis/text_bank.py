@@ -1,0 +1,166 @@
+"""Make banks of the names of classes: from an encoder, or from a matrix."""
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence, Tuple, Union
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import CheckpointLoader
+from torch import nn
+from torch.nn.functional import normalize
+
+from ..layers.text_bank import TextBank
+from ..layers.text_bank_file import TextBankFile
+from ..layers.text_templates import check_templates
+from ..layers.text_vocabulary import Vocabulary, make_vocabulary
+from ..registry import MODELS
+
+PREFIX = 'backbone.'  # of a dual encoder in the checkpoint of a segmentor
+
+
+def read_vocabulary(source: Union[str, Path]) -> Vocabulary:
+    """Return the classes of a data set of mmseg, or of a text file.
+
+    Args:
+        source: Name as mmseg's `get_classes` takes it ('voc', 'ade', ...),
+            or a file with a class a line: `name`, or `name: alias, alias`,
+            which encodes the aliases in its place. Empty lines and those
+            that start with # do not count.
+
+    Raises:
+        ValueError: When it is neither, or the names are bad.
+    """
+    path = Path(source)
+    if not path.is_file():
+        return make_vocabulary(_dataset_classes(str(source)))
+    classes: List[str] = []
+    aliases: Dict[str, Sequence[str]] = {}
+    for line in path.read_text(encoding='utf-8').splitlines():
+        line = line.strip()
+        if not line or line.startswith('#'):
+            continue
+        word, colon, names = line.partition(':')
+        classes.append(word)
+        if colon:
+            aliases[word] = names.split(',')
+    return make_vocabulary(classes, aliases)
+
+
+def _dataset_classes(name: str) -> Sequence[str]:
+    try:
+        from mmseg.utils import get_classes
+    except ImportError as error:
+        raise ImportError(
+            f'{name!r} is no file, and names of data sets need mmseg: '
+            'pip install mmpixsort[hosts]') from error
+    try:
+        return get_classes(name)
+    except ValueError as error:
+        raise ValueError(f'`classes` must be a text file or the name of a '
+                         f'data set of mmseg, got {name!r}') from error
+
+
+def load_encoder(cfg: Union[str, Path, Config],
+                 checkpoint: Optional[Union[str, Path]] = None) -> nn.Module:
+    """Build a dual encoder, in the mode of a test.
+
+    Args:
+        cfg: Config, or its path, with an `encoder`, or with a `model` whose
+            `backbone` is one.
+        checkpoint: Of that model; None: weights as the config has them.
+
+    Raises:
+        ValueError: When there is no such encoder, or the checkpoint has no
+            weights for it.
+    """
+    cfg = cfg if isinstance(cfg, Config) else Config.fromfile(cfg)
+    init_default_scope(cfg.get('default_scope') or 'mmseg')
+    settings = cfg.get('encoder') or cfg.get('model', {}).get('backbone')
+    encoder = None if settings is None else MODELS.build(settings)
+    if not hasattr(encoder, 'encode_text'):
+        raise ValueError(
+            'the config must have a dual encoder (OpenCLIPDual, TinyDual) as '
+            f'`encoder` or `model.backbone`, got {type(encoder).__name__}')
+    if checkpoint is not None:
+        state = CheckpointLoader.load_checkpoint(
+            str(checkpoint), map_location='cpu')
+        state = state.get('state_dict', state)
+        own = {
+            key[len(PREFIX):]: value
+            for key, value in state.items() if key.startswith(PREFIX)
+        }
+        if not own:
+            raise ValueError(
+                f'the checkpoint {str(checkpoint)!r} must hold the weights '
+                f'of the encoder as {PREFIX}*, got none')
+        encoder.load_state_dict(own)
+    elif getattr(encoder, 'init_cfg', None):
+        encoder.init_weights()
+    return encoder.eval()
+
+
+def build_text_bank(vocabulary: Vocabulary,
+                    encoder: nn.Module,
+                    *,
+                    templates: Union[str, Sequence[str]] = 'simple',
+                    device: Optional[str] = None) -> TextBank:
+    """Encode the names of classes.
+
+    Args:
+        vocabulary: See :func:`read_vocabulary`.
+        encoder: With `encode_text`.
+        templates: As a TextBank takes them.
+        device: None: a GPU where there is one.
+    """
+    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    bank = TextBank(
+        classes=vocabulary.classes,
+        aliases=vocabulary.as_aliases(),
+        templates=templates)
+    bank.ensure(encoder.to(device).encode_text)
+    return bank
+
+
+def import_matrix(matrix: Union[str, Path],
+                  names: Union[str, Path],
+                  *,
+                  templates: Union[str, Sequence[str]] = 'none') -> TextBank:
+    """Make a bank of embeddings that another program has written.
+
+    Args:
+        matrix: .npy of floats (N, E), of any length and precision.
+        names: Text file with a name a line, in the order of the rows.
+        templates: What they were made with, which is only noted.
+
+    Raises:
+        FileNotFoundError: When a file is missing.
+        ValueError: When rows and names differ in number, or a row is 0 or
+            not finite.
+    """
+    rows, words = _read_matrix(Path(matrix), Path(names))
+    vocabulary = make_vocabulary(words)
+    unit = normalize(torch.from_numpy(rows.astype(np.float32)), dim=1)
+    good = unit.norm(dim=1) > .5
+    if not good.all():
+        row = int((~good).nonzero()[0])
+        raise ValueError('`matrix` must hold finite rows that are not 0, got '
+                         f'another in row {row}, {words[row]!r}')
+    bank = TextBank()
+    bank.use(TextBankFile(vocabulary, unit, check_templates(templates), ''))
+    return bank
+
+
+def _read_matrix(matrix: Path, names: Path) -> Tuple[np.ndarray, List[str]]:
+    """Return rows and names that fit."""
+    for path in (matrix, names):
+        if not path.is_file():
+            raise FileNotFoundError(f'{str(path)!r} not found')
+    rows = np.load(matrix, allow_pickle=False)
+    words = names.read_text(encoding='utf-8').splitlines()
+    words = [word for word in words if word.strip()]
+    if rows.ndim != 2 or rows.dtype.kind != 'f' or len(rows) != len(words):
+        raise ValueError(
+            f'`matrix` must be floats ({len(words)}, E), a row for each name '
+            f'of {str(names)!r}, got {rows.dtype} {rows.shape}')
+    return rows, words

@@ -1,0 +1,120 @@
+"""Choose the threshold of the background on images that are not scored."""
+from pathlib import Path
+from typing import List, NamedTuple, Optional, Sequence, Union
+
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from rich.progress import track
+from torch import Tensor
+
+from ..functional.checks import check_choice
+from ..functional.regions import resize_ids
+from .text_model import load_text_segmentor
+
+SPLITS = ('train', 'val')
+
+
+class Curve(NamedTuple):
+    """Scores over thresholds.
+
+    Attributes:
+        thresholds: That were tried.
+        mean_ious: mIoU in percent, over classes that occur.
+        best: The threshold of the highest.
+    """
+
+    thresholds: List[float]
+    mean_ious: List[float]
+    best: float
+
+
+@torch.no_grad()
+def tune_background(config: Union[str, Path, Config],
+                    checkpoint: Optional[Union[str, Path]],
+                    *,
+                    thresholds: Sequence[float],
+                    split: str = 'val',
+                    max_images: Optional[int] = None,
+                    device: Optional[str] = None) -> Curve:
+    """Score thresholds of the background, each image encoded once.
+
+    Regions are named as in the test and scored at the size of the
+    annotation; what differs from the test is that borders of regions are
+    not smoothed by resizing.
+
+    Args:
+        config: Of a model whose head has a rule for the background.
+        checkpoint: Of its weights; None: those that the config names.
+        thresholds: To try.
+        split: 'val' or 'train', with annotation: never what is reported.
+        max_images: The first so many; None: all.
+        device: None: a GPU where there is one.
+
+    Raises:
+        ValueError: Without a rule, thresholds, or annotation.
+    """
+    check_choice('split', split, SPLITS)
+    thresholds = sorted(set(map(float, thresholds)))
+    if not thresholds:
+        raise ValueError('`thresholds` must hold a number, got none')
+    cfg, model = load_text_segmentor(config, checkpoint, device=device)
+    head = model.decode_head
+    if head.background is None:
+        raise ValueError('`background` of the head must be a rule to have a '
+                         'threshold, got None')
+    loader = Runner.build_dataloader(_in_order(cfg, split, max_images))
+    head.bank.ensure(model.backbone.encode_text)
+    classes = head.num_classes
+    counts = torch.zeros(len(thresholds), classes, classes)
+    for data in track(loader, description='images'):
+        data = model.data_preprocessor(data)
+        named, labels, ids = _regions(model, data)
+        for row, threshold in enumerate(thresholds):
+            head.threshold = threshold
+            words = head.name(named, model.backbone.logit_scale).argmax(2)[0]
+            counts[row] += _confusion(words[ids], labels, classes)
+    scores = [_mean_iou(table) for table in counts]
+    return Curve(thresholds, scores,
+                 thresholds[max(range(len(scores)), key=scores.__getitem__)])
+
+
+def _in_order(cfg: Config, split: str, max_images: Optional[int]) -> dict:
+    """Return the config of a loader of single images of a split."""
+    loader = dict(cfg.val_dataloader, batch_size=1)
+    if split == 'train':
+        source = cfg.train_dataloader.dataset
+        loader['dataset'] = dict(
+            source, pipeline=cfg.val_dataloader.dataset.pipeline)
+    if max_images is not None:
+        loader['dataset'] = dict(loader['dataset'], indices=max_images)
+    return loader
+
+
+def _regions(model, data: dict) -> tuple:
+    """Return embeddings of regions, and labels and ids of pixels."""
+    sample, = data['data_samples']
+    if 'gt_sem_seg' not in sample:
+        raise ValueError('`gt_sem_seg` must be in every data sample, got '
+                         'none: this split has no annotation')
+    head, inputs = model.decode_head, data['inputs']
+    ids = resize_ids(head.group(inputs, data['data_samples']),
+                     inputs.shape[2:], head.num_regions)
+    labels = sample.gt_sem_seg.data[0]
+    named = model.encode_regions(inputs, ids)
+    return named, labels, resize_ids(ids, labels.shape, head.num_regions)[0]
+
+
+def _confusion(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """Count pairs of label and prediction (C, C), void left out."""
+    known = labels < classes
+    pairs = labels[known].long() * classes + predicted[known]
+    return torch.bincount(pairs, minlength=classes**2).view(
+        classes, classes).cpu().float()
+
+
+def _mean_iou(counts: Tensor) -> float:
+    """Return the mean IoU in percent over classes that occur."""
+    union = counts.sum(0) + counts.sum(1) - counts.diag()
+    iou = counts.diag() / union
+    return round(100 * iou[union > 0].mean().item(), 2)

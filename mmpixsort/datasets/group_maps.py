@@ -1,0 +1,173 @@
+"""Region ids of images on disk: a PNG for each, beside their settings.
+
+A map holds the ids of the grid that the grouper worked on, which covers the
+whole image: nearest neighbours bring it to the size of the image.
+"""
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Dict, Union
+
+import cv2
+import numpy as np
+
+from ..functional.checks import check_count
+
+SETTINGS = 'groups.json'
+VERSION = 1
+
+
+def group_path(folder: Union[str, Path], img_path: Union[str, Path]) -> Path:
+    """Return the file of the groups of an image: its name, ending .png.
+
+    Example:
+        >>> group_path('groups', 'images/cat.jpg').as_posix()
+        'groups/cat.png'
+    """
+    return Path(folder) / f'{Path(img_path).stem}.png'
+
+
+def write_groups(path: Union[str, Path], ids: np.ndarray,
+                 num_regions: int) -> None:
+    """Write the ids of an image, whole or not at all.
+
+    Args:
+        path: Of a PNG.
+        ids: (h, w) integer in [0, K), -1: in no region.
+        num_regions: K: up to 255 one byte a pixel is written, above two;
+            their largest value is that of no region.
+
+    Raises:
+        ValueError: On another shape, ids out of range, or K above 65535.
+    """
+    check_count('num_regions', num_regions)
+    if ids.ndim != 2 or ids.dtype.kind not in 'iu':
+        raise ValueError('`ids` must be an integer array (h, w), got '
+                         f'{ids.dtype} of shape {ids.shape}')
+    if ids.size and not -1 <= ids.min() <= ids.max() < num_regions:
+        raise ValueError(f'`ids` must lie in [-1, {num_regions}), got '
+                         f'{ids.min()} to {ids.max()}')
+    dtype = _dtype(num_regions)
+    values = np.where(ids < 0, np.iinfo(dtype).max, ids).astype(dtype)
+    write_file(path, cv2.imencode('.png', values)[1].tobytes())
+
+
+def _dtype(num_regions: int) -> type:
+    for dtype in (np.uint8, np.uint16):
+        if num_regions <= np.iinfo(dtype).max:
+            return dtype
+    raise ValueError('`num_regions` must be at most 65535 in a PNG, got '
+                     f'{num_regions}')
+
+
+def read_groups(path: Union[str, Path]) -> np.ndarray:
+    """Read the ids of an image that `tools/precompute_groups.py` wrote.
+
+    Args:
+        path: As of :func:`group_path`.
+
+    Returns:
+        (h, w) int64, 0 and above, -1: in no region.
+
+    Raises:
+        FileNotFoundError: When there is no such file.
+        ValueError: When it is no image of ids.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'groups {str(path)!r} not found; write them with '
+            'tools/precompute_groups.py CONFIG --out DIR')
+    values = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if values is None or values.ndim != 2 or values.dtype not in (
+            np.uint8, np.uint16):
+        got = 'what cv2 cannot read' if values is None else (
+            f'{values.dtype} of shape {values.shape}')
+        raise ValueError(f'{str(path)!r} must be a PNG of one channel of 8 '
+                         f'or 16 bits, got {got}')
+    none = np.iinfo(values.dtype).max
+    return np.where(values == none, -1, values.astype(np.int64))
+
+
+def settings_hash(settings: Dict) -> str:
+    """Return a hash of settings of JSON types, whatever their order.
+
+    Example:
+        >>> settings_hash(dict(a=1, b=2)) == settings_hash(dict(b=2, a=1))
+        True
+    """
+    text = json.dumps(settings, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def open_group_folder(folder: Union[str, Path], settings: Dict) -> None:
+    """Make a folder of groups, or check that it is of the same settings.
+
+    Args:
+        folder: To write to.
+        settings: What the ids depend on, of JSON types.
+
+    Raises:
+        ValueError: When it holds groups of other settings, or of unknown
+            ones.
+    """
+    folder = Path(folder)
+    note = folder / SETTINGS
+    if not note.is_file():
+        if any(folder.glob('*.png')):
+            raise ValueError(
+                f'{str(folder)!r} must be empty, or hold groups with their '
+                f'{SETTINGS}; got PNGs without: choose another folder')
+        folder.mkdir(parents=True, exist_ok=True)
+        stored = dict(
+            version=VERSION, hash=settings_hash(settings), settings=settings)
+        write_file(
+            note, json.dumps(stored, indent=2, sort_keys=True).encode())
+        return
+    stored = read_group_settings(folder)
+    if stored['hash'] != settings_hash(settings):
+        changed = sorted(
+            key for key in {*settings, *stored['settings']}
+            if settings.get(key) != stored['settings'].get(key))
+        raise ValueError(
+            f'{str(folder)!r} must hold groups of these settings (hash '
+            f'{settings_hash(settings)}), got {stored["hash"]}; different: '
+            f'{", ".join(changed)}. Remove the folder or choose another')
+
+
+def read_group_settings(folder: Union[str, Path]) -> Dict:
+    """Return `version`, `hash` and `settings` of a folder of groups.
+
+    Raises:
+        FileNotFoundError: When there are none.
+        ValueError: When they are cut off, or of another version.
+    """
+    path = Path(folder) / SETTINGS
+    if not path.is_file():
+        raise FileNotFoundError(f'settings of groups {str(path)!r} not found')
+    try:
+        stored = json.loads(path.read_text())
+        known = stored['version'] == VERSION
+        known = known and stored['hash'] == settings_hash(stored['settings'])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f'{str(path)!r} must be settings of groups, but '
+                         f'cannot be read ({error})') from error
+    if not known:
+        raise ValueError(f'{str(path)!r} was changed, or is not of version '
+                         f'{VERSION}; write the groups anew')
+    return stored
+
+
+def write_file(path: Union[str, Path], content: bytes) -> None:
+    """Write a file, whole or not at all."""
+    path = Path(path)
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    try:
+        with open(temporary, 'wb') as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

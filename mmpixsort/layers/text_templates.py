@@ -1,0 +1,88 @@
+"""Sentences that a name is put into before it is encoded.
+
+A text tower that was trained on sentences knows them better than words. The
+mean over several sentences is steadier than one. The lists are our own.
+"""
+from typing import Sequence, Tuple, Union
+
+TEMPLATES = dict(
+    none=('{}', ),
+    simple=('a photo of a {}.', ),
+    subset=(
+        'a photo of a {}.',
+        'a picture that shows a {}.',
+        'there is a {} in this scene.',
+        'a {} far away.',
+        'a {} right in front of the camera.',
+        'a {} seen in poor light.',
+        'a drawing of one {}.',
+    ),
+    varied=(
+        'a photo of a {}.',
+        'a picture that shows a {}.',
+        'a snapshot with a {} in it.',
+        'there is a {} in this scene.',
+        'we can see the {} here.',
+        'several of these: {}.',
+        'a {} far away.',
+        'a {} in the background.',
+        'a {} right in front of the camera.',
+        'part of a {}.',
+        'a {} that is half hidden.',
+        'a {} cut off by the border of the image.',
+        'a {} on the left.',
+        'a {} on the right.',
+        'a {} seen from above.',
+        'a {} seen from the side.',
+        'a {} seen in poor light.',
+        'a {} in bright sunshine.',
+        'a {} at night.',
+        'a {} in the rain.',
+        'an image of a {} that is out of focus.',
+        'a grainy image of a {}.',
+        'a low resolution image of a {}.',
+        'a sharp image of a {}.',
+        'an old image of a {} without colour.',
+        'a tiny {}.',
+        'a huge {}.',
+        'a clean, new {}.',
+        'a dirty, worn {}.',
+        'an ordinary {} outdoors.',
+        'an ordinary {} indoors.',
+        'a drawing of one {}.',
+    ))
+
+
+def check_templates(templates: Union[str, Sequence[str]]) -> Tuple[str, ...]:
+    """Return the sentences of a list, which may be one of ours by name.
+
+    Args:
+        templates: 'none', 'simple' (1), 'subset' (7) or 'varied' (32), or
+            sentences with `{}` where the name goes.
+
+    Raises:
+        ValueError: For an unknown name, no sentence, a sentence without
+            `{}`, or one that is there twice.
+
+    Example:
+        >>> check_templates('simple')
+        ('a photo of a {}.',)
+    """
+    if isinstance(templates, str):
+        if templates not in TEMPLATES:
+            raise ValueError(
+                f'`templates` must be one of {", ".join(TEMPLATES)} or a '
+                f'list of sentences with {{}} in them, got {templates!r}')
+        return TEMPLATES[templates]
+    prompts = tuple(templates)
+    if not prompts:
+        raise ValueError("`templates` must hold a sentence, got none; 'none' "
+                         'encodes bare names')
+    for prompt in prompts:
+        if not isinstance(prompt, str) or prompt.count('{}') != 1:
+            raise ValueError('`templates` must be sentences with one {} '
+                             f'where the name goes, got {prompt!r}')
+    if len(set(prompts)) < len(prompts):
+        raise ValueError('`templates` must differ, got '
+                         f'{len(prompts) - len(set(prompts))} twice')
+    return prompts

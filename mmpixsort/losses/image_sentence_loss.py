@@ -1,0 +1,83 @@
+"""The contrast of images with sentences as a module."""
+from typing import Optional, Union
+
+import torch
+from mmengine.dist import get_rank, get_world_size
+from torch import Tensor, nn
+
+from ..functional.checks import check_labels, check_non_negative
+from ..functional.image_sentence import image_sentence_contrast
+from ..functional.joint_space import full_precision
+from ..registry import MODELS
+from ..utils.gather import (gather_rows, largest_sizes, pad_to,
+                            sum_over_ranks)
+
+
+@MODELS.register_module()
+class ImageSentenceLoss(nn.Module):
+    """Average :func:`mmpixsort.functional.image_sentence_contrast`.
+
+    Symmetric, as in CLIP (https://arxiv.org/abs/2103.00020): the mean of
+    both ways. Rows are gathered from all ranks, with gradient: several
+    ranks descend what one descends on the joint batch. All ranks must call
+    it if any does.
+
+    Args:
+        gather: Whether rows of other ranks are negatives.
+        loss_weight: Multiplies the mean, 0 or more.
+
+    Raises:
+        ValueError: On a weight out of range.
+
+    Example:
+        >>> import torch
+        >>> ImageSentenceLoss()(torch.eye(2), torch.eye(2), scale=1.)
+        tensor(0.3133)
+    """
+
+    def __init__(self,
+                 *,
+                 gather: bool = True,
+                 loss_weight: float = 1.) -> None:
+        super().__init__()
+        check_non_negative('loss_weight', loss_weight)
+        self.gather = gather
+        self.loss_weight = loss_weight
+
+    def forward(self,
+                images: Tensor,
+                sentences: Tensor,
+                *,
+                scale: Union[float, Tensor],
+                valid: Optional[Tensor] = None) -> Tensor:
+        """Return a scalar, zero with a gradient when no row is valid.
+
+        Args:
+            images: (B, E) unit rows of this rank; B may differ between
+                ranks.
+            sentences: (B, E) unit rows.
+            scale: alpha, above 0.
+            valid: (B,) bool, images that have a sentence; None: all.
+        """
+        if valid is None:
+            valid = images.new_ones(len(images), dtype=torch.bool)
+        check_labels('valid', valid, images.shape[:1])
+        parts = dict(all_images=images, all_sentences=sentences)
+        own = torch.arange(len(images), device=images.device)
+        every_valid = valid
+        if self.gather and get_world_size() > 1:
+            most, = largest_sizes(len(images))
+            # one collective for both, forth and back
+            both = torch.stack(full_precision(images, sentences), 1)
+            both = gather_rows(pad_to(both, most))
+            parts = dict(all_images=both[:, 0], all_sentences=both[:, 1])
+            every_valid = gather_rows(
+                pad_to(valid.to(torch.uint8), most)).bool()
+            own = own + get_rank() * most
+        nll = sum(
+            image_sentence_contrast(
+                images, sentences, scale=scale, own=own,
+                all_valid=every_valid, **parts)) / 2
+        count = sum_over_ranks(valid.sum()).clamp(min=1)
+        # times the ranks, since DDP averages over them
+        return self.loss_weight * nll.sum() * (get_world_size() / count)

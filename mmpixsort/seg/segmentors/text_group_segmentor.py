@@ -1,0 +1,248 @@
+"""Segment with words: a dual encoder, groups, and names for the groups.
+
+Shapes: B images, K regions of an image, E dims of the joint space, C
+classes, H W size.
+"""
+from typing import Dict, List, NamedTuple, Optional, Sequence
+
+import torch
+from mmengine.structures import PixelData
+from mmseg.models.segmentors import EncoderDecoder
+from torch import Tensor
+from torch.nn.functional import normalize, pad
+
+from ...functional.region_naming import paint_regions
+from ...functional.regions import resize_ids
+from ...registry import MODELS
+from ...structures import ImageEmbeddings
+from ..heads.text_group_head import Caption
+from .retrieval_inference import padding_of, windows
+
+
+class Segmentation(NamedTuple):
+    """What was found in images of one size.
+
+    Attributes:
+        logits: (B, C, H, W) log-probabilities.
+        groups: (B, H, W) int64 region ids, -1: none.
+    """
+
+    logits: Tensor
+    groups: Tensor
+
+
+@MODELS.register_module()
+class TextGroupSegmentor(EncoderDecoder):
+    """Name the groups of an image by words.
+
+    The backbone is a dual encoder (OpenCLIPDual, TinyDual), the decode head
+    a TextGroupHead. It trains from images and captions, or not at all.
+
+    With `test_cfg=dict(mode='slide', ...)` the image is grouped once and
+    regions are averaged over the windows that they lie in, by area;
+    `group_per_window=True` beside it groups and names each window, as the
+    protocols of other methods have it.
+
+    Example:
+        >>> config = dict(
+        ...     type='mmpixsort.TextGroupSegmentor',
+        ...     backbone=dict(type='mmpixsort.TinyDual', words=['disk']),
+        ...     decode_head=dict(
+        ...         type='mmpixsort.TextGroupHead',
+        ...         grouper=dict(type='mmpixsort.RegionGrouper', grid=4),
+        ...         bank=dict(type='mmpixsort.TextBank', classes=['disk']),
+        ...         background='cosine', threshold=.3),
+        ...     test_cfg=dict(mode='whole'))
+    """
+
+    def _init_decode_head(self, decode_head: dict) -> None:
+        """Build the head; its number of classes is that of its words."""
+        self.decode_head = MODELS.build(decode_head)
+        self.align_corners = self.decode_head.align_corners
+        self._count_classes()
+
+    def _count_classes(self) -> None:
+        self.num_classes = self.decode_head.num_classes
+        self.out_channels = self.decode_head.out_channels
+
+    def train(self, mode: bool = True):
+        """Training changes the text tower: the words are encoded anew."""
+        if mode and not self.training:
+            self.decode_head.bank.forget()
+        return super().train(mode)
+
+    def set_vocabulary(self,
+                       classes: Sequence[str],
+                       aliases: Optional[Dict[str, Sequence[str]]] = None
+                       ) -> None:
+        """Segment with other words from now on.
+
+        Args:
+            classes: Words; the order is that of the channels, after the
+                background where a rule finds it.
+            aliases: Word -> the names to look for in its place, any of
+                which will do.
+
+        Raises:
+            ValueError: For a word that the text tower does not know, or, of
+                a bank that came from a file, that the file does not hold.
+        """
+        bank = self.decode_head.bank
+        encode = None if bank.is_from_file else self.backbone.encode_text
+        bank.set_vocabulary(classes, aliases, encode=encode)
+        self._count_classes()
+        meta = getattr(self, 'dataset_meta', None) or {}
+        self.dataset_meta = dict(
+            meta, classes=self.decode_head.classes, palette=None)
+
+    def loss(self, inputs: Tensor, data_samples: List) -> dict:
+        """Return the losses of a batch of images with captions."""
+        head = self.decode_head
+        groups = head.group(inputs, data_samples)
+        embeddings = self.backbone.encode_image(
+            inputs, groups, head.num_regions)
+        metas = [sample.metainfo for sample in data_samples]
+        return head.loss(
+            embeddings, self.backbone.encode_text,
+            scale=self.backbone.logit_scale,
+            captions=[_caption(meta) for meta in metas])
+
+    def predict(self,
+                inputs: Tensor,
+                data_samples: Optional[List] = None) -> List:
+        """Return `seg_logits`, `pred_sem_seg`, `pred_groups` of images.
+
+        Padding is cut off before an image is grouped and encoded: a batch
+        of images of several sizes gives what each of them gives alone.
+        """
+        self.decode_head.bank.ensure(self.backbone.encode_text)
+        self._count_classes()
+        metas = [s.metainfo for s in data_samples] if data_samples else (
+            [{}] * len(inputs))
+        paddings = [padding_of(meta) for meta in metas]
+        if len(set(paddings)) == 1:
+            found = [self._segment_padded(inputs, paddings[0], data_samples)]
+        else:
+            found = [
+                self._segment_padded(
+                    inputs[i:i + 1], padding,
+                    data_samples and data_samples[i:i + 1])
+                for i, padding in enumerate(paddings)]
+        logits, groups = map(torch.cat, zip(*found))
+        results = self.postprocess_result(logits, data_samples)
+        for result, ids, padding in zip(results, groups, paddings):
+            result.pred_groups = PixelData(
+                data=_original(ids, padding, result))
+        return results
+
+    def _segment_padded(self, inputs: Tensor, padding: tuple,
+                        data_samples: Optional[List]) -> Segmentation:
+        """Segment without the padding, and put it back."""
+        left, right, top, bottom = padding
+        height, width = inputs.shape[2:]
+        found = self.segment(
+            inputs[..., top:height - bottom, left:width - right],
+            data_samples)
+        if not any(padding):
+            return found
+        return Segmentation(
+            pad(found.logits, padding), pad(found.groups, padding, value=-1))
+
+    @torch.no_grad()
+    def segment(self,
+                inputs: Tensor,
+                data_samples: Optional[List] = None) -> Segmentation:
+        """Segment images (B, 3, H, W) of one size without padding."""
+        size = tuple(inputs.shape[2:])
+        head = self.decode_head
+        if self._slides and self.test_cfg.get('group_per_window', False):
+            logits = self.slide_inference(inputs, [{}])
+            return Segmentation(logits, logits.new_full(
+                (len(inputs), *size), -1, dtype=torch.long))
+        ids = resize_ids(
+            head.group(inputs, data_samples), size, head.num_regions)
+        scores = head.name(
+            self.encode_regions(inputs, ids), self.backbone.logit_scale)
+        return Segmentation(paint_regions(scores, ids), ids)
+
+    def encode_regions(self, inputs: Tensor, ids: Tensor) -> ImageEmbeddings:
+        """Encode images (B, 3, H, W) and regions (B, H, W), as in the test.
+        """
+        if self._slides:
+            return self._encode_windows(inputs, ids)
+        return self._encode(inputs, ids)
+
+    @property
+    def _slides(self) -> bool:
+        return self.test_cfg.get('mode', 'whole') == 'slide'
+
+    def _encode(self, inputs: Tensor, ids: Tensor) -> ImageEmbeddings:
+        return self.backbone.encode_image(
+            inputs, ids, self.decode_head.num_regions)
+
+    def _encode_windows(self, inputs: Tensor,
+                        ids: Tensor) -> ImageEmbeddings:
+        """Average embeddings over windows; those of regions by their area."""
+        height, width = inputs.shape[2:]
+        (crop_y, crop_x), (stride_y, stride_x) = (
+            self.test_cfg.crop_size, self.test_cfg.stride)
+        image, regions, seen = 0., 0., False
+        for y in windows(height, crop_y, stride_y):
+            for x in windows(width, crop_x, stride_x):
+                part = self._encode(inputs[..., y, x], ids[:, y, x])
+                areas = region_areas(
+                    ids[:, y, x], self.decode_head.num_regions)
+                image = image + part.image
+                regions = regions + part.regions * areas[..., None]
+                seen = part.valid | seen
+        return ImageEmbeddings(
+            normalize(image, dim=1), normalize(regions, dim=2), seen)
+
+    def encode_decode(self, inputs: Tensor,
+                      batch_img_metas: List[dict]) -> Tensor:
+        """Return log-probabilities (B, C, H, W) of a window or an image."""
+        head = self.decode_head
+        ids = resize_ids(
+            head.group(inputs), inputs.shape[2:], head.num_regions)
+        scores = head.name(
+            self._encode(inputs, ids), self.backbone.logit_scale)
+        return paint_regions(scores, ids)
+
+    def _forward(self,
+                 inputs: Tensor,
+                 data_samples: Optional[List] = None) -> Tensor:
+        """Return log-probabilities (B, C, H, W)."""
+        self.decode_head.bank.ensure(self.backbone.encode_text)
+        return self.segment(inputs, data_samples).logits
+
+
+def _caption(meta: dict) -> Caption:
+    """Return what the data set says of an image."""
+    nouns = meta.get('nouns', ())
+    return Caption(
+        meta.get('caption', ''), nouns, meta.get('caption_nouns', nouns))
+
+
+def region_areas(ids: Tensor, num_regions: int) -> Tensor:
+    """Return the pixels (B, K) of regions (B, H, W); -1 counts nowhere.
+
+    Example:
+        >>> region_areas(torch.tensor([[[0, 0, -1, 2]]]), 3)
+        tensor([[2., 0., 1.]])
+    """
+    flat = ids.flatten(1) + 1
+    areas = torch.zeros(len(ids), num_regions + 1, device=ids.device)
+    areas.scatter_add_(1, flat, torch.ones_like(flat, dtype=areas.dtype))
+    return areas[:, 1:]
+
+
+def _original(ids: Tensor, padding: tuple, result) -> Tensor:
+    """Return groups (1, H, W) in the size of the original image."""
+    left, right, top, bottom = padding
+    height, width = ids.shape
+    ids = ids[top:height - bottom, left:width - right]
+    if result.metainfo.get('flip', False):
+        dim = 1 if result.flip_direction == 'horizontal' else 0
+        ids = ids.flip(dim)
+    shape = result.pred_sem_seg.data.shape[1:]
+    return resize_ids(ids[None], shape, max(1, int(ids.max()) + 1))

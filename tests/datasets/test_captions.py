@@ -1,0 +1,108 @@
+"""Captions: three formats that read alike, and what is wrong with a file."""
+import json
+
+import pytest
+
+from mmpixsort.datasets.captions import (Caption, caption_statistics,
+                                         group_by_image, read_captions,
+                                         with_nouns)
+
+CAPTIONS = [
+    Caption('a.jpg', 'Two dogs, "one" ball', ('dog', 'ball')),
+    Caption('a.jpg', 'Ein Café\nmit Öl', ('café', )),
+    Caption('sub/b.jpg', 'nothing; here', ()),
+]
+
+
+def _entry(caption):
+    return dict(img_path=caption.img_path, caption=caption.text,
+                nouns=list(caption.nouns))
+
+
+def _jsonl(path):
+    path.write_text('\n\n'.join(
+        json.dumps(_entry(c), ensure_ascii=False) for c in CAPTIONS),
+        encoding='utf-8')
+
+
+def _table(path):
+    mark = '\t' if path.suffix == '.tsv' else ','
+    rows = [mark.join(['img_path', 'nouns', 'caption'])]
+    for c in CAPTIONS:
+        text = c.text.replace('"', '""')
+        rows.append(mark.join([c.img_path, ';'.join(c.nouns), f'"{text}"']))
+    path.write_text('\n'.join(rows), encoding='utf-8-sig')
+
+
+def _coco(path):
+    path.write_text(json.dumps(dict(
+        images=[dict(id=7, file_name='a.jpg'),
+                dict(id=9, file_name='sub/b.jpg')],
+        annotations=[
+            dict(image_id={'a.jpg': 7, 'sub/b.jpg': 9}[c.img_path], id=i,
+                 caption=c.text, nouns=list(c.nouns))
+            for i, c in reversed(list(enumerate(CAPTIONS)))])))
+
+
+@pytest.mark.parametrize('name, write', [
+    ('x.jsonl', _jsonl), ('x.csv', _table), ('x.tsv', _table),
+    ('x.json', _coco)])
+def test_read_captions__formats_read_alike(tmp_path, name, write):
+    write(tmp_path / name)
+    assert list(read_captions(tmp_path / name)) == CAPTIONS
+
+
+@pytest.mark.parametrize('nouns, read', [
+    (['Dog', 'dog ', '', 'DOG'], ('dog', )),
+    (['Cafe\u0301', 'hot  dog'], ('caf\u00e9', 'hot dog')), ([], ())])
+def test_read_captions__folds_nouns(tmp_path, nouns, read):
+    path = tmp_path / 'x.jsonl'
+    path.write_text(json.dumps(dict(img_path='a', caption='', nouns=nouns)))
+    assert next(read_captions(path)).nouns == read
+
+
+@pytest.mark.parametrize('name, content, text', [
+    ('x.jsonl', '{"img_path": "a"}', r'x.jsonl:1: expected a text `caption`'),
+    ('x.jsonl', '{"img_path": "", "caption": ""}', 'text `img_path`'),
+    ('x.jsonl', '\n{"img_path"', r'x.jsonl:2: expected a JSON object'),
+    ('x.jsonl', '[1]', 'expected a text `img_path`'),
+    ('x.jsonl', '{"img_path": "a", "caption": "", "nouns": "dog"}',
+     'a list of texts `nouns`'),
+    ('x.csv', 'path,caption\na,b', 'x.csv:2: expected a text `img_path`'),
+    ('x.csv', 'img_path,caption\na', 'x.csv:2: expected a text `caption`'),
+    ('x.json', '[]', 'JSON lines end on .jsonl'),
+    ('x.json', '{"images": [], "annotations": [{"image_id": 3, "id": 1}]}',
+     'annotation 1: expected an `image_id`'),
+    ('x.txt', '', 'must be a file of .jsonl'),
+])
+def test_read_captions__says_where_it_is_wrong(tmp_path, name, content, text):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ValueError, match=text):
+        list(read_captions(tmp_path / name))
+
+
+def test_read_captions__missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match='none.jsonl'):
+        read_captions(tmp_path / 'none.jsonl')
+
+
+def test_with_nouns__leaves_those_that_are_there():
+    captions = [Caption('a', 'dog'), Caption('b', 'dog', ())]
+    found = list(with_nouns(captions, lambda text: [text]))
+    assert [c.nouns for c in found] == [('dog', ), ()]
+
+
+def test_group_by_image__keeps_order():
+    groups = group_by_image([*CAPTIONS[1:], CAPTIONS[0]])
+    assert list(groups) == ['a.jpg', 'sub/b.jpg']
+    assert groups['a.jpg'] == [CAPTIONS[1], CAPTIONS[0]]
+
+
+def test_caption_statistics__hand_case():
+    found = caption_statistics([*CAPTIONS, CAPTIONS[0]])
+    assert found[:3] == (2, 4, 1)
+    assert list(found.counts.items()) == [
+        ('ball', 2), ('dog', 2), ('café', 1)]
+    assert '25.0% of the captions without any' in str(found)
+    assert caption_statistics([])[:3] == (0, 0, 0)
+    assert 'none' in str(caption_statistics([]))

@@ -1,0 +1,114 @@
+"""Paint the instances of COCO as semantic labels, for COCO-Object.
+
+Background is 0 and the things are 1 to 80 in the order of their category
+ids; where two overlap the smaller one is on top. Finished files are
+skipped, so that a run that was cut off goes on.
+
+Example:
+    python tools/dataset_converters/coco_object.py \\
+        data/coco/annotations/instances_val2017.json \\
+        data/coco/coco_object/val2017
+"""
+import argparse
+import json
+import os
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Dict, List
+
+import cv2
+import numpy as np
+from rich.progress import track
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('instances', type=Path, help='of COCO, .json')
+    parser.add_argument('out', type=Path, help='folder for the labels')
+    return parser.parse_args()
+
+
+def read_mask(entry: dict, size: tuple) -> np.ndarray:
+    """Return the mask (H, W) bool of an instance."""
+    from pycocotools import mask as coco_mask
+    outline = entry['segmentation']
+    if isinstance(outline, list):
+        code = coco_mask.merge(coco_mask.frPyObjects(outline, *size))
+    elif isinstance(outline['counts'], list):
+        code = coco_mask.frPyObjects(outline, *size)
+    else:
+        code = outline
+    return coco_mask.decode(code).astype(bool)
+
+
+def paint(entries: List[dict], size: tuple,
+          label_of: Dict[int, int]) -> np.ndarray:
+    """Paint instances, large ones first; those marked as crowds lowest."""
+    labels = np.zeros(size, np.uint8)
+    order = sorted(entries, key=lambda entry: (
+        -entry.get('iscrowd', 0), -entry['area'], entry['id']))
+    for entry in order:
+        if entry['segmentation']:
+            labels[read_mask(entry, size)] = label_of[entry['category_id']]
+    return labels
+
+
+def write(path: Path, labels: np.ndarray) -> None:
+    """Write labels, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _, data = cv2.imencode('.png', labels)
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    try:
+        temporary.write_bytes(data.tobytes())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def convert(instances: Path, out: Path) -> None:
+    """Write the labels of every image."""
+    content = json.loads(instances.read_text(encoding='utf-8'))
+    if not isinstance(content, dict) or not {
+            'images', 'annotations', 'categories'} <= content.keys():
+        raise ValueError(f'{instances} must hold `images`, `annotations` and '
+                         '`categories` of COCO instances')
+    ids = sorted(category['id'] for category in content['categories'])
+    if len(ids) != 80:
+        raise ValueError(f'{instances} must have the 80 categories of COCO, '
+                         f'got {len(ids)}')
+    label_of = {ident: label for label, ident in enumerate(ids, 1)}
+    entries = defaultdict(list)
+    for entry in content['annotations']:
+        entries[entry['image_id']].append(entry)
+    skipped, share = 0, []
+    for image in track(content['images'], 'painting'):
+        path = out / Path(image['file_name']).with_suffix('.png')
+        if path.exists():
+            skipped += 1
+            continue
+        size = image['height'], image['width']
+        labels = paint(entries[image['id']], size, label_of)
+        share.append((labels > 0).mean())
+        write(path, labels)
+    covered = f', {np.mean(share):.1%} of the pixels things' if share else ''
+    print(f'{len(share)} label maps written, {skipped} were there{covered}, '
+          f'in {out}')
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        import pycocotools  # noqa: F401
+    except ImportError:
+        sys.exit('error: pycocotools is missing: pip install mmpixsort[det]')
+    try:
+        convert(args.instances, args.out)
+    except (KeyError, OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,69 @@
+"""Group the images of a data set once, so that training need not.
+
+Writes OUT/NAME.png for each image NAME.jpg, the region ids on the grid of
+the grouper, and OUT/groups.json with the settings. A run that was
+cut off goes on where it was; groups of other settings are never mixed.
+
+Example:
+    python tools/precompute_groups.py CONFIG --out data/coco/groups
+    python tools/precompute_groups.py CONFIG --out data/coco/groups_val \\
+        --split val --cfg-options model.decode_head.grouper.min_area=4
+"""
+import argparse
+import sys
+import time
+import warnings
+
+# Before any config is read: it makes prefixes and checkpoints of mmengine
+# work, or says what is wrong with the installation.
+import mmpixsort.compat
+
+mmpixsort.compat.require('mmseg')
+
+
+def parse_args() -> argparse.Namespace:
+    from mmengine.config import DictAction
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='path of the config')
+    parser.add_argument(
+        '--out', required=True, help='the folder to write to')
+    parser.add_argument(
+        '--split', default='train', choices=('train', 'val', 'test'),
+        help='whose images (default: %(default)s)')
+    parser.add_argument(
+        '--key', help='where the grouper stands in the config, e.g. '
+        'model.decode_head.grouper (default: the only one there is)')
+    parser.add_argument(
+        '--max-images', type=int, help='group the first so many')
+    parser.add_argument(
+        '--device', help='cpu, cuda:0, ... (default: a GPU if there is one)')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+        help='override settings of the config')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    warnings.filterwarnings('ignore')  # deprecations inside the hosts
+    start = time.time()
+    from mmengine.config import Config
+
+    from mmpixsort.apis.precompute_groups import precompute_groups
+    try:
+        cfg = Config.fromfile(args.config)
+        if args.cfg_options is not None:
+            cfg.merge_from_dict(args.cfg_options)
+        run = precompute_groups(
+            cfg, args.out, split=args.split, key=args.key,
+            max_images=args.max_images, device=args.device)
+    except (ImportError, OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    print(f'written: {run.written} images to {args.out}, {run.skipped} were '
+          f'there, settings {run.hash}, {time.time() - start:.0f} seconds')
+
+
+if __name__ == '__main__':
+    main()

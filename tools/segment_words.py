@@ -1,0 +1,70 @@
+"""Segment images by words, and write them with the words on what they name.
+
+Example:
+    python tools/segment_words.py CONFIG weights.pth street.jpg \\
+        --words car road "traffic light" --out shown
+"""
+import argparse
+import sys
+import warnings
+from pathlib import Path
+
+# Before any config is read: it makes prefixes and checkpoints of mmengine
+# work, or says what is wrong with the installation.
+import mmpixsort.compat
+
+mmpixsort.compat.require('mmseg')
+
+
+def parse_args() -> argparse.Namespace:
+    from mmengine.config import DictAction
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='path of a config of text grouping')
+    parser.add_argument(
+        'checkpoint', help='path of the weights; "none": those of the config')
+    parser.add_argument('image', nargs='+', help='files of images')
+    parser.add_argument(
+        '--words', nargs='+',
+        help='to look for (default: the classes of the config)')
+    parser.add_argument(
+        '--alias', nargs='+', action='append', default=[],
+        metavar=('WORD', 'NAME'),
+        help='look for these names in the place of a word, any of them '
+        'will do; may be given several times')
+    parser.add_argument(
+        '--out', default='words',
+        help='folder for NAME.png of each image (default: %(default)s)')
+    parser.add_argument(
+        '--device', default='cpu', help='(default: %(default)s)')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, default={},
+        metavar='KEY=VALUE', help='override settings of the config')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    warnings.filterwarnings('ignore')  # deprecations inside the hosts
+    from mmpixsort.apis.text_inferencer import (TextGroupInferencer,
+                                                save_word_map)
+    try:
+        checkpoint = None if args.checkpoint == 'none' else args.checkpoint
+        segment = TextGroupInferencer(
+            args.config, checkpoint, device=args.device,
+            cfg_options=args.cfg_options)
+        aliases = {word: names for word, *names in args.alias}
+        for image in args.image:
+            found = segment(image, args.words, aliases=aliases)
+            path = save_word_map(
+                found, image, Path(args.out) / f'{Path(image).stem}.png')
+            shares = ', '.join(f'{word} {100 * share:.1f} %'
+                               for word, share in found.shares.items())
+            print(f'{path}: {shares}')
+    except (ImportError, OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,79 @@
+"""Choose the threshold of the background of a text grouping model.
+
+Scores thresholds on the validation or training split, which must not be what
+is reported, prints the curve, and says the option to set.
+
+Example:
+    python tools/tune_background.py CONFIG weights.pth --from 0.1 --to 0.9
+"""
+import argparse
+import json
+import sys
+import warnings
+from pathlib import Path
+
+# Before any config is read: it makes prefixes and checkpoints of mmengine
+# work, or says what is wrong with the installation.
+import mmpixsort.compat
+
+mmpixsort.compat.require('mmseg')
+
+
+def parse_args() -> argparse.Namespace:
+    from mmengine.config import DictAction
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='path of a config of text grouping')
+    parser.add_argument(
+        'checkpoint', help='path of the weights; "none": those of the config')
+    parser.add_argument(
+        '--from', type=float, default=0., dest='first',
+        help='lowest threshold (default: %(default)s)')
+    parser.add_argument(
+        '--to', type=float, default=.95, dest='last',
+        help='highest threshold (default: %(default)s)')
+    parser.add_argument(
+        '--num', type=int, default=20,
+        help='of thresholds (default: %(default)s)')
+    parser.add_argument(
+        '--split', choices=('val', 'train'), default='val',
+        help='(default: %(default)s)')
+    parser.add_argument(
+        '--max-images', type=int, help='the first so many (default: all)')
+    parser.add_argument('--out', help='file of JSON for the curve')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, default={},
+        metavar='KEY=VALUE', help='override settings of the config')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    warnings.filterwarnings('ignore')  # deprecations inside the hosts
+    from mmengine.config import Config
+
+    from mmpixsort.apis.tune_background import tune_background
+    try:
+        if args.num < 2:
+            raise ValueError(f'`--num` must be at least 2, got {args.num}')
+        step = (args.last - args.first) / (args.num - 1)
+        cfg = Config.fromfile(args.config)
+        cfg.merge_from_dict(args.cfg_options)
+        curve = tune_background(
+            cfg, None if args.checkpoint == 'none' else args.checkpoint,
+            thresholds=[round(args.first + i * step, 6)
+                        for i in range(args.num)],
+            split=args.split, max_images=args.max_images)
+    except (ImportError, OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    for threshold, score in zip(curve.thresholds, curve.mean_ious):
+        mark = '  best' if threshold == curve.best else ''
+        print(f'{threshold:8.3f}  mIoU {score:6.2f}{mark}')
+    print(f'use --cfg-options model.decode_head.threshold={curve.best}')
+    if args.out:
+        Path(args.out).write_text(json.dumps(curve._asdict(), indent=1))
+
+
+if __name__ == '__main__':
+    main()
