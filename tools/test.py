@@ -21,7 +21,9 @@ def parse_args() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='path of the config')
-    parser.add_argument('checkpoint', help='path or address of the weights')
+    parser.add_argument(
+        'checkpoint', help='path or address of the weights; "none": those '
+        'that the config names')
     parser.add_argument(
         '--out', help='save predictions here: a folder (segmentors), or a '
         'file ending in .pkl (detectors)')
@@ -85,7 +87,7 @@ def save_predictions(cfg, out: str) -> None:
 def main() -> None:
     args = parse_args()
     cfg = load_config(args)
-    cfg.load_from = args.checkpoint
+    cfg.load_from = None if args.checkpoint == 'none' else args.checkpoint
     check_data_folders(cfg, 'test')
     if args.show or args.show_dir:
         enable_pictures(cfg, args)

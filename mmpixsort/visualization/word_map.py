@@ -35,7 +35,8 @@ def draw_words(image: np.ndarray, labels: np.ndarray,
         i for i, word in enumerate(classes) if word != BACKGROUND])
     mixed = np.where(shown[..., None],
                      alpha * colours + (1 - alpha) * image, image)
-    visualizer = Visualizer(np.round(mixed).astype(np.uint8))
+    visualizer = Visualizer(
+        name='words', image=np.round(mixed).astype(np.uint8))
     places = word_places(labels, classes)
     if places:
         # of matplotlib, which has letters of most languages

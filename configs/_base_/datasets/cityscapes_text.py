@@ -3,6 +3,12 @@
 # `test_cfg`. Evaluation only: for training add image_captions_text.py.
 dataset_type = 'CityscapesDataset'
 data_root = 'data/cityscapes'
+# The classes of the data set, in its order.
+words = [
+    'road', 'sidewalk', 'building', 'wall', 'fence', 'pole', 'traffic light',
+    'traffic sign', 'vegetation', 'terrain', 'sky', 'person', 'rider', 'car',
+    'truck', 'bus', 'train', 'motorcycle', 'bicycle'
+]
 # Names for the text bank in place of the name of a class, where that is
 # ambiguous or no plain English; the score of a class is its best name.
 aliases = dict(

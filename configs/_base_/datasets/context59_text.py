@@ -3,6 +3,17 @@
 # `test_cfg`. Evaluation only: for training add image_captions_text.py.
 dataset_type = 'PascalContextDataset59'
 data_root = 'data/VOCdevkit/VOC2010'
+# The classes of the data set, in its order.
+words = [
+    'aeroplane', 'bag', 'bed', 'bedclothes', 'bench', 'bicycle', 'bird',
+    'boat', 'book', 'bottle', 'building', 'bus', 'cabinet', 'car', 'cat',
+    'ceiling', 'chair', 'cloth', 'computer', 'cow', 'cup', 'curtain', 'dog',
+    'door', 'fence', 'floor', 'flower', 'food', 'grass', 'ground', 'horse',
+    'keyboard', 'light', 'motorbike', 'mountain', 'mouse', 'person', 'plate',
+    'platform', 'pottedplant', 'road', 'rock', 'sheep', 'shelves', 'sidewalk',
+    'sign', 'sky', 'snow', 'sofa', 'table', 'track', 'train', 'tree', 'truck',
+    'tvmonitor', 'wall', 'water', 'window', 'wood'
+]
 # Names for the text bank in place of the name of a class, where that is
 # ambiguous or no plain English; the score of a class is its best name.
 aliases = dict(

@@ -8,6 +8,12 @@ metainfo = dict(
              'cat', 'chair', 'cow', 'diningtable', 'dog', 'horse',
              'motorbike', 'person', 'pottedplant', 'sheep', 'sofa', 'train',
              'tvmonitor'))
+# The classes of the data set, in its order.
+words = [
+    'aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat',
+    'chair', 'cow', 'diningtable', 'dog', 'horse', 'motorbike', 'person',
+    'pottedplant', 'sheep', 'sofa', 'train', 'tvmonitor'
+]
 # Names for the text bank in place of the name of a class, where that is
 # ambiguous or no plain English; the score of a class is its best name.
 aliases = dict(

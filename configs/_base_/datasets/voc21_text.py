@@ -3,6 +3,12 @@
 # `test_cfg`. Evaluation only: for training add image_captions_text.py.
 dataset_type = 'PascalVOCDataset'
 data_root = 'data/VOCdevkit/VOC2012'
+# The classes of the data set but its background, in its order.
+words = [
+    'aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat',
+    'chair', 'cow', 'diningtable', 'dog', 'horse', 'motorbike', 'person',
+    'pottedplant', 'sheep', 'sofa', 'train', 'tvmonitor'
+]
 # Names for the text bank in place of the name of a class, where that is
 # ambiguous or no plain English; the score of a class is its best name.
 aliases = dict(

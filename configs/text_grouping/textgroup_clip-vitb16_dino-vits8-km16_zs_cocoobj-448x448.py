@@ -1,0 +1,16 @@
+# Text grouping without training on COCO-Object.
+#   python tools/test.py configs/text_grouping/\
+#       textgroup_clip-vitb16_dino-vits8-km16_zs_cocoobj-448x448.py none
+_base_ = [
+    'mmseg::_base_/default_runtime.py',
+    '../_base_/datasets/coco_object_text.py',
+    '../_base_/models/textgroup_clip-vitb16_dino-vits8.py'
+]
+model = dict(
+    decode_head=dict(
+        bank=dict(classes=_base_.words, aliases=_base_.aliases),
+        # not tuned: tools/tune_background.py does, on training images
+        background='probability',
+        threshold=.2))
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')

@@ -1,0 +1,116 @@
+"""The configs of text grouping: words, parts, a run of each kind."""
+from pathlib import Path
+
+import pytest
+import tiny_text
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from mmseg.registry import DATASETS
+from open_clip_shim import require, tiny_settings
+
+from mmpixsort.apis.tune_background import tune_background
+from mmpixsort.registry import MODELS
+
+FOLDER = Path(__file__).resolve().parent.parent / 'configs/text_grouping'
+ZERO_SHOT = sorted(FOLDER.glob('*_zs_*.py'))
+each_zero_shot = pytest.mark.parametrize(
+    'path', ZERO_SHOT, ids=[path.stem for path in ZERO_SHOT])
+
+
+@each_zero_shot
+def test_zero_shot_config__has_the_classes_of_its_data(path):
+    init_default_scope('mmseg')
+    cfg = Config.fromfile(path)
+    head, spec = cfg.model.decode_head, cfg.test_dataloader.dataset
+    classes = list((spec.get('metainfo') or DATASETS.get(
+        spec.type).METAINFO)['classes'])
+    first = [] if head.get('background') is None else ['background']
+    assert first + list(head.bank.classes) == classes
+    assert set(head.bank.aliases) <= set(classes)
+
+
+@each_zero_shot
+def test_zero_shot_config__builds_and_segments(path):
+    require('open_clip')
+    require('timm')
+    init_default_scope('mmseg')
+    torch.manual_seed(0)
+    cfg = Config.fromfile(path)
+    cfg.model.backbone.update(
+        model_name=tiny_settings(), pretrained=None, quick_gelu=None)
+    feature = cfg.model.decode_head.grouper.feature
+    feature.update(
+        name='vit_tiny_patch16_224', checkpoint=None, size=(64, 64))
+    cfg.model.decode_head.bank.templates = 'none'
+    cfg.model.test_cfg.update(crop_size=(64, 64), stride=(32, 32))
+    model = MODELS.build(cfg.model).eval()
+    result, = model.predict(
+        *tiny_text.batch(model, tiny_text.images((64, 96))))
+    count = model.decode_head.num_classes
+    assert result.seg_logits.data.shape == (count, 64, 96)
+    assert result.seg_logits.data.isfinite().all()
+
+
+def shapes_config(tmp_path, **head) -> Config:
+    path, = FOLDER.glob('*_shapes-64x64.py')
+    cfg = Config.fromfile(path)
+    cfg.work_dir = str(tmp_path)
+    cfg.experiment_name = f'shapes_in_a_test {tmp_path}'
+    cfg.train_cfg.update(max_iters=2, val_interval=2)
+    cfg.default_hooks.checkpoint.interval = 2
+    cfg.train_dataloader.batch_size = 4
+    cfg.train_dataloader.dataset.num_images = 8
+    cfg.val_dataloader.dataset.num_images = 3
+    cfg.model.decode_head.update(head)
+    return cfg
+
+
+@pytest.mark.parametrize('drop_noun', [0., 1.])
+def test_shapes_config__trains_and_tests_by_its_runner(tmp_path, drop_noun):
+    cfg = shapes_config(
+        tmp_path, sentence_loss=dict(type='mmpixsort.ImageSentenceLoss'))
+    cfg.train_dataloader.dataset.drop_noun = drop_noun
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    scores = runner.val_loop.run()
+    assert 0 <= scores['mIoU'] <= 100
+    assert scores['group_oracle_mIoU'] > scores['mIoU']
+    checkpoint = tmp_path / 'iter_2.pth'
+    again = shapes_config(tmp_path)
+    curve = tune_background(
+        again, checkpoint, thresholds=[1., -1., .3], device='cpu')
+    assert curve.thresholds == [-1., .3, 1.]
+    # all background
+    assert curve.mean_ious[2] == pytest.approx(
+        100 / 7 * background_share(cfg), abs=.02)
+    assert curve.best in curve.thresholds
+
+
+def background_share(cfg: Config) -> float:
+    dataset = DATASETS.build(cfg.val_dataloader.dataset)
+    labels = torch.cat([
+        dataset[i]['data_samples'].gt_sem_seg.data.flatten()
+        for i in range(len(dataset))])
+    found = len(labels.unique())
+    # over classes that occur
+    return (labels == 0).float().mean().item() * 7 / found
+
+
+def test_tune_background__bad_input(tmp_path):
+    with pytest.raises(ValueError, match='thresholds'):
+        tune_background(shapes_config(tmp_path), None, thresholds=[])
+    with pytest.raises(ValueError, match='background'):
+        tune_background(shapes_config(tmp_path, background=None), None,
+                        thresholds=[.5])
+    with pytest.raises(ValueError, match='annotation'):
+        cfg = shapes_config(tmp_path)
+        cfg.val_dataloader.dataset.pipeline = [
+            dict(type='mmpixsort.LoadCaptionedShapes'),
+            dict(type='mmpixsort.PackTextInputs')]
+        cfg.val_dataloader.dataset.split = 'train'
+        tune_background(cfg, None, thresholds=[.5])
+    with pytest.raises(FileNotFoundError, match='nowhere'):
+        tune_background(shapes_config(tmp_path), 'nowhere.pth',
+                        thresholds=[.5])
