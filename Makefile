@@ -17,8 +17,10 @@ TRAIN = OMP_WAIT_POLICY=PASSIVE $(BIN)/python -W ignore tools/train.py
 TEST = OMP_WAIT_POLICY=PASSIVE $(BIN)/python -W ignore tools/test.py
 STICKS = configs/discriminative/discriminative_unet_1xb4-2000it_sticks
 OUT ?= demo_output/instances
+TEXT_OUT ?= demo_output/text
+TEXT_ARGS ?=
 
-.PHONY: help venv demo demo-instances test lint check clean
+.PHONY: help venv demo demo-instances demo-text test lint check clean
 .DEFAULT_GOAL := help
 
 help:
@@ -29,6 +31,10 @@ help:
 	@echo 'make demo-instances   learn eight scenes of sticks by heart, then'
 	@echo '            train on others and test on scenes that were not seen'
 	@echo '            OUT=folder           for checkpoints and pictures'
+	@echo 'make demo-text   learn words for regions from captions of generated'
+	@echo '            shapes, beside what contrast of whole images learns'
+	@echo '            TEXT_OUT=folder  for checkpoints and pictures'
+	@echo '            TEXT_ARGS="--seeds 0 1 2"  further options of it'
 	@echo 'make test   run the test suite'
 	@echo '            PYTEST_ARGS="-k bank -x"  further options of pytest'
 	@echo 'make venv   only create the environment that both use'
@@ -56,6 +62,9 @@ demo-instances: venv
 	$(TRAIN) $(STICKS).py --work-dir '$(OUT)/sticks'
 	$(TEST) $(STICKS).py '$(OUT)/sticks/iter_2000.pth' \
 	    --work-dir '$(OUT)/test'
+
+demo-text: venv
+	$(BIN)/python demo/run_text_demo.py --out '$(TEXT_OUT)' $(TEXT_ARGS)
 
 test: venv
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

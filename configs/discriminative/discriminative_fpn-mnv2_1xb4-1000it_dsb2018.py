@@ -9,11 +9,14 @@ _base_ = [
     '../_base_/schedules/schedule_instances_cpu.py'
 ]
 model = dict(
+    # nuclei of some 11 pixels: from stride 2 on
+    backbone=dict(out_indices=(0, 1, 2, 4, 6)),
+    neck=dict(in_channels=[16, 24, 32, 96, 320], num_outs=5),
     head=dict(
-        # as on leaves in the paper; crops and images differ in size
+        # as on leaves in the paper; crops and images differ in shape
+        embed_dims=16,
         coordinates='absolute',
-        # crops hold some twenty nuclei and images up to 375: what lies far
-        # apart may look alike
+        # images hold up to 375 nuclei: what lies far apart may look alike
         clusters=dict(
             type='mmpixsort.MeanShiftBackend', split_components=True)))
 custom_hooks = [

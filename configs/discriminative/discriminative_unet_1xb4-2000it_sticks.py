@@ -7,6 +7,10 @@ _base_ = [
     '../_base_/datasets/sticks_instances.py',
     '../_base_/schedules/schedule_instances_cpu.py'
 ]
+# smaller ones are mixed pixels between sticks (chosen on the val scenes)
+model = dict(
+    head=dict(
+        clusters=dict(type='mmpixsort.MeanShiftBackend', min_pixels=40)))
 custom_hooks = [
     dict(type='mmpixsort.EmbeddingVisualizationHook', num_images=8)
 ]

@@ -27,8 +27,14 @@ model = dict(
             grid=4),
         bank=dict(type='mmpixsort.TextBank', classes=nouns),
         background='cosine',
-        threshold=.4),
+        threshold=.85),  # chosen on the val scenes
     test_cfg=dict(mode='whole'))
+custom_hooks = [
+    dict(
+        type='mmpixsort.EmbeddingVisualizationHook',
+        num_images=12,
+        with_embedding=False)
+]
 val_evaluator = [
     dict(type='mmpixsort.PerClassIoUMetric'),
     dict(type='mmpixsort.GroupOracleMetric')

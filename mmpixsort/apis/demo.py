@@ -58,7 +58,7 @@ def run_demo(config: Path,
     runner = Runner.from_cfg(cfg)
     for handler in (runner.logger, *runner.logger.handlers):
         handler.setLevel(logging.INFO)
-        handler.addFilter(_is_progress)
+        handler.addFilter(is_progress)
     runner.train()
     metrics = {name: float(value) for name, value in runner.test().items()}
     write_scores(out, metrics, dict(
@@ -84,7 +84,7 @@ def demo_config(config: Path, data: Optional[Path], weights: Optional[Path],
         cfg.model.backbone.init_cfg = dict(
             type='Pretrained', checkpoint=str(weights))
     if iters is not None:
-        _rescale(cfg, iters)
+        rescale(cfg, iters)
     return cfg
 
 
@@ -120,7 +120,7 @@ def _strip_method(cfg: Config) -> None:
     cfg.custom_hooks = hooks
 
 
-def _rescale(cfg: Config, iters: int) -> None:
+def rescale(cfg: Config, iters: int) -> None:
     """Set the number of iterations and scale all that counts them."""
     factor = iters / cfg.train_cfg.max_iters
     for schedule in cfg.param_scheduler:
@@ -135,7 +135,7 @@ def _rescale(cfg: Config, iters: int) -> None:
     cfg.default_hooks.checkpoint.interval = iters
 
 
-def _is_progress(record: logging.LogRecord) -> bool:
+def is_progress(record: logging.LogRecord) -> bool:
     """Drop the lines that mmengine logs for every single parameter."""
     return not record.getMessage().startswith('paramwise_options')
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..functional.checks import check_choice
 from ..functional.regions import resize_ids
+from ..functional.segment_scores import overlap_counts
 from .text_model import load_text_segmentor
 
 SPLITS = ('train', 'val')
@@ -73,8 +74,10 @@ def tune_background(config: Union[str, Path, Config],
         for row, threshold in enumerate(thresholds):
             head.threshold = threshold
             words = head.name(named, model.backbone.logit_scale).argmax(2)[0]
-            counts[row] += _confusion(words[ids], labels, classes)
-    scores = [_mean_iou(table) for table in counts]
+            counts[row] += overlap_counts(
+                words[ids], labels, num_rows=classes,
+                num_classes=classes).cpu()
+    scores = [mean_iou(table) for table in counts]
     return Curve(thresholds, scores,
                  thresholds[max(range(len(scores)), key=scores.__getitem__)])
 
@@ -105,16 +108,12 @@ def _regions(model, data: dict) -> tuple:
     return named, labels, resize_ids(ids, labels.shape, head.num_regions)[0]
 
 
-def _confusion(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """Count pairs of label and prediction (C, C), void left out."""
-    known = labels < classes
-    pairs = labels[known].long() * classes + predicted[known]
-    return torch.bincount(pairs, minlength=classes**2).view(
-        classes, classes).cpu().float()
+def mean_iou(counts: Tensor) -> float:
+    """Return the mean IoU in percent over classes that occur.
 
-
-def _mean_iou(counts: Tensor) -> float:
-    """Return the mean IoU in percent over classes that occur."""
+    Args:
+        counts: (C, C) pixels of every prediction and label.
+    """
     union = counts.sum(0) + counts.sum(1) - counts.diag()
     iou = counts.diag() / union
     return round(100 * iou[union > 0].mean().item(), 2)

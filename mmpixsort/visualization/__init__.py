@@ -1,8 +1,10 @@
 """Pictures of embeddings through the mmengine Visualizer."""
 from .embedding_hook import EmbeddingVisualizationHook
-from .panels import embedding_pictures, paint_labels, side_by_side
+from .panels import (embedding_pictures, outline_ids, paint_labels,
+                     side_by_side)
+from .word_map import draw_words
 
 __all__ = [
-    'EmbeddingVisualizationHook', 'embedding_pictures', 'paint_labels',
-    'side_by_side'
+    'EmbeddingVisualizationHook', 'draw_words', 'embedding_pictures',
+    'outline_ids', 'paint_labels', 'side_by_side'
 ]

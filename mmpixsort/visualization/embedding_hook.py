@@ -11,7 +11,8 @@ from mmengine.runner import Runner
 from mmpixsort.registry import HOOKS
 from mmpixsort.utils.wrapped import first_view, unwrap
 
-from .panels import embedding_pictures, paint_labels, side_by_side
+from .panels import (embedding_pictures, outline_ids, paint_labels,
+                     side_by_side)
 
 
 @HOOKS.register_module()
@@ -28,7 +29,8 @@ class EmbeddingVisualizationHook(Hook):
     The model must offer `extract_embedding(inputs)`, which takes the
     preprocessed images (B, 3, H, W) and returns (B, D, h, w), as
     `mmpixsort.MetricEncoderDecoder` and `mmpixsort.EmbeddingInstanceSegmentor`
-    do. Instances are shown in colours of their own.
+    do. Instances are shown in colours of their own; groups that a model named
+    (`pred_groups`) as outlines on the image.
 
     Args:
         num_images: how many images to show, positive.
@@ -119,6 +121,7 @@ class EmbeddingVisualizationHook(Hook):
                     prediction=_labels(sample, 'pred_sem_seg',
                                        'pred_instances'),
                     of_instances='pred_instances' in sample,
+                    groups=_groups(sample),
                     embedding=embeddings[number] if embeddings else None))
 
     def _embed(self, model: torch.nn.Module, data_batch: Any,
@@ -165,6 +168,8 @@ def _pictures(item: Dict, palette: Sequence) -> Dict[str, np.ndarray]:
         parts['ground truth'] = paint_labels(item['truth'], palette)
     if item['prediction'] is not None:
         parts['prediction'] = paint_labels(item['prediction'], palette)
+    if item['groups'] is not None:
+        parts['groups'] = outline_ids(parts['image'], item['groups'])
     if item['embedding'] is not None:
         parts['embedding'] = item['embedding']
     alone = {
@@ -187,6 +192,13 @@ def _labels(sample: Any, field: str,
     else:
         return None
     return ids.squeeze(0).cpu().numpy()
+
+
+def _groups(sample: Any) -> Optional[np.ndarray]:
+    """Read the groups (H, W) that were named; None: there are none."""
+    if 'pred_groups' not in sample:
+        return None
+    return sample.pred_groups.data[0].cpu().numpy()
 
 
 def _paint(masks: torch.Tensor) -> torch.Tensor:

@@ -29,6 +29,22 @@ def paint_labels(labels: np.ndarray, palette: Sequence) -> np.ndarray:
     return table[np.where((labels < 0) | (labels > 255), 255, labels)]
 
 
+def outline_ids(image: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Draw white lines of a pixel between different ids (H, W).
+
+    An image of another size is resized to that of the ids.
+    """
+    height, width = ids.shape
+    picture = cv2.resize(
+        np.ascontiguousarray(image), (width, height),
+        interpolation=cv2.INTER_LINEAR)
+    border = np.zeros(ids.shape, bool)
+    border[:, 1:] |= ids[:, 1:] != ids[:, :-1]
+    border[1:] |= ids[1:] != ids[:-1]
+    picture[border] = 255
+    return picture
+
+
 def embedding_pictures(embeddings: Sequence[Tensor],
                        sizes: Sequence[Tuple[int, int]]) -> List[np.ndarray]:
     """Colour embeddings by their principal components, one basis for all.

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from mmpixsort.visualization import outline_ids
 from mmpixsort.visualization.word_map import draw_words, word_places
 
 LABELS = np.zeros((40, 60), int)
@@ -26,3 +27,12 @@ def test_draw_words__colours_what_is_named():
 def test_draw_words__sizes_must_agree():
     with pytest.raises(ValueError, match='labels'):
         draw_words(np.zeros((3, 4, 3), np.uint8), LABELS, ['a', 'b', 'c'])
+
+
+def test_outline_ids__lines_between_ids():
+    ids = np.zeros((4, 6), int)
+    ids[:, 3:] = 1
+    picture = outline_ids(np.zeros((8, 12, 3), np.uint8), ids)
+    assert picture.shape == (4, 6, 3)
+    assert (picture[:, 3] == 255).all()
+    assert (np.delete(picture, 3, 1) == 0).all()

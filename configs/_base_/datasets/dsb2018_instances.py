@@ -3,11 +3,11 @@
 # annotations/instances_SPLIT.json, images/SPLIT/ID.jpg.
 dataset_type = 'mmpixsort.DSB2018Dataset'
 data_root = 'data/dsb2018'
-# Half of the images are 256 x 256 with nuclei of some 11 pixels: the long
-# side becomes 513 = 32 * 16 + 1 (for align_corners=True), so that a nucleus
-# still covers a cell of a feature map of stride 8.
-image_scale = (513, 513)
-crop_size = (257, 257)  # 32 * 8 + 1
+# Half of the images are 256 x 256. The long side becomes 257 = 32 * 8 + 1 (for
+# align_corners=True), in training and test: what a network learns of places
+# does not carry over from crops to larger images (tried, see the results).
+image_scale = (257, 257)
+crop_size = (257, 257)
 train_pipeline = [
     # most images are grey files, read as colour by default
     dict(type='LoadImageFromFile'),

@@ -1,0 +1,186 @@
+"""The demonstration of text grouping: what words learn from captions alone."""
+import json
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Sequence
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS, init_default_scope
+from mmengine.runner import Runner
+
+from ..functional.regions import resize_ids
+from ..functional.segment_scores import overlap_counts
+from .demo import is_progress, rescale
+from .text_model import load_text_segmentor
+from .tune_background import mean_iou, tune_background
+
+# Pairs of nouns that no training scene holds together
+HELD_OUT = (('disk', 'ring'), ('square', 'bar'), ('triangle', 'cross'))
+THRESHOLDS = [round(.3 + .025 * i, 3) for i in range(27)]
+KINDS = dict(
+    region='nouns to regions (one-way, soft)',
+    image='sentences to images only')
+
+
+class TextRun(NamedTuple):
+    """Scores of one training, in percent.
+
+    Attributes:
+        kind: Of KINDS.
+        seed: Of weights and order.
+        threshold: Of the background, chosen on the validation scenes.
+        mean_iou: On test scenes.
+        accuracy: Groups of shapes named rightly, there.
+        pairs: mIoU on scenes with a pair that training never showed.
+        oracle: mIoU of the same groups, named by the annotation.
+    """
+
+    kind: str
+    seed: int
+    threshold: float
+    mean_iou: float
+    accuracy: float
+    pairs: float
+    oracle: float
+
+
+def run_text_demo(config: Path,
+                  out: Path,
+                  *,
+                  seeds: Sequence[int] = (0, ),
+                  iters: int = None,
+                  image_level: bool = True) -> List[TextRun]:
+    """Train, choose the threshold, test; write scores and pictures.
+
+    Args:
+        config: Of the generated shapes with captions.
+        out: Folder for all results; made if absent.
+        seeds: Of the trainings.
+        iters: Of training; None: those of the config.
+        image_level: Whether to train the contrast of whole images too.
+
+    Returns:
+        A row for every training; also in OUT/scores.json and scores.txt.
+    """
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    baselines = text_baselines(_config(config, 'region', 0, None))
+    runs: List[TextRun] = []
+    for seed in seeds:
+        for kind in list(KINDS)[:1 + image_level]:
+            cfg = _config(config, kind, seed, iters)
+            runs.append(_run(cfg, kind, seed, out / f'{kind}_seed{seed}'))
+            # after each, so that nothing is lost
+            _write(out, runs, baselines, cfg.train_cfg.max_iters)
+    return runs
+
+
+def _config(path: Path, kind: str, seed: int, iters: int) -> Config:
+    cfg = Config.fromfile(path)
+    cfg.randomness = dict(seed=seed)
+    for split in ('train', 'val', 'test'):
+        cfg[f'{split}_dataloader'].dataset.held_out_pairs = HELD_OUT
+    if kind == 'image':
+        cfg.model.decode_head.noun_loss = None
+        cfg.model.decode_head.sentence_loss = dict(
+            type='mmpixsort.ImageSentenceLoss')
+    cfg.log_level = 'WARNING'
+    if iters is not None:
+        rescale(cfg, iters)
+    return cfg
+
+
+def _run(cfg: Config, kind: str, seed: int, out: Path) -> TextRun:
+    """Train and test one model."""
+    cfg.work_dir = str(out)
+    iters = cfg.train_cfg.max_iters
+    checkpoint = out / f'iter_{iters}.pth'
+    _runner(cfg, 'train').train()
+    curve = tune_background(
+        cfg.copy(), checkpoint, thresholds=THRESHOLDS, device='cpu')
+    cfg.model.decode_head.threshold = curve.best
+    cfg.load_from = str(checkpoint)
+    cfg.test_evaluator = [
+        *cfg.test_evaluator, dict(type='mmpixsort.RegionNounAccuracy')]
+    scores = _runner(cfg, 'test').test()
+    cfg.test_dataloader.dataset.split = 'pairs'
+    pairs = _runner(cfg, 'pairs').test()
+    return TextRun(
+        kind, seed, curve.best, float(scores['mIoU']),
+        float(scores['region_noun_accuracy']), float(pairs['mIoU']),
+        float(scores['group_oracle_mIoU']))
+
+
+def _runner(cfg: Config, stage: str) -> Runner:
+    """Build a runner that logs its progress and no more."""
+    cfg = cfg.copy()
+    # names of their own, or runs of a process would share their pictures
+    cfg.experiment_name = f'{cfg.work_dir} {stage}'
+    cfg.visualizer.name = cfg.experiment_name
+    runner = Runner.from_cfg(cfg)
+    for handler in (runner.logger, *runner.logger.handlers):
+        handler.setLevel('INFO')
+        handler.addFilter(is_progress)
+    return runner
+
+
+def text_baselines(cfg: Config, seed: int = 0) -> Dict[str, float]:
+    """Score what needs no learning, on the test scenes.
+
+    Returns:
+        mIoU in percent of a random class for every group, and of background
+        everywhere.
+    """
+    init_default_scope('mmseg')
+    model = load_text_segmentor(cfg.copy(), device='cpu').model
+    classes = model.decode_head.num_classes
+    rng = np.random.default_rng(seed)
+    counts = torch.zeros(2, classes, classes)
+    for data in DATASETS.build(cfg.test_dataloader.dataset):
+        inputs = model.data_preprocessor(dict(
+            inputs=[data['inputs']], data_samples=[data['data_samples']]))
+        labels = data['data_samples'].gt_sem_seg.data[0]
+        ids = model.decode_head.group(inputs['inputs'])
+        num_regions = model.decode_head.num_regions
+        drawn = torch.from_numpy(rng.integers(classes, size=num_regions))
+        random = drawn[resize_ids(ids, labels.shape, num_regions)[0]]
+        for row, found in enumerate((random, torch.zeros_like(random))):
+            counts[row] += overlap_counts(
+                found, labels, num_rows=classes, num_classes=classes)
+    return dict(chance=mean_iou(counts[0]), background=mean_iou(counts[1]))
+
+
+def _write(out: Path, runs: Sequence[TextRun], baselines: Dict[str, float],
+           iters: int) -> None:
+    """Write scores.json, and as a table scores.txt."""
+    (out / 'scores.json').write_text(json.dumps(dict(
+        iterations=iters, baselines=baselines,
+        runs=[run._asdict() for run in runs]), indent=1) + '\n')
+    (out / 'scores.txt').write_text(
+        text_table(runs, baselines, iters) + '\n')
+
+
+def text_table(runs: Sequence[TextRun], baselines: Dict[str, float],
+               iters: int) -> str:
+    """Return the scores as text."""
+    lines = [
+        f'mIoU of 7 classes on test scenes, {iters} iterations',
+        '',
+        f'{"a random class for each group":34s} {baselines["chance"]:6.2f}',
+        f'{"background everywhere":34s} {baselines["background"]:6.2f}',
+        '',
+        f'{"":34s} seed   mIoU  groups  unseen pairs  ceiling  threshold']
+    for run in sorted(runs, key=lambda run: list(KINDS).index(run.kind)):
+        lines.append(
+            f'{KINDS[run.kind]:34s} {run.seed:4d} {run.mean_iou:6.2f} '
+            f'{run.accuracy:7.2f} {run.pairs:13.2f} {run.oracle:8.2f} '
+            f'{run.threshold:10.3f}')
+    for kind, name in KINDS.items():
+        found = [run.mean_iou for run in runs if run.kind == kind]
+        if len(found) > 1:
+            lines.append(f'{name:34s} mean {np.mean(found):6.2f}, standard '
+                         f'deviation {np.std(found, ddof=1):.2f}')
+    lines += ['', 'groups: percent of the groups of shapes that are named '
+              'rightly; ceiling: the', 'same groups named by the annotation']
+    return '\n'.join(lines)
