@@ -36,8 +36,35 @@ def test_zero_shot_config__builds_and_segments(path):
     require('open_clip')
     require('timm')
     init_default_scope('mmseg')
-    torch.manual_seed(0)
+    model = small_model(Config.fromfile(path))
+    result, = model.predict(
+        *tiny_text.batch(model, tiny_text.images((64, 96))))
+    count = model.decode_head.num_classes
+    assert result.seg_logits.data.shape == (count, 64, 96)
+    assert result.seg_logits.data.isfinite().all()
+
+
+def test_captions_config__builds_and_has_both_losses():
+    require('open_clip')
+    require('timm')
+    init_default_scope('mmseg')
+    path, = FOLDER.glob('*_captions-224x224.py')
     cfg = Config.fromfile(path)
+    model = small_model(cfg).train()
+    inputs, samples = tiny_text.captioned(model)
+    losses = model(inputs, samples, mode='loss')
+    assert losses['loss_n2r'] > 0 and losses['loss_sentence'] > 0
+    sum(v for k, v in losses.items() if 'loss' in k).backward()
+    clip = model.backbone.clip
+    assert clip.visual.proj.grad is not None
+    assert clip.token_embedding.weight.grad is None
+    assert cfg.train_dataloader.dataset.pipeline[-1].type == (
+        'mmpixsort.PackTextInputs')
+
+
+def small_model(cfg: Config):
+    """Build the model with small towers of random weights."""
+    torch.manual_seed(0)
     cfg.model.backbone.update(
         model_name=tiny_settings(), pretrained=None, quick_gelu=None)
     feature = cfg.model.decode_head.grouper.feature
@@ -45,12 +72,7 @@ def test_zero_shot_config__builds_and_segments(path):
         name='vit_tiny_patch16_224', checkpoint=None, size=(64, 64))
     cfg.model.decode_head.bank.templates = 'none'
     cfg.model.test_cfg.update(crop_size=(64, 64), stride=(32, 32))
-    model = MODELS.build(cfg.model).eval()
-    result, = model.predict(
-        *tiny_text.batch(model, tiny_text.images((64, 96))))
-    count = model.decode_head.num_classes
-    assert result.seg_logits.data.shape == (count, 64, 96)
-    assert result.seg_logits.data.isfinite().all()
+    return MODELS.build(cfg.model).eval()
 
 
 def shapes_config(tmp_path, **head) -> Config:

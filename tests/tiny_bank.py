@@ -7,7 +7,7 @@ from mmengine.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / 'configs/panoptic_segsort/panoptic-segsort_fpn-mnv2_' \
-    '1xb4-1000it_street-scenes.py'
+    '1xb4-600it_street-scenes.py'
 IMAGES = 20  # two parts
 SIZE = (60, 90)  # padded to (64, 96)
 

@@ -26,6 +26,8 @@ model = dict(
             feature=dict(type='mmpixsort.ColorFeature', stride=2),
             grid=4),
         bank=dict(type='mmpixsort.TextBank', classes=nouns),
+        # from random weights sentences hold regions back (see the results)
+        sentence_loss=None,
         background='cosine',
         threshold=.85),  # chosen on the val scenes
     test_cfg=dict(mode='whole'))

@@ -130,11 +130,14 @@ def _link(similarity: Tensor, areas: Tensor, edges: Tensor,
     """
     count = len(areas)
     owners = torch.arange(count)
+    open_pairs = similarity.masked_fill(~edges, -torch.inf)
+    best = open_pairs.amax(1) if count else areas
     for _ in range(count - 1):
-        candidates = similarity.masked_fill(~edges, -torch.inf)
-        first, second = divmod(int(candidates.argmax()), count)
-        if not candidates[first, second] > threshold:
+        # the table is symmetric: the first of two rows comes first
+        first = int(best.argmax())
+        if not best[first] > threshold:
             break
+        second = int(open_pairs[first].argmax())
         pair = torch.tensor([first, second])
         total = areas[pair].sum()
         mean = areas[pair] / total @ similarity[pair]
@@ -144,6 +147,12 @@ def _link(similarity: Tensor, areas: Tensor, edges: Tensor,
         joined[pair] = False
         edges[first], edges[:, first] = joined, joined
         edges[second], edges[:, second] = False, False
+        row = mean.masked_fill(~joined, -torch.inf)
+        open_pairs[first], open_pairs[:, first] = row, row
+        open_pairs[second], open_pairs[:, second] = -torch.inf, -torch.inf
+        # of the other rows those around have changed
+        changed = torch.cat([joined.nonzero().flatten(), pair])
+        best[changed] = open_pairs[changed].amax(1)
         owners[owners == second] = first
     return owners
 
@@ -160,7 +169,8 @@ def pair_statistics(prototypes: Tensor,
                     instance_ids: Tensor,
                     areas: Tensor,
                     *,
-                    classes: Optional[Tensor] = None) -> Tensor:
+                    classes: Optional[Tensor] = None,
+                    adjacency: Optional[Tensor] = None) -> Tensor:
     r"""Sum the cosines within and between the instances of an image.
 
     Within an instance and between two the mean over pairs of segments,
@@ -171,14 +181,16 @@ def pair_statistics(prototypes: Tensor,
         prototypes: (S, D) unit rows.
         instance_ids: (S,) integer, 1 or more; 0 and less: of no instance.
         areas: (S,) pixels; a segment without any takes no part.
-        classes: (S,) integer: only pairs of instances of one class count,
-            as only these may merge. None: all pairs.
+        classes: (S,) integer: only pairs of segments of one class count.
+            None: all alike.
+        adjacency: (S, S) bool, symmetric: only pairs with an edge count, as
+            merging starts from these. None: all pairs.
 
     Returns:
         (2, 2) float64 that adds up over images: row 0 sums of means, within
-        and between; row 1 how many, instances of two or more segments and
-        pairs of instances. Row 0 / row 1 are the two arguments of
-        :func:`linkage_threshold`.
+        and between; row 1 how many, instances and pairs of instances of
+        which any pair of segments counts. Row 0 / row 1 are the two
+        arguments of :func:`linkage_threshold`.
 
     Raises:
         TypeError, ValueError: On wrong shapes.
@@ -192,43 +204,29 @@ def pair_statistics(prototypes: Tensor,
     """
     _check_segments(prototypes, areas)
     check_labels('instance_ids', instance_ids, areas.shape)
-    rows, areas = prototypes.double(), areas.double()
+    kept = (instance_ids > 0) & (areas > 0) & prototypes.isfinite().all(1)
+    pairs = kept & kept[:, None]
+    if adjacency is not None:
+        _check_graph(adjacency, None, len(areas))
+        pairs &= adjacency
     if classes is not None:
         check_labels('classes', classes, areas.shape)
-    else:
-        classes = torch.zeros_like(instance_ids)
-    kept = (instance_ids > 0) & (areas > 0) & rows.isfinite().all(1)
-    rows, areas = rows[kept], areas[kept]
-    # an instance with segments of two classes counts as two
-    keys, index = torch.stack([instance_ids[kept].long(),
-                               classes[kept].long()]).unique(
-                                   dim=1, return_inverse=True)
-    weights = areas / areas.new_zeros(keys.shape[1]).index_add(
-        0, index, areas)[index]
-    means = rows.new_zeros(keys.shape[1], rows.shape[1]).index_add(
-        0, index, weights[:, None] * rows)
-    own = _own_pairs(rows, weights, index, keys.shape[1])
-    cosines = means @ means.T
-    own_mean = (cosines.diagonal() - own[0]) / (1 - own[1])
-    several = index.bincount(minlength=keys.shape[1]) > 1
-    different = ((keys[1] == keys[1][:, None]) &
-                 (keys[0] != keys[0][:, None])).triu()
+        pairs &= classes == classes[:, None]
+    here, there = pairs.triu(1).nonzero().T
+    rows, areas = prototypes.double(), areas.double()
+    cosines, weights = (rows @ rows.T)[here, there], areas[here] * areas[there]
+    ends = torch.stack([instance_ids[here], instance_ids[there]]).long()
+    names = [ends.amin(0), ends.amax(0)]
+    if classes is not None:  # an instance of two classes counts as two
+        names.append(classes[here].long())
+    names, index = torch.stack(names).unique(dim=1, return_inverse=True)
+    sums = rows.new_zeros(2, names.shape[1]).index_add(
+        1, index, torch.stack([weights * cosines, weights]))
+    means, own = sums[0] / sums[1], names[0] == names[1]
     return torch.stack([
-        torch.stack([own_mean[several].sum(), cosines[different].sum()]),
-        torch.stack([several.sum(), different.sum()]).double()
+        torch.stack([means[own].sum(), means[~own].sum()]),
+        torch.stack([own.sum(), (~own).sum()]).double()
     ])
-
-
-def _own_pairs(rows: Tensor, weights: Tensor, index: Tensor,
-               count: int) -> Tensor:
-    """Return what each segment adds paired with itself (2, K).
-
-    Sums over the segments of an instance of the cosine and of the weight.
-    """
-    squares = weights.square()
-    lengths = rows.square().sum(1)
-    return rows.new_zeros(2, count).index_add(
-        1, index, torch.stack([squares * lengths, squares]))
 
 
 def linkage_threshold(within: float, between: float) -> float:

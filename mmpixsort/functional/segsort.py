@@ -17,6 +17,10 @@ from .checks import check_choice, check_labels, check_positive, check_rows
 from .contrast_tiles import LOW, tiles
 from .keys import Keys, as_blocks, zero_ignored
 
+# of an exponent: exp(-80) adds nothing, and below it a CPU takes ten times as
+# long
+FLOOR = -80.
+
 POSITIVES = ('same_class', 'own')
 
 
@@ -206,18 +210,30 @@ def _tile(anchors: Tensor, keys: Sequence[Tensor], table: Table,
     logits = torch.cat([anchors @ key.T for key in keys], 1)
     positive, negative = _pairs(table, rows)
     valid = positive.any(1)
-    pull = logits.masked_fill(~positive, LOW)
-    push = logits.masked_fill_(~negative, LOW)
-    log_positive = pull.logsumexp(1, keepdim=True)
-    log_negative = push.logsumexp(1, keepdim=True)
+    log_positive, share = _masked_softmax(logits.clone(), positive)
+    log_negative, weights = _masked_softmax(logits, negative)
     margin = log_negative - log_positive
     margin = margin.masked_fill_(~valid[:, None], LOW)
-    weights = push.sub_(log_negative).exp_()
-    weights = weights.masked_fill_(~negative, 0.)
-    share = pull.sub_(log_positive).exp_().masked_fill_(~positive, 0.)
     weights = weights.sub_(share).mul_(margin.sigmoid())
     loss = softplus(margin, threshold=40.)[:, 0]
     return loss, valid, weights.split([len(key) for key in keys], 1)
+
+
+def _masked_softmax(logits: Tensor, mask: Tensor) -> Tuple[Tensor, Tensor]:
+    """Return log-sum-exp (n, 1) and softmax (n, P) where the mask holds.
+
+    Overwrites `logits`. One exponential for both, never of a large negative
+    number, as logsumexp would take of those that the mask leaves out. A row
+    without any has about LOW, and zeros.
+    """
+    excluded = ~mask
+    logits.masked_fill_(excluded, LOW)
+    top = logits.amax(1, keepdim=True)
+    shares = logits.sub_(top).clamp_(min=FLOOR).exp_()
+    total = shares.masked_fill_(excluded, 0.).sum(1, keepdim=True)
+    # 1 or more, unless there is none
+    total = total.clamp_(min=1.)
+    return top + total.log(), shares.div_(total)
 
 
 def _pairs(table: Table, rows: slice) -> Tuple[Tensor, Tensor]:

@@ -1,19 +1,24 @@
 """Measure where segments should stop to merge."""
 import copy
+import random
+from contextlib import contextmanager
 from logging import WARNING
-from typing import Optional
+from typing import Iterator, Optional
 
+import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.dist import all_reduce, get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
+from torch import Tensor, nn
 
 from ..functional.checks import check_count
 from ..functional.segment_graph import linkage_threshold
 from ..registry import HOOKS
 from ..utils.wrapped import unwrap
+from .rng_state import get_rng_state, set_rng_state
 
 
 @HOOKS.register_module()
@@ -21,9 +26,16 @@ class LinkageThresholdHook(Hook):
     """Set the threshold of a head that merges segments into instances.
 
     Before a validation or test it takes the middle between the mean cosine
-    within and between instances of annotated training images. All ranks
-    share the work, and the head keeps the number in its checkpoints. Nothing
-    happens for a head with a threshold of its own.
+    within and between instances of annotated training images. Their regions
+    are those of the annotation; of their segments those pairs count that
+    touch, as merging starts from these, whatever their classes. Where no two
+    instances touch, all pairs of an image count. All ranks share the work,
+    and the head keeps the number in its checkpoints. Nothing happens for a
+    head with a threshold of its own.
+
+    The data set is built once, beside that of the training. Augmentation is
+    seeded by the number of the image, so that only the weights change what
+    is measured, and all random states are put back.
 
     Args:
         num_images: Of the training set, evenly spread.
@@ -43,6 +55,7 @@ class LinkageThresholdHook(Hook):
         check_count('num_images', num_images)
         self.num_images = num_images
         self.dataset = dataset
+        self._built = None
 
     def before_val_epoch(self, runner) -> None:
         """Measure."""
@@ -61,26 +74,18 @@ class LinkageThresholdHook(Hook):
         rules = getattr(head, 'rules', None)
         if rules is None or rules.threshold is not None:
             return
-        dataset = DATASETS.build(copy.deepcopy(
-            self.dataset or runner.cfg.train_dataloader.dataset))
-        count = min(self.num_images, len(dataset))
-        chosen = [i * len(dataset) // count for i in range(count)]
-        total = torch.zeros(2, 2, dtype=torch.float64)
+        if self._built is None:
+            self._built = DATASETS.build(self._config(runner))
         training = model.training
         model.eval()
-        for i in chosen[get_rank()::get_world_size()]:
-            batch = model.data_preprocessor(
-                pseudo_collate([dataset[i]]), False)
-            total += head.pair_statistics(
-                model.extract_feat(batch['inputs']),
-                batch['data_samples']).cpu()
+        total = self._statistics(model, touching=True)
+        if (total[1] == 0).any():
+            total = self._statistics(model, touching=False)
         model.train(training)
-        total = total.to(head.threshold.device)
-        all_reduce(total, 'sum')
         if (total[1] == 0).any():
             print_log(
                 'no instance of two segments or no two instances in '
-                f'{count} images: segments merge above 0.5; set '
+                f'{self.num_images} images: segments merge above 0.5; set '
                 '`rules.threshold`, or a smaller `cell_area`', 'current',
                 WARNING)
             head.threshold.fill_(.5)
@@ -90,3 +95,56 @@ class LinkageThresholdHook(Hook):
         print_log(
             f'mean cosine within instances {within:.3f}, between {between:.3f}'
             f': segments merge above {float(head.threshold):.3f}', 'current')
+
+    def _config(self, runner) -> dict:
+        """Return the config of the data set.
+
+        Raises:
+            ValueError: When there is none.
+        """
+        if self.dataset is not None:
+            return copy.deepcopy(self.dataset)
+        loader = runner.cfg.get('train_dataloader')
+        if loader is None:
+            raise ValueError(
+                '`train_dataloader` must be in the config, as the threshold '
+                'of merging is measured on its images, got None; give '
+                '`dataset` to LinkageThresholdHook, or set `rules.threshold` '
+                'of the head')
+        return copy.deepcopy(loader['dataset'])
+
+    def _statistics(self, model: nn.Module, *, touching: bool) -> Tensor:
+        """Return sums over the images of all ranks (2, 2)."""
+        length = len(self._built)
+        count = min(self.num_images, length)
+        chosen = [i * length // count for i in range(count)]
+        total = torch.zeros(2, 2, dtype=torch.float64)
+        for i in chosen[get_rank()::get_world_size()]:
+            with seeded(i):
+                data = self._built[i]
+            batch = model.data_preprocessor(pseudo_collate([data]), False)
+            total += model.head.pair_statistics(
+                model.extract_feat(batch['inputs']), batch['data_samples'],
+                touching=touching).cpu()
+        total = total.to(model.head.threshold.device)
+        all_reduce(total, 'sum')
+        return total
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw what a seed gives, and put all random states back.
+
+    Args:
+        seed: Of random, numpy and torch.
+    """
+    states = random.getstate(), np.random.get_state(), get_rng_state()
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        set_rng_state(states[2])

@@ -305,6 +305,6 @@ def test_base_config__dsb2018_runs(repo_root, dsb_root):
     val = build_without_packing(cfg.val_dataloader.dataset, **root)
     for index in range(0, 66, 16):
         results = val[index]
-        assert max(results['img'].shape) == 513
+        assert max(results['img'].shape) == 257
         assert results['gt_masks'].masks.shape[1:] == (results['height'],
                                                        results['width'])

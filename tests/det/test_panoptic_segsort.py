@@ -4,12 +4,15 @@ import copy
 import pytest
 import tiny_instances as tiny
 import torch
+from dispatch import CallCounter
 from references import segment_sorting_loop
 
 from mmpixsort.det.heads.panoptic_results import (PanopticRules,
                                                   panoptic_of_image)
 from mmpixsort.det.heads.panoptic_targets import (panoptic_ids,
                                                   panoptic_targets)
+from mmpixsort.det.heads.panoptic_segsort_head import largest_clusters
+from mmpixsort.functional.segment_graph import pair_statistics
 from mmpixsort.metrics import PanopticQualityMetric
 
 SIZES = ((32, 32), (24, 40))
@@ -191,7 +194,8 @@ def test_training__finds_the_squares():
         total.backward()
         optimizer.step()
     assert totals[-1] < .5 * totals[0]
-    sums = model.head.pair_statistics(model.extract_feat(inputs), samples)
+    sums = model.head.pair_statistics(
+        model.extract_feat(inputs), samples, touching=False)
     within, between = (sums[0] / sums[1]).tolist()
     assert within > between + .2
     model.head.threshold.fill_((within + between) / 2)
@@ -213,6 +217,11 @@ def test_predict__mixed_sizes_and_no_threshold():
     for result in model.predict(inputs, samples):
         assert result.pred_panoptic_seg.sem_seg.shape == (1, 20, 50)
         assert result.pred_instances.masks.shape[1:] == (20, 50)
+        classes = result.pred_sem_seg.sem_seg
+        assert classes.shape == (1, 20, 50) and classes.max() < 4
+        panoptic = result.pred_panoptic_seg.sem_seg
+        stuff = (panoptic == 2) | (panoptic == 3)
+        assert (classes[stuff] == panoptic[stuff]).all()
 
 
 def test_loss__nothing_annotated_is_zero():
@@ -233,7 +242,8 @@ def test_loss__nothing_annotated_is_zero():
     (dict(rules=dict(merge='greedy')), '`merge` must be one of'),
     (dict(rules=dict(threshold=2.)), '`threshold` must'),
     (dict(max_segments=0), '`max_segments` must'),
-    (dict(num_things=0), '`num_things` must')])
+    (dict(num_things=0), '`num_things` must'),
+    (dict(num_things=200, num_stuff=56), 'must be at most 255')])
 def test_head__bad_options(head, error):
     with pytest.raises(ValueError, match=error):
         tiny.build_config(tiny.panoptic(head))
@@ -244,3 +254,93 @@ def test_loss__without_semantic_maps():
     inputs, samples = tiny.batch(*SIZES, model=model)
     with pytest.raises(ValueError, match='`gt_sem_seg` must be in every'):
         model(inputs, samples, mode='loss')
+
+
+def test_head__as_many_classes_as_a_map_of_bytes_holds():
+    head = tiny.build_config(tiny.panoptic(
+        dict(num_things=200, num_stuff=55))).head
+    assert head.num_classes == 255
+
+
+def test_head__concentration_of_the_loss_unless_given():
+    loss = dict(type='mmpixsort.PanopticSegSortLoss', concentration=7.)
+    for given, want in ((None, 7.), (3., 3.)):
+        head = tiny.build_config(tiny.panoptic(dict(loss=loss, rules=dict(
+            merge='meanshift', threshold=.5, concentration=given)))).head
+        assert head._rules().concentration == want
+
+
+def test_partition__takes_the_centre_of_a_cell():
+    """As resized logits do: a thing that covers the centres is one."""
+    model = tiny.build_config(tiny.panoptic())
+    samples = tiny.with_stuff([tiny.item((32, 32), 0)[1]])
+    ids = samples[0].gt_instance_map.data
+    ids[ids > 0] = 0
+    ids[0, 9:12, 9:12] = 1  # not the corner of a cell of four, its centre
+    targets = panoptic_targets(samples, (32, 32), num_things=2, num_classes=4)
+    cut = model.head._partition(torch.ones(1, 8, 8, 8), targets)
+    things = (cut.pixel_regions == 0).nonzero().flatten()
+    assert things.tolist() == [2 * 8 + 2]
+
+
+def test_largest_clusters__image_by_image():
+    g = torch.Generator().manual_seed(0)
+    regions = torch.randint(-1, 3, (2, 6, 7), generator=g)
+    clusters = torch.randint(0, 4, (2, 6, 7), generator=g).masked_fill(
+        regions < 0, -1)
+    regions[1, :4], clusters[1, :4] = -1, -1  # few pixels
+    kept, found = largest_clusters(regions, clusters, 3, 4, 5)
+    number = 0
+    for b in range(2):
+        pairs = list(zip(regions[b].flatten().tolist(),
+                         clusters[b].flatten().tolist()))
+        areas = {pair: pairs.count(pair) for pair in pairs if pair[0] >= 0}
+        number += len(areas)
+        stay = {pair for pair, k in zip(
+            pairs, kept[b].flatten().tolist()) if k >= 0}
+        assert len(stay) == 5
+        smallest = min(areas[pair] for pair in stay)
+        assert all(area <= smallest for pair, area in areas.items()
+                   if pair not in stay)
+        assert {k for p, k in zip(pairs, kept[b].flatten().tolist())
+                if p in stay and k != p[1]} == set()
+    assert found == number
+
+
+def test_loss__does_not_wait_for_the_device():
+    model = tiny.build_config(tiny.panoptic()).train()
+    inputs, samples = batch(model, *SIZES)
+    levels = model.extract_feat(inputs)
+    counts = []
+    for _ in range(2):
+        with CallCounter() as counter:
+            model.head.loss(levels, samples)
+        counts.append(counter.syncs)
+    assert counts == [0, 0], counter.counts
+
+
+@pytest.mark.parametrize('touching', [True, False])
+def test_pair_statistics__segments_that_touch(touching):
+    model = tiny.build_config(tiny.panoptic(dict(cell_area=1.))).eval()
+    inputs, samples = batch(model, *SIZES)
+    head, levels = model.head, model.extract_feat(inputs)
+    got = head.pair_statistics(levels, samples, touching=touching)
+    targets = panoptic_targets(samples, (32, 40), num_things=2, num_classes=4)
+    _, embeddings = head.embed(levels)
+    cut = head._partition(embeddings, targets)
+    maps = cut.segment_ids.view(2, *embeddings.shape[2:]).tolist()
+    want = 0.
+    for b, rows in enumerate(maps):
+        edges = torch.zeros(len(cut.regions), len(cut.regions)).bool()
+        sides = [pair for line in (*rows, *zip(*rows))
+                 for pair in zip(line, line[1:])]
+        for own, other in sides:
+            if own != other and min(own, other) >= 0:
+                edges[own, other] = edges[other, own] = True
+        things = (cut.images == b) & (cut.regions < targets.num_things_seen)
+        areas = torch.tensor([sum(row.count(k) for row in rows)
+                              for k in range(len(cut.regions))])
+        want = want + pair_statistics(
+            cut.prototypes, (cut.regions + 1).masked_fill(~things, 0), areas,
+            adjacency=edges if touching else None)
+    assert torch.allclose(got, want) and (got[1, 0] > 0)

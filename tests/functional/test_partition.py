@@ -3,8 +3,9 @@ import pytest
 import torch
 from dispatch import CallCounter
 from references import kmeans_loop
+from torch.nn.functional import normalize
 
-from mmpixsort.functional.clustering import locate
+from mmpixsort.functional import partition
 from mmpixsort.functional.partition import partition_regions, region_grids
 
 
@@ -19,12 +20,28 @@ def random_case(seed, batch=2, dims=4, size=(9, 11), num=4):
 OPTIONS = dict(num_regions=4, cell_area=6., max_clusters=5)
 
 
+def points_of(embedding, inside, unit, weight):
+    """Located rows of a region, from the middle of its box."""
+    rows = []
+    y, x = inside.nonzero(as_tuple=True)
+    middle = [(side.min() + side.max()) / 2 for side in (y, x)]
+    for i, j in zip(y.tolist(), x.tolist()):
+        place = torch.stack([i - middle[0], j - middle[1]]) * weight / unit
+        rows.append(normalize(torch.cat([
+            normalize(embedding[:, i, j], dim=0), place.double()]), dim=0))
+    return torch.stack(rows)
+
+
 @pytest.mark.parametrize('seed', range(5))
-def test_partition__equals_a_loop_over_regions(seed):
+@pytest.mark.parametrize('block, similarities', [(64, 1 << 23), (4, 30)])
+def test_partition__equals_a_loop_over_regions(seed, block, similarities,
+                                               monkeypatch):
+    monkeypatch.setattr(partition, 'BLOCK', block)
+    monkeypatch.setattr(partition, 'MAX_SIMILARITIES', similarities)
     maps, regions = random_case(seed)
+    places = dict(location_unit=8., location_weight=.7)
     start = partition_regions(maps, regions, num_iters=0, **OPTIONS)
-    found = partition_regions(maps, regions, num_iters=4, **OPTIONS)
-    points = locate(maps)
+    found = partition_regions(maps, regions, num_iters=4, **OPTIONS, **places)
     for b in range(2):
         for r in range(4):
             inside = regions[b] == r
@@ -34,10 +51,40 @@ def test_partition__equals_a_loop_over_regions(seed):
             used = sorted(set(first.tolist()))  # an empty one never wins
             table = {k: i for i, k in enumerate(used)}
             want = kmeans_loop(
-                points[b][:, inside].T, [table[k] for k in first.tolist()],
-                len(used), 4)
+                points_of(maps[b], inside, 8., .7),
+                [table[k] for k in first.tolist()], len(used), 4)
             assert [table[k] for k in found[b][inside].tolist()] == want
     assert ((found >= 0) == (regions >= 0)).all()
+
+
+def test_partition__neither_place_nor_size_of_the_map_matters():
+    maps, _ = random_case(0)
+    regions = torch.full((2, 9, 11), -1)
+    regions[:, 2:8, 3:9] = 0
+    options = dict(OPTIONS, num_iters=4, num_regions=1)
+    found = partition_regions(maps, regions, **options)
+    crop = partition_regions(
+        maps[:, :, 2:8, 3:9], regions[:, 2:8, 3:9], **options)
+    assert torch.equal(found[:, 2:8, 3:9], crop)
+
+
+def test_partition__memory_does_not_grow_with_clusters_times_pixels():
+    largest = 0
+
+    class Largest(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            nonlocal largest
+            out = func(*args, **(kwargs or {}))
+            if isinstance(out, torch.Tensor):
+                largest = max(largest, out.untyped_storage().nbytes() // 4)
+            return out
+
+    maps, regions = torch.randn(1, 16, 64, 64), torch.arange(64) // 8
+    regions = (regions[:, None] * 8 + regions)[None]
+    with Largest():
+        partition_regions(maps, regions, num_regions=64, cell_area=2.,
+                          max_clusters=32, num_iters=2)
+    assert largest < 4 * 64 * 64 * 32  # a gather took 16 times as much
 
 
 @pytest.mark.parametrize('seed', range(5))
@@ -48,7 +95,7 @@ def test_grids__boxes_and_counts(seed):
     for b in range(2):
         for r in range(4):
             y, x = (regions[b] == r).nonzero(as_tuple=True)
-            got = [int(part[b, r]) for part in grids]
+            got = [int(part[b, r]) for part in (*grids.boxes, *grids[1:])]
             if not len(y):
                 assert got[4:] == [1, 1]
                 continue
@@ -95,6 +142,7 @@ def test_partition__calls_do_not_depend_on_the_batch_and_do_not_wait():
     (dict(cell_area=0.), '`cell_area` must'),
     (dict(max_clusters=0), '`max_clusters` must'),
     (dict(num_iters=-1), '`num_iters` must'),
+    (dict(location_unit=0.), '`location_unit` must'),
     (dict(regions=torch.zeros(2, 9, 9).long()), '`regions` must have')])
 def test_partition__bad_input(changes, error):
     maps, regions = random_case(0)

@@ -269,7 +269,7 @@ def test_segment_neighbors__bad_input(ids, count, error):
         segment_neighbors(ids, count)
 
 
-def statistics_loop(rows, ids, areas, classes=None):
+def statistics_loop(rows, ids, areas, classes=None, edges=None):
     """Means pair by pair, then sums over instances and pairs of them."""
     rows = rows.double().numpy()
     names = sorted({(int(i), int(c)) for i, c, a in zip(
@@ -278,30 +278,38 @@ def statistics_loop(rows, ids, areas, classes=None):
     members = [[p for p in range(len(ids)) if ids[p] == i and areas[p] > 0
                 and (classes is None or classes[p] == c)] for i, c in names]
 
+    def counted(pairs):
+        return [(p, q) for p, q in pairs if edges is None or edges[p, q]]
+
     def mean(pairs):
         return np.average([rows[p] @ rows[q] for p, q in pairs],
                           weights=[int(areas[p] * areas[q])
                                    for p, q in pairs])
 
-    within = [mean(list(itertools.combinations(own, 2)))
-              for own in members if len(own) > 1]
-    between = [mean(list(itertools.product(members[a], members[b])))
+    within = [counted(itertools.combinations(own, 2)) for own in members]
+    between = [counted(itertools.product(members[a], members[b]))
                for a, b in itertools.combinations(range(len(names)), 2)
                if names[a][1] == names[b][1] and names[a][0] != names[b][0]]
+    within, between = ([mean(pairs) for pairs in groups if pairs]
+                       for groups in (within, between))
     return [[sum(within), sum(between)], [len(within), len(between)]]
 
 
 @pytest.mark.parametrize('seed', range(4))
 @pytest.mark.parametrize('with_classes', [False, True])
-def test_pair_statistics__equals_loop(seed, with_classes):
-    rows, areas, _ = random_graph(seed, count=30)
+@pytest.mark.parametrize('with_edges', [False, True])
+def test_pair_statistics__equals_loop(seed, with_classes, with_edges):
+    rows, areas, edges = random_graph(seed, count=30)
+    edges = edges if with_edges else None
     g = torch.Generator().manual_seed(seed)
     ids = torch.randint(-1, 9, (30, ), generator=g)
     areas[3] = 0
     classes = torch.randint(3, (30, ), generator=g) if with_classes else None
-    total = pair_statistics(rows, ids, areas, classes=classes)
+    total = pair_statistics(
+        rows, ids, areas, classes=classes, adjacency=edges)
     assert total.dtype == torch.float64
-    assert np.allclose(total, statistics_loop(rows, ids, areas, classes))
+    assert np.allclose(
+        total, statistics_loop(rows, ids, areas, classes, edges))
 
 
 def test_pair_statistics__nothing_to_compare():

@@ -1,4 +1,7 @@
 """LinkageThresholdHook in real validation and test loops."""
+import random
+
+import numpy as np
 import pytest
 import tiny_instances as tiny
 import torch
@@ -15,14 +18,20 @@ class PanopticBlobs(torch.utils.data.Dataset):
     metainfo = dict(classes=('a', 'b', 'c', 'd'), thing_classes=('a', 'b'),
                     stuff_classes=('c', 'd'))
 
-    def __init__(self, num_images=4):
-        self.num_images = num_images
+    built = 0
+
+    def __init__(self, num_images=4, noise=0.):
+        self.num_images, self.noise = num_images, noise
+        PanopticBlobs.built += 1
 
     def __len__(self):
         return self.num_images
 
     def __getitem__(self, index):
         image, sample = tiny.item((24, 40), index)
+        if self.noise:  # an augmentation that draws from all there is
+            image = image + self.noise * (
+                random.random() + np.random.rand() + torch.rand(()))
         return dict(inputs=image, data_samples=tiny.with_stuff([sample])[0])
 
 
@@ -80,6 +89,57 @@ def test_hook__without_pairs_takes_a_half(tmp_path):
     run = runner(tmp_path / 'coarse', dict(cell_area=1e6))
     run.val()
     assert run.model.head.threshold == .5
+
+
+def states():
+    return (random.getstate(), np.random.get_state()[1].tolist(),
+            torch.get_rng_state().tolist())
+
+
+def test_hook__repeats_and_leaves_the_random_states(tmp_path):
+    run = runner(tmp_path / 'repeat', FINE)
+    noisy = dict(type='PanopticBlobs', _scope_='mmengine', noise=40.)
+    hook = LinkageThresholdHook(num_images=3, dataset=noisy)
+    before, built = states(), PanopticBlobs.built
+    hook.before_val_epoch(run)
+    first = float(run.model.head.threshold)
+    assert states() == before and -1 < first < 1
+    torch.rand(3), np.random.rand(3), random.random()
+    hook.before_val_epoch(run)
+    assert float(run.model.head.threshold) == first
+    assert PanopticBlobs.built == built + 1
+    LinkageThresholdHook(num_images=3).before_val_epoch(run)
+    assert float(run.model.head.threshold) != first  # without the noise
+
+
+def test_hook__without_a_training_set(tmp_path):
+    run = runner(tmp_path / 'no_train', FINE)
+    run.cfg.pop('train_dataloader')
+    with pytest.raises(ValueError, match='`train_dataloader` must be in the'):
+        run.val()
+    run = runner(tmp_path / 'no_need', dict(FINE, rules=dict(threshold=.3)))
+    run.cfg.pop('train_dataloader')
+    assert 0 <= run.val()['PQ'] <= 100
+
+
+@pytest.mark.parametrize('sums, want', [
+    (dict(touching=[[2., .4], [4, 2]]), .35),
+    # no two instances touch: all pairs
+    (dict(touching=[[2., 0.], [4, 0]], everything=[[1.6, .6], [4, 3]]), .3)])
+def test_hook__pairs_that_touch_and_else_all(tmp_path, monkeypatch, sums,
+                                             want):
+    run = runner(tmp_path / f'pairs{want}', FINE)
+    calls = []
+
+    def fake(levels, samples, *, touching):
+        calls.append(touching)
+        return torch.tensor(
+            sums['touching' if touching else 'everything']).double()
+
+    monkeypatch.setattr(run.model.head, 'pair_statistics', fake)
+    LinkageThresholdHook(num_images=1).before_val_epoch(run)
+    assert float(run.model.head.threshold) == pytest.approx(want)
+    assert calls == [True, False][:len(sums)]
 
 
 def test_hook__bad_option():

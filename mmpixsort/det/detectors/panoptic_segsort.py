@@ -1,11 +1,12 @@
 """Panoptic segmentation by sorting segments."""
-from typing import List
+from typing import List, Optional, Tuple
 
 from torch import Tensor
 
 from mmpixsort.registry import MODELS
 
 from .embedding_instance import EmbeddingInstanceSegmentor
+from .slide import SlideRules, slide_maps
 
 
 @MODELS.register_module()
@@ -13,19 +14,57 @@ class PanopticSegSort(EmbeddingInstanceSegmentor):
     """Backbone, neck, and a head whose segments are sorted and merged.
 
     As :class:`EmbeddingInstanceSegmentor`, with a PanopticSegSortHead;
-    predicts `pred_panoptic_seg` in MMDetection's format, and
-    `pred_instances`.
+    predicts `pred_panoptic_seg` in MMDetection's format, `pred_sem_seg`, the
+    most likely classes, and `pred_instances`.
+
+    Args:
+        backbone: Config of the backbone.
+        head: Config of the head, a PanopticSegSortHead.
+        neck: Config of the neck; None: none.
+        train_cfg: Of the host, not used.
+        test_cfg: ``dict(mode='whole')``, or ``dict(mode='slide',
+            crop_size=(h, w), stride=(h, w))`` in input pixels: logits and
+            unit embeddings are averaged over windows, and the whole image
+            is cut and merged once. None: whole.
+        data_preprocessor: As in the host.
+        init_cfg: As in the host.
+
+    Raises:
+        ValueError: On another mode, or windows that are no counts.
     """
+
+    def __init__(self,
+                 *,
+                 backbone: dict,
+                 head: dict,
+                 neck: Optional[dict] = None,
+                 train_cfg: Optional[dict] = None,
+                 test_cfg: Optional[dict] = None,
+                 data_preprocessor: Optional[dict] = None,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(
+            backbone=backbone, head=head, neck=neck,
+            data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        self.slide = SlideRules(**(test_cfg or {})).check()
 
     def predict(self,
                 batch_inputs: Tensor,
                 batch_data_samples: List,
                 rescale: bool = True) -> List:
-        """Add the panoptic map and instances to every data sample."""
-        found = self.head.predict(
-            self.extract_feat(batch_inputs), batch_data_samples,
-            rescale=rescale)
+        """Add the panoptic map, classes and instances to every sample."""
+        found = self.head.results(
+            *self._maps(batch_inputs), batch_data_samples, rescale=rescale)
         for sample, result in zip(batch_data_samples, found):
             sample.pred_panoptic_seg = result['pan_results']
+            sample.pred_sem_seg = result['sem_results']
             sample.pred_instances = result['ins_results']
         return batch_data_samples
+
+    def _maps(self, batch_inputs: Tensor) -> Tuple[Tensor, Tensor]:
+        """Return logits (B, C, h, w) and unit embeddings (B, D, h, w)."""
+        def embed(crop: Tensor) -> Tuple[Tensor, Tensor]:
+            return self.head.embed(self.extract_feat(crop))
+
+        if self.slide.mode == 'whole':
+            return embed(batch_inputs)
+        return slide_maps(embed, batch_inputs, self.slide)

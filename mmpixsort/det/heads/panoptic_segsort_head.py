@@ -3,6 +3,7 @@
 Shapes: B images, T classes of things, S of stuff, C = T + S, D embedding
 dims, h w size of the embedding, N = B * h * w, P segments of a batch.
 """
+import math
 from typing import List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import torch
@@ -15,7 +16,8 @@ from mmpixsort.functional.checks import (check_choice, check_count,
 from mmpixsort.functional.partition import partition_regions
 from mmpixsort.functional.prototypes import (CODE_BASE, find_segments,
                                              join_codes, prototypes)
-from mmpixsort.functional.segment_graph import pair_statistics
+from mmpixsort.functional.segment_graph import (pair_statistics,
+                                                segment_neighbors)
 from mmpixsort.layers import TrainingClock
 from mmpixsort.layers.head_parts import note_nonfinite, with_fixed
 from mmpixsort.registry import MODELS
@@ -23,7 +25,8 @@ from mmpixsort.structures import KeyBlock
 from mmpixsort.utils.gather import gather_rows
 
 from .embedding_trunk import EmbeddingTrunk, resize_maps
-from .panoptic_results import PanopticRules, panoptic_of_image
+from .panoptic_results import panoptic_of_image
+from .panoptic_rules import PanopticRules
 from .panoptic_targets import (STUFF, VOID, PanopticIds, PanopticTargets,
                                panoptic_ids, panoptic_targets)
 
@@ -65,9 +68,9 @@ class PanopticSegSortHead(EmbeddingTrunk):
     later MULL 2021), whose body is not public as text: a reconstruction, see
     docs/panoptic_segsort.md. Regions of the ground truth are cut by their
     area, pixels are sorted to the segments of their instance, things of
-    other images are negatives. In the test, pixels of things are cut into
-    segments, and neighbours merge while their mean cosine is above a
-    threshold.
+    other images are negatives. In the test, connected parts of a class of
+    things are cut into segments, and neighbours merge while their mean
+    cosine is above a threshold.
 
     Args:
         in_channels: Channels of the feature.
@@ -88,22 +91,24 @@ class PanopticSegSortHead(EmbeddingTrunk):
             cut.
         max_clusters: Segments of a region at most.
         num_iters: Of the clustering; 10 in SegSort.
-        location_weight: In the clustering.
+        location_weight: In the clustering, of locations in units of 64
+            pixels of the embedding.
         stuff_across_images: Stuff of one class in two images is 'negative',
             'ignore' or 'positive' of each other.
         bank: Config of a PrototypeQueue of negatives; None: none.
-        max_segments: Room for the segments of an image; the largest stay.
+        max_segments: Room for the segments of an image; its largest stay.
         gather_keys: Take the prototypes of all ranks, with gradient.
         test_cell_area: As `cell_area`, in the test.
         test_max_clusters: As `max_clusters`, in the test, where a region is
-            all of a class.
+            a connected part of a class.
         rules: Of merging and cleaning in the test, see PanopticRules;
             `threshold` may be None: that which LinkageThresholdHook
             measures.
         init_cfg: As in the host.
 
     Raises:
-        ValueError: On options out of range or parts that do not fit.
+        ValueError: On options out of range, parts that do not fit, or more
+            than 255 classes, as 255 is void.
     """
 
     def __init__(self,
@@ -134,6 +139,11 @@ class PanopticSegSortHead(EmbeddingTrunk):
                  init_cfg: Optional[dict] = None) -> None:
         check_count('num_things', num_things)
         check_count('num_stuff', num_stuff, minimum=0)
+        if num_things + num_stuff > VOID:
+            raise ValueError(
+                f'`num_things` + `num_stuff` must be at most {VOID}, which '
+                f'is void in a map of labels, got {num_things + num_stuff}; '
+                'leave classes out of the metainfo of the data set')
         super().__init__(
             in_channels=in_channels,
             num_outputs=num_things + num_stuff,
@@ -202,19 +212,23 @@ class PanopticSegSortHead(EmbeddingTrunk):
                    targets: PanopticTargets) -> Partition:
         """Cut the regions of a batch and average their pixels."""
         batch, _, height, width = embeddings.shape
-        # in float64, which holds every region
+        # the centre of a cell, which a resized logit is of too; in float64,
+        # which holds every region
         regions = interpolate(
-            targets.regions[:, None].double(),
-            size=(height, width))[:, 0].long()
+            targets.regions[:, None].double(), size=(height, width),
+            mode='nearest-exact')[:, 0].long()
         num_regions = max(1, targets.num_regions)
         clusters = partition_regions(
             embeddings.detach(), regions, num_regions=num_regions,
             **self.train_cut)
+        kept, num_found = largest_clusters(
+            regions, clusters, num_regions, self.train_cut['max_clusters'],
+            self.max_segments)
         image = torch.arange(batch, device=regions.device)
         image = image.repeat_interleave(height * width)
         region = regions.flatten()
         found = find_segments(
-            join_codes(image, region, clusters.flatten()),
+            join_codes(image, region, kept.flatten()),
             batch * self.max_segments)
         rows = embeddings.permute(0, 2, 3, 1).flatten(0, 2)
         codes = found.codes // CODE_BASE
@@ -228,8 +242,7 @@ class PanopticSegSortHead(EmbeddingTrunk):
             prototypes(rows, found.segment_ids, len(found.codes)),
             codes.remainder(CODE_BASE).masked_fill(found.codes < 0, -1),
             codes // CODE_BASE + get_rank() * batch,
-            areas[:-1].view(batch, num_regions), region, image,
-            found.num_found)
+            areas[:-1].view(batch, num_regions), region, image, num_found)
 
     def _sort(self, cut: Partition, targets: PanopticTargets) -> Tensor:
         """Return the loss of the embeddings."""
@@ -282,10 +295,17 @@ class PanopticSegSortHead(EmbeddingTrunk):
 
     @torch.no_grad()
     def pair_statistics(self, inputs: Sequence[Tensor],
-                        batch_data_samples: List) -> Tensor:
-        """Return sums of cosines within and between instances (2, 2).
+                        batch_data_samples: List, *,
+                        touching: bool = True) -> Tensor:
+        """Return sums of cosines within and between things (2, 2).
 
         See :func:`mmpixsort.functional.segment_graph.pair_statistics`.
+
+        Args:
+            inputs: Features of annotated images.
+            batch_data_samples: With their panoptic maps.
+            touching: Only pairs of segments that share a side, from which
+                merging starts; else all pairs of an image.
         """
         _, embeddings = self.embed(inputs)
         size = batch_data_samples[0].metainfo['batch_input_shape']
@@ -293,19 +313,19 @@ class PanopticSegSortHead(EmbeddingTrunk):
             batch_data_samples, size, num_things=self.num_things,
             num_classes=self.num_classes)
         cut = self._partition(embeddings, targets)
-        areas = torch.zeros(
-            len(cut.regions) + 1, device=cut.rows.device).index_add_(
-                0, cut.segment_ids + 1, cut.rows.new_ones(len(cut.rows)))
+        count = len(cut.regions)
+        areas = torch.zeros(count + 1, device=cut.rows.device).index_add_(
+            0, cut.segment_ids + 1, cut.rows.new_ones(len(cut.rows)).float())
+        is_thing = cut.regions < targets.num_things_seen
+        maps = cut.segment_ids.view(len(embeddings), *embeddings.shape[2:])
         total = 0.
-        for i in range(len(embeddings)):
-            things = (cut.images == get_rank() * len(embeddings) + i) & (
-                cut.regions < targets.num_things_seen)
-            ids = (cut.regions + 1).masked_fill(~things, 0)
-            labels = batch_data_samples[i].gt_instances.labels
-            classes = torch.cat([labels, labels.new_zeros(1)])[
-                (ids - 1).clamp(max=len(labels))]
+        for i, ids in enumerate(maps):
+            own = cut.images == get_rank() * len(embeddings) + i
             total = total + pair_statistics(
-                cut.prototypes, ids, areas[1:], classes=classes)
+                cut.prototypes,
+                (cut.regions + 1).masked_fill(~(own & is_thing), 0),
+                areas[1:],
+                adjacency=segment_neighbors(ids, count) if touching else None)
         return total
 
     def predict(self,
@@ -313,36 +333,82 @@ class PanopticSegSortHead(EmbeddingTrunk):
                 batch_data_samples: List,
                 rescale: bool = True) -> List:
         """Return the panoptic map and the instances of every image."""
-        logits, embeddings = self.embed(inputs)
-        results = []
+        return self.results(
+            *self.embed(inputs), batch_data_samples, rescale=rescale)
+
+    def results(self, logits: Tensor, embeddings: Tensor,
+                batch_data_samples: List, rescale: bool = True) -> List:
+        """Return what `predict` does, of logits and unit embeddings.
+
+        Args:
+            logits: (B, C, h, w).
+            embeddings: (B, D, h, w).
+            batch_data_samples: Of the images.
+            rescale: To the original size.
+        """
+        results, rules = [], self._rules()
         for i, sample in enumerate(batch_data_samples):
             meta = sample.metainfo
             height, width = meta['img_shape'][:2]
             shape = meta['ori_shape'][:2] if rescale else (height, width)
             # the padding lies at the right and at the bottom
-            rows, columns = (
-                max(1, round(inner / whole * side)) for inner, whole, side in
-                zip((height, width), meta['batch_input_shape'],
-                    embeddings.shape[2:]))
+            extent = [
+                inner / whole * side for inner, whole, side in zip(
+                    (height, width), meta['batch_input_shape'],
+                    embeddings.shape[2:])]
+            rows, columns = (math.ceil(round(side, 6)) for side in extent)
             results.append(panoptic_of_image(
                 logits[i, :, :rows, :columns].float(),
                 embeddings[i, :, :rows, :columns].float(), shape,
-                num_things=self.num_things, cut=self.test_cut,
-                rules=self._rules()))
+                num_things=self.num_things, cut=self.test_cut, rules=rules,
+                extent=extent))
         return results
 
     def _rules(self) -> PanopticRules:
-        """Return the rules with a threshold.
+        """Return the rules with a threshold and a concentration.
 
         Raises:
-            ValueError: When it was neither given nor measured.
+            ValueError: When the threshold was neither given nor measured.
         """
-        if self.rules.threshold is not None:
-            return self.rules
+        rules = self.rules
+        if rules.merge == 'meanshift' and rules.concentration is None:
+            rules = rules._replace(
+                concentration=self.loss_module.concentration)
+        if rules.threshold is not None:
+            return rules
         measured = float(self.threshold)
         if measured > 1:
             raise ValueError(
                 '`rules.threshold` must be a cosine, got None, and none was '
                 'measured: put mmpixsort.LinkageThresholdHook into '
                 '`custom_hooks`')
-        return self.rules._replace(threshold=measured)
+        return rules._replace(threshold=measured)
+
+
+def largest_clusters(regions: Tensor, clusters: Tensor, num_regions: int,
+                     max_clusters: int,
+                     max_segments: int) -> Tuple[Tensor, Tensor]:
+    """Leave the largest clusters of each image, with no wait for a count.
+
+    Args:
+        regions: (B, h, w) in [0, R), -1: none.
+        clusters: (B, h, w) in [0, M) within each region, -1: none.
+        num_regions: R.
+        max_clusters: M.
+        max_segments: Clusters of an image that stay.
+
+    Returns:
+        (B, h, w) as `clusters`, -1 where one is left out, and () how many
+        there were in the batch.
+    """
+    count = num_regions * max_clusters
+    slots = (regions * max_clusters + clusters).masked_fill(
+        regions < 0, count).flatten(1)
+    areas = slots.new_zeros(len(slots), count + 1).scatter_add_(
+        1, slots, torch.ones_like(slots))[:, :-1]
+    kept = torch.zeros(
+        len(slots), count + 1, dtype=torch.bool, device=slots.device)
+    kept.scatter_(
+        1, areas.topk(min(count, max_segments), dim=1).indices, True)
+    stays = kept.gather(1, slots).view_as(clusters)
+    return clusters.masked_fill(~stays, -1), (areas > 0).sum()

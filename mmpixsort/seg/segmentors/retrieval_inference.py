@@ -4,7 +4,7 @@ Shapes: B images, H W size of the input, D embedding dims, h w size of the
 map that is cut, S segments, C classes of the bank.
 """
 import hashlib
-from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from mmengine.dataset import pseudo_collate
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
 from ...functional.checks import check_choice, check_count
+from ...functional.windows import windows
 from ...layers import KMeansSegmenter
 from ...retrieval import check_fits, read_bank
 from ...retrieval.build import (ImageRows, RowRules, cut_annotated,
@@ -233,13 +234,6 @@ def padding_of(meta: dict) -> Tuple[int, int, int, int]:
     if 'img_padding_size' in meta:
         return tuple(meta['img_padding_size'])
     return tuple(meta.get('padding_size', (0, 0, 0, 0)))
-
-
-def windows(length: int, crop: int, stride: int) -> Iterator[slice]:
-    """Yield overlapping windows, as the host's slide inference has them."""
-    for i in range(max(length - crop + stride - 1, 0) // stride + 1):
-        end = min(i * stride + crop, length)
-        yield slice(max(end - crop, 0), end)
 
 
 def slide_embedding(model: nn.Module, inputs: Tensor, head: int,

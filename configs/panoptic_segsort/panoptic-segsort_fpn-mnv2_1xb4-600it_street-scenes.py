@@ -1,7 +1,7 @@
 # Panoptic segment sorting on generated street scenes, from random weights on
 # a CPU.
 #   python tools/train.py configs/panoptic_segsort/\
-#       panoptic-segsort_fpn-mnv2_1xb4-1000it_street-scenes.py
+#       panoptic-segsort_fpn-mnv2_1xb4-600it_street-scenes.py
 _base_ = [
     '../_base_/models/instance_fpn_mnv2_cpu.py',
     '../_base_/datasets/street_scenes_panoptic.py',
@@ -21,3 +21,10 @@ model = dict(
         cell_area=16.,  # ours
         test_cell_area=16.,
         coordinates='absolute'))
+max_iters = 600
+param_scheduler = [
+    _base_.param_scheduler[0],
+    dict(_base_.param_scheduler[1], end=max_iters)
+]
+train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
+default_hooks = dict(checkpoint=dict(interval=max_iters))

@@ -1,0 +1,224 @@
+"""Instances of an image on the grid of its embedding.
+
+Shapes: C classes of which the first T are things, D embedding dims, h w size
+of the embedding, N = h * w cells, R connected parts of one class of things,
+S segments, K instances.
+
+A reconstruction, see docs/panoptic_segsort.md.
+"""
+from typing import NamedTuple, Tuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from mmpixsort.functional.partition import partition_regions
+from mmpixsort.functional.prototypes import (find_segments, prototypes,
+                                             segment_sums)
+from mmpixsort.functional.region_cleanup import connected_parts
+from mmpixsort.functional.segment_graph import (merge_segments,
+                                                segment_neighbors)
+from mmpixsort.functional.vmf_meanshift import vmf_mean_shift
+
+from .panoptic_rules import PanopticRules
+
+# Of an image; the largest stay. A table of their pairs takes 32 MiB. Only a
+# class map of noise has more.
+MAX_SEGMENTS = 2048
+
+
+class CellSegments(NamedTuple):
+    """Pieces of the connected parts of things.
+
+    Attributes:
+        ids: (h, w) int64 in [0, S), -1: none.
+        prototypes: (S, D) unit.
+        areas: (S,) cells.
+        parts: (S,) number of the part.
+        classes: (S,).
+        adjacency: (S, S) bool, which ones touch.
+    """
+
+    ids: Tensor
+    prototypes: Tensor
+    areas: Tensor
+    parts: Tensor
+    classes: Tensor
+    adjacency: Tensor
+
+
+class CellInstances(NamedTuple):
+    """Merged segments.
+
+    Attributes:
+        ids: (h, w) int64 in [0, K), -1: none.
+        labels: (K,) classes in [0, T).
+        scores: (K,) mean probability of the class over the cells.
+    """
+
+    ids: Tensor
+    labels: Tensor
+    scores: Tensor
+
+
+@torch.no_grad()
+def instances_of_cells(logits: Tensor, embeddings: Tensor, *,
+                       num_things: int, cut: dict, rules: PanopticRules,
+                       min_cells: float) -> CellInstances:
+    """Cut the cells of things into segments and merge these.
+
+    Segments of a class merge first, then what is left of different classes
+    where it touches; the class of an instance is that of the mean
+    probabilities over its cells, so that a car of which a part looks like a
+    truck is one car.
+
+    Args:
+        logits: (C, h, w).
+        embeddings: (D, h, w), unit.
+        num_things: T.
+        cut: Options of partition_regions.
+        rules: Of merging, with a threshold.
+        min_cells: Smaller instances join the one that has the most similar
+            segment around them, if that is above the threshold.
+    """
+    labels = logits.argmax(0)
+    segments = cut_things(
+        labels.masked_fill(labels >= num_things, -1), embeddings, cut)
+    owners = _merge(segments, rules)
+    owners = _join_classes(segments, owners, rules.threshold)
+    owners = _absorb_small(segments, owners, min_cells, rules.threshold)
+    owners = _renumber(owners)
+    count = int(owners.max()) + 1 if len(owners) else 0
+    ids = torch.cat([owners, owners.new_full((1, ), -1)])[segments.ids]
+    if not count:
+        none = owners.new_zeros(0)
+        return CellInstances(ids, none, logits.new_zeros(0))
+    rows = logits.flatten(1).softmax(0)[:num_things].T
+    areas = ids[ids >= 0].bincount(minlength=count)
+    means = segment_sums(rows, ids.flatten(), count) / areas[:, None]
+    scores, classes = means.max(1)
+    return CellInstances(ids, classes, scores)
+
+
+@torch.no_grad()
+def cut_things(labels: Tensor, embeddings: Tensor,
+               cut: dict) -> CellSegments:
+    """Cut the connected parts of every class.
+
+    Args:
+        labels: (h, w) classes of things, -1 elsewhere.
+        embeddings: (D, h, w), unit.
+        cut: Options of partition_regions; each part has its own number of
+            segments.
+    """
+    firsts = connected_parts(labels[None])[0]
+    inside = firsts >= 0
+    parts = torch.full_like(labels, -1).masked_scatter(
+        inside, firsts[inside].unique(return_inverse=True)[1])
+    clusters = _cut_large(parts, embeddings, cut)
+    codes = (parts * cut['max_clusters'] + clusters).masked_fill(~inside, -1)
+    found = find_segments(codes.flatten(), MAX_SEGMENTS)
+    count = min(int(found.num_found), MAX_SEGMENTS)
+    ids = found.segment_ids.view_as(labels)
+    firsts = torch.full_like(found.areas, ids.numel()).scatter_reduce_(
+        0, found.segment_ids[found.segment_ids >= 0],
+        (ids >= 0).flatten().nonzero().flatten(), 'amin')[:count]
+    return CellSegments(
+        ids, prototypes(embeddings.flatten(1).T, found.segment_ids, count),
+        found.areas[:count], parts.flatten()[firsts],
+        labels.flatten()[firsts], segment_neighbors(ids, count))
+
+
+def _cut_large(parts: Tensor, embeddings: Tensor, cut: dict) -> Tensor:
+    """Return clusters (h, w) of parts (h, w); small parts are one.
+
+    Most parts of a noisy map are small; all are left out of the clustering.
+    """
+    inside = parts >= 0
+    areas = parts[inside].bincount()
+    counts = (areas / cut['cell_area']).round()
+    large = counts > 1
+    if not large.any():
+        return torch.zeros_like(parts)
+    numbers = (large.cumsum(0) - 1).masked_fill(~large, -1)
+    regions = torch.where(inside, numbers[parts], -1)
+    most = min(int(counts.max()), cut['max_clusters'])
+    return partition_regions(
+        embeddings[None], regions[None], num_regions=int(large.sum()),
+        **dict(cut, max_clusters=most))[0].clamp(min=0)
+
+
+def _merge(segments: CellSegments, rules: PanopticRules) -> Tensor:
+    """Return the instance (S,) of every segment within its class."""
+    if rules.merge == 'linkage' or not len(segments.areas):
+        return merge_segments(
+            segments.prototypes, segments.areas, segments.adjacency,
+            threshold=rules.threshold, far_threshold=rules.far_threshold,
+            classes=segments.classes)
+    owners, count = torch.full_like(segments.parts, -1), 0
+    for part in segments.parts.unique().tolist():
+        own = segments.parts == part
+        modes = vmf_mean_shift(
+            segments.prototypes[own], concentration=rules.concentration,
+            weights=segments.areas[own].float(),
+            merge_threshold=rules.threshold).labels
+        owners[own] = torch.where(modes < 0, modes, modes + count)
+        count += len(modes)
+    return _renumber(owners)
+
+
+def _renumber(owners: Tensor) -> Tensor:
+    """Return 0 .. K - 1 in place of the numbers (S,) there are; -1 stays."""
+    kept = owners >= 0
+    return owners.masked_scatter(
+        kept, owners[kept].unique(return_inverse=True)[1])
+
+
+def _means(segments: CellSegments,
+           owners: Tensor) -> Tuple[Tensor, Tensor]:
+    """Return mean prototypes (K, D), not unit, and areas (K,)."""
+    count = int(owners.max()) + 1 if len(owners) else 0
+    weights = segments.areas.to(segments.prototypes)[:, None]
+    areas = segment_sums(weights, owners, count)
+    sums = segment_sums(weights * segments.prototypes, owners, count)
+    return sums / areas, areas[:, 0]
+
+
+def _join_classes(segments: CellSegments, owners: Tensor,
+                  threshold: float) -> Tensor:
+    """Merge touching instances of different classes; (S,) as `owners`."""
+    # products of means are means of cosines, so these merge as segments do
+    means, areas = _means(segments, owners)
+    here, there = segments.adjacency.nonzero().T
+    other = (segments.classes[here] != segments.classes[there]) & (
+        owners[here] >= 0) & (owners[there] >= 0)
+    edges = torch.zeros(
+        len(areas), len(areas), dtype=torch.bool, device=owners.device)
+    edges[owners[here[other]], owners[there[other]]] = True
+    merged = merge_segments(means, areas, edges, threshold=threshold)
+    return torch.cat([merged, merged.new_full((1, ), -1)])[owners]
+
+
+def _absorb_small(segments: CellSegments, owners: Tensor, min_cells: float,
+                  threshold: float) -> Tensor:
+    """Give small instances to the one of the most similar segment around.
+
+    Its mean may be far where an instance is large: one segment decides. What
+    has no such segment around stays.
+    """
+    means, areas = _means(segments, owners)
+    if not len(areas):
+        return owners
+    small = torch.cat([areas < min_cells, areas.new_ones(1).bool()])[owners]
+    here = (small & (owners >= 0)).nonzero().flatten()
+    around = segments.adjacency[here] & ~small
+    cosines = normalize(means, dim=1)[owners[here]] @ segments.prototypes.T
+    best, there = cosines.masked_fill(
+        ~around, -torch.inf).max(1) if len(here) else (areas[:0], here)
+    top = torch.full_like(areas, -torch.inf).scatter_reduce(
+        0, owners[here], best, 'amax')
+    chosen = (best > threshold) & (best == top[owners[here]])
+    target = torch.arange(len(areas) + 1, device=owners.device)
+    target[-1] = -1
+    target[owners[here[chosen]]] = owners[there[chosen]]
+    return target[owners]
