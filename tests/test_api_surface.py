@@ -18,7 +18,8 @@ PUBLIC = {
                          'PixelContrastLoss', 'SegSortLoss'},
     'mmpixsort.banks': {'ClassQueue', 'PrototypeQueue'},
     'mmpixsort.samplers': {'HardAnchorSampler', 'KeyMiner'},
-    'mmpixsort.layers': {'ClusterBackend', 'ColorFeature', 'ComponentsBackend',
+    'mmpixsort.layers': {'BackboneDual', 'BackboneFeature', 'ClusterBackend',
+                         'ColorFeature', 'ComponentsBackend',
                          'KMeansSegmenter', 'MaskedRegionEncoder',
                          'MeanShiftBackend', 'OpenCLIPDual',
                          'ProjectionHead', 'RegionGrouper', 'RegionPool',
@@ -40,7 +41,8 @@ PUBLIC = {
                       'PixelContrastHead', 'SegSortHead', 'TextGroupHead',
                       'TextGroupSegmentor'},
     'mmpixsort.det': {'EmbeddingInstanceSegmentor', 'InstanceEmbeddingHead',
-                      'PanopticSegSort', 'PanopticSegSortHead'},
+                      'PanopticDiscriminativeHead', 'PanopticSegSort',
+                      'PanopticSegSortHead'},
 }
 
 

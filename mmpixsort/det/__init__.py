@@ -1,9 +1,10 @@
 """Everything that subclasses a class of MMDetection."""
 from . import datasets, transforms  # noqa: F401  registers them
 from .detectors import EmbeddingInstanceSegmentor, PanopticSegSort
-from .heads import InstanceEmbeddingHead, PanopticSegSortHead
+from .heads import (InstanceEmbeddingHead, PanopticDiscriminativeHead,
+                    PanopticSegSortHead)
 
 __all__ = [
-    'EmbeddingInstanceSegmentor', 'InstanceEmbeddingHead', 'PanopticSegSort',
-    'PanopticSegSortHead'
+    'EmbeddingInstanceSegmentor', 'InstanceEmbeddingHead',
+    'PanopticDiscriminativeHead', 'PanopticSegSort', 'PanopticSegSortHead'
 ]

@@ -15,7 +15,7 @@ from mmengine.structures import InstanceData, PixelData  # noqa: E402
 
 from mmpixsort.registry import DATASETS, MODELS  # noqa: E402
 
-NAMES = ('fpn-mnv2_1xb4-600it_street-scenes', 'fpn-mnv2_1xb4-1000it_cwfid',
+NAMES = ('fpn-mnv2_1xb4-600it_street-scenes', 'fpn-mnv2_1xb4-600it_cwfid',
          'fpn-r50_4xb4-40k_cityscapes-512x1024',
          'fpn-r101_4xb4-40k_cityscapes-512x1024',
          'hr48_4xb2-40k_cityscapes-512x1024', 'fpn-r50_4xb4-40k_coco-640x640',

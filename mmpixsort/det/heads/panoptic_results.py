@@ -3,7 +3,8 @@
 Shapes: C classes of which the first T are things, D embedding dims, h w size
 of the embedding, H W size of the result, K instances.
 """
-from typing import NamedTuple, Optional, Sequence, Tuple
+import math
+from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from mmengine.structures import InstanceData, PixelData
@@ -65,9 +66,69 @@ def panoptic_of_image(logits: Tensor, embeddings: Tensor,
     cells = instances_of_cells(
         logits, embeddings, num_things=num_things, cut=cut, rules=rules,
         min_cells=rules.min_area / cell_pixels)
+    return panoptic_of_cells(
+        cells, logits, size, num_things=num_things, rules=rules,
+        extent=extent)
+
+
+@torch.no_grad()
+def panoptic_of_cells(cells: CellInstances, logits: Tensor,
+                      size: Sequence[int], *, num_things: int,
+                      rules: PanopticRules,
+                      extent: Sequence[float]) -> dict:
+    """Return what :func:`panoptic_of_image` does, of instances of cells.
+
+    Args:
+        cells: On the grid of the logits.
+        logits: (C, h, w).
+        size: H and W.
+        num_things: T.
+        rules: Of cleaning.
+        extent: Cells that the image takes along y and x.
+    """
     labels, owners = _enlarge(logits, cells.ids, size, extent)
     owners = owners.masked_fill(labels >= num_things, -1)
     return _results(labels, owners, cells, num_things, len(logits), rules)
+
+
+class ImageMaps(NamedTuple):
+    """What a head found in one image, without its padding.
+
+    Attributes:
+        logits: (C, h, w).
+        embeddings: (D, h, w).
+        size: H and W of the result.
+        extent: Cells that the image takes along y and x.
+    """
+
+    logits: Tensor
+    embeddings: Tensor
+    size: Sequence[int]
+    extent: Sequence[float]
+
+
+def maps_of_images(logits: Tensor, embeddings: Tensor, data_samples: List,
+                   rescale: bool) -> Iterator[ImageMaps]:
+    """Yield the maps of every image of a batch.
+
+    Args:
+        logits: (B, C, h, w).
+        embeddings: (B, D, h, w).
+        data_samples: Of the images; padding is at the right and the bottom.
+        rescale: To the original size.
+    """
+    for i, sample in enumerate(data_samples):
+        meta = sample.metainfo
+        height, width = meta['img_shape'][:2]
+        extent = [
+            inner / whole * side for inner, whole, side in zip(
+                (height, width), meta['batch_input_shape'],
+                embeddings.shape[2:])]
+        rows, columns = (math.ceil(round(side, 6)) for side in extent)
+        yield ImageMaps(
+            logits[i, :, :rows, :columns].float(),
+            embeddings[i, :, :rows, :columns].float(),
+            meta['ori_shape'][:2] if rescale else (height, width), extent)
 
 
 def axis_of(length: int, cells: int, extent: float,

@@ -3,7 +3,6 @@
 Shapes: B images, T classes of things, S of stuff, C = T + S, D embedding
 dims, h w size of the embedding, N = B * h * w, P segments of a batch.
 """
-import math
 from typing import List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import torch
@@ -25,7 +24,7 @@ from mmpixsort.structures import KeyBlock
 from mmpixsort.utils.gather import gather_rows
 
 from .embedding_trunk import EmbeddingTrunk, resize_maps
-from .panoptic_results import panoptic_of_image
+from .panoptic_results import maps_of_images, panoptic_of_image
 from .panoptic_rules import PanopticRules
 from .panoptic_targets import (STUFF, VOID, PanopticIds, PanopticTargets,
                                panoptic_ids, panoptic_targets)
@@ -346,23 +345,14 @@ class PanopticSegSortHead(EmbeddingTrunk):
             batch_data_samples: Of the images.
             rescale: To the original size.
         """
-        results, rules = [], self._rules()
-        for i, sample in enumerate(batch_data_samples):
-            meta = sample.metainfo
-            height, width = meta['img_shape'][:2]
-            shape = meta['ori_shape'][:2] if rescale else (height, width)
-            # the padding lies at the right and at the bottom
-            extent = [
-                inner / whole * side for inner, whole, side in zip(
-                    (height, width), meta['batch_input_shape'],
-                    embeddings.shape[2:])]
-            rows, columns = (math.ceil(round(side, 6)) for side in extent)
-            results.append(panoptic_of_image(
-                logits[i, :, :rows, :columns].float(),
-                embeddings[i, :, :rows, :columns].float(), shape,
+        rules = self._rules()
+        return [
+            panoptic_of_image(
+                maps.logits, maps.embeddings, maps.size,
                 num_things=self.num_things, cut=self.test_cut, rules=rules,
-                extent=extent))
-        return results
+                extent=maps.extent)
+            for maps in maps_of_images(
+                logits, embeddings, batch_data_samples, rescale)]
 
     def _rules(self) -> PanopticRules:
         """Return the rules with a threshold and a concentration.

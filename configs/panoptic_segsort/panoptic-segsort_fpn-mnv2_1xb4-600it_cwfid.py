@@ -1,6 +1,6 @@
 # Panoptic segment sorting on field plants (CWFID), on a CPU.
 #   python tools/train.py configs/panoptic_segsort/\
-#       panoptic-segsort_fpn-mnv2_1xb4-1000it_cwfid.py --cfg-options \
+#       panoptic-segsort_fpn-mnv2_1xb4-600it_cwfid.py --cfg-options \
 #       model.backbone.init_cfg.type=Pretrained \
 #       model.backbone.init_cfg.checkpoint=path/to/backbone.pth
 _base_ = [
@@ -22,3 +22,10 @@ model = dict(
         cell_area=16.,  # ours
         test_cell_area=16.,
         coordinates='absolute'))
+max_iters = 600
+param_scheduler = [
+    _base_.param_scheduler[0],
+    dict(_base_.param_scheduler[1], end=max_iters)
+]
+train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
+default_hooks = dict(checkpoint=dict(interval=max_iters))

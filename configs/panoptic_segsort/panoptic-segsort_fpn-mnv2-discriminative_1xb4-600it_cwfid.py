@@ -1,0 +1,19 @@
+# A baseline of panoptic-segsort_fpn-mnv2_1xb4-600it_cwfid.py: the same
+# network with the discriminative loss in the place of segment sorting.
+_base_ = './panoptic-segsort_fpn-mnv2_1xb4-600it_cwfid.py'
+model = dict(
+    head=dict(
+        _delete_=True,
+        type='mmpixsort.PanopticDiscriminativeHead',
+        in_index=0,
+        in_channels=64,
+        num_things=2,
+        num_stuff=1,
+        embed_dims=16,
+        coordinates='absolute',
+        # of cells; crops are smaller than images, see DSB2018
+        clusters=dict(
+            type='mmpixsort.MeanShiftBackend',
+            min_pixels=4,
+            split_components=True)))
+custom_hooks = []
