@@ -4,6 +4,7 @@ A started process imports this by name; it could not import a test module.
 """
 import tiny
 import tiny_instances
+import tiny_text
 import torch
 
 from mmpixsort.banks import ClassQueue
@@ -132,6 +133,22 @@ def detector(rank, config, loss_name):
     return dict(losses=losses, state=model.module.state_dict())
 
 
+def text_grouping(rank):
+    """Train from captions under DDP; one rank has none."""
+    model = CPUDistributedDataParallel(tiny_text.build().train())
+    optimizer = torch.optim.SGD(model.parameters(), lr=.01)
+    losses = []
+    for _ in range(3):
+        texts = ('', '') if rank == 1 else ('a disk and a ring', 'a square')
+        total, log = model.module.parse_losses(model(
+            *tiny_text.captioned(model.module, texts), mode='loss'))
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        losses.append(log['loss_n2r'].item())
+    return dict(losses=losses, state=model.module.state_dict())
+
+
 DETECTORS = dict(
     instances=(tiny_instances.config(), 'loss_pull'),
     panoptic=(tiny_instances.panoptic(dict(bank=QUEUE)),
@@ -158,6 +175,7 @@ def everything(rank, work_dir):
     return dict(
         fill=fill(rank), nan=nan_on_one_rank(rank),
         joint_sorting=joint_sorting(rank, 2),
+        text=text_grouping(rank),
         detectors={name: detector(rank, *job)
                    for name, job in DETECTORS.items()},
         resume={

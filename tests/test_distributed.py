@@ -62,6 +62,16 @@ def test_segment_sorting__two_ranks_equal_one_process(ranks):
         assert torch.allclose(_entries(share['bank']), whole, atol=1e-6)
 
 
+def test_text_grouping__weights_agree_beside_a_rank_without_captions(ranks):
+    first, second = (rank['text'] for rank in ranks)
+    for name, value in first['state'].items():
+        if 'running' not in name:  # BN of each rank
+            assert torch.equal(value, second['state'][name]), name
+    # the loss of a rank is that of its nouns among the nouns of all, times
+    # the ranks
+    assert first['losses'][0] > 0 and second['losses'] == [0.] * 3
+
+
 @pytest.mark.parametrize('name', rank_jobs.DETECTORS)
 def test_detectors__weights_agree_beside_an_empty_rank(ranks, name):
     first, second = (rank['detectors'][name] for rank in ranks)

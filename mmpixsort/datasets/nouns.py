@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import (Dict, Iterator, List, Mapping, Optional, Sequence, Tuple,
                     Union)
 
-EVERYDAY = Path(__file__).with_name('everyday_nouns.txt')
+EVERYDAY = 'everyday'
+EVERYDAY_FILE = Path(__file__).with_name('everyday_nouns.txt')
 IRREGULAR = dict(
     men='man', women='woman', children='child', people='person',
     feet='foot', teeth='tooth', geese='goose', mice='mouse', oxen='ox',
@@ -153,8 +154,9 @@ class LexiconExtractor:
     @classmethod
     def from_file(cls, path: Optional[Union[str, Path]] = None
                   ) -> 'LexiconExtractor':
-        """Read the words from a file; None: the everyday nouns."""
-        return cls(read_lexicon(EVERYDAY if path is None else path))
+        """Read the words from a file; None, 'everyday': everyday nouns."""
+        everyday = path is None or str(path) == EVERYDAY
+        return cls(read_lexicon(EVERYDAY_FILE if everyday else path))
 
     @property
     def nouns(self) -> List[str]:

@@ -17,7 +17,6 @@ from mmpixsort.datasets.captions import (Caption, CaptionStatistics,
 from mmpixsort.datasets.nouns import LexiconExtractor
 from mmpixsort.registry import DATASETS
 
-EVERYDAY = 'everyday'
 NUM_LOOKED_AT = 16  # images whose files are looked for at the start
 
 
@@ -92,8 +91,8 @@ class ImageCaptionDataset(BaseDataset):
     def _captions(self) -> List[Caption]:
         captions = read_captions(self.ann_file)
         if self.lexicon is not None:
-            path = None if self.lexicon == EVERYDAY else self.lexicon
-            captions = with_nouns(captions, LexiconExtractor.from_file(path))
+            captions = with_nouns(
+                captions, LexiconExtractor.from_file(self.lexicon))
         captions = list(captions)
         if self.need_nouns and captions and all(
                 caption.nouns is None for caption in captions):

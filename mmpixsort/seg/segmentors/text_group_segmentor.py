@@ -102,10 +102,18 @@ class TextGroupSegmentor(EncoderDecoder):
         embeddings = self.backbone.encode_image(
             inputs, groups, head.num_regions)
         metas = [sample.metainfo for sample in data_samples]
-        return head.loss(
+        losses = head.loss(
             embeddings, self.backbone.encode_text,
             scale=self.backbone.logit_scale,
             captions=[_caption(meta) for meta in metas])
+        # a batch without captions leaves the text tower out, which DDP
+        # would wait for
+        first = next(name for name in losses if 'loss' in name)
+        losses[first] = losses[first] + sum(
+            parameter.flatten()[:0].sum()
+            for parameter in self.backbone.parameters()
+            if parameter.requires_grad)
+        return losses
 
     def predict(self,
                 inputs: Tensor,
