@@ -9,6 +9,7 @@ from .panels import paint_labels
 
 BACKGROUND = 'background'
 MIN_SHARE = 1 / 400  # of the image, of a part that gets its word
+MARGIN = 3  # pixels around a word
 
 
 def draw_words(image: np.ndarray, labels: np.ndarray,
@@ -49,7 +50,55 @@ def draw_words(image: np.ndarray, labels: np.ndarray,
             vertical_alignments='center',
             bboxes=[dict(facecolor='black', alpha=.6, pad=.8,
                          edgecolor='none')] * len(places))
+        _arrange(visualizer, labels.shape)
     return visualizer.get_image()
+
+
+def _arrange(visualizer: Visualizer, size: Tuple[int, int]) -> None:
+    """Move words that the border would cut, or another word hide."""
+    renderer = visualizer.fig_save.canvas.get_renderer()
+    texts = visualizer.ax_save.texts
+    boxes = [text.get_window_extent(renderer) for text in texts]
+    places = arrange_boxes(
+        np.array([text.get_position() for text in texts]),
+        np.array([(box.width, box.height) for box in boxes]) + 2 * MARGIN,
+        size)
+    for text, place in zip(texts, places):
+        text.set_position(place)
+
+
+def arrange_boxes(centres: np.ndarray, extents: np.ndarray,
+                  size: Tuple[int, int]) -> np.ndarray:
+    """Move boxes into an image, then up or down off the ones before them.
+
+    A box that finds no room so stays where it is.
+
+    Args:
+        centres: (N, 2) x, y.
+        extents: (N, 2) width and height.
+        size: Height and width of the image.
+
+    Returns:
+        (N, 2) x, y of the centres.
+
+    Example:
+        >>> arrange_boxes(np.array([[0., 20.], [9., 20.]]),
+        ...               np.full((2, 2), 10.), (40, 40)).tolist()
+        [[5.0, 20.0], [9.0, 31.0]]
+    """
+    half = extents / 2
+    # a box wider than the image begins with it
+    upper = np.maximum(np.array(size[::-1]) - half, half)
+    centres = np.clip(centres, half, upper)
+    for i in range(1, len(centres)):
+        for step in (0, 1, -1, 2, -2, 3, -3):
+            moved = centres[i] + [0, step * (extents[i, 1] + 1)]
+            apart = (np.abs(moved - centres[:i]) >=
+                     half[i] + half[:i]).any(1).all()
+            if apart and half[i, 1] <= moved[1] <= upper[i, 1]:
+                centres[i] = moved
+                break
+    return centres
 
 
 def word_places(labels: np.ndarray, classes: Sequence[str]
@@ -57,19 +106,26 @@ def word_places(labels: np.ndarray, classes: Sequence[str]
     """Return the words to write and x, y of the middle of their largest part.
 
     The middle is the pixel farthest from the border of the part, so that it
-    lies inside.
+    lies inside; of several, as in a strip, the nearest to the centre.
     """
     places = []
     for i in np.unique(labels).tolist():
         if classes[i] == BACKGROUND:
             continue
-        count, parts, stats, _ = cv2.connectedComponentsWithStats(
+        count, parts, stats, centres = cv2.connectedComponentsWithStats(
             (labels == i).astype(np.uint8), connectivity=4)
         largest = 1 + int(stats[1:count, cv2.CC_STAT_AREA].argmax())
         if stats[largest, cv2.CC_STAT_AREA] < MIN_SHARE * labels.size:
             continue
         inside = np.pad((parts == largest).astype(np.uint8), 1)
         depth = cv2.distanceTransform(inside, cv2.DIST_L2, 5)[1:-1, 1:-1]
-        y, x = np.unravel_index(depth.argmax(), depth.shape)
+        y, x = _nearest(depth == depth.max(), centres[largest])
         places.append((classes[i], (int(x), int(y))))
     return places
+
+
+def _nearest(candidates: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """Return y, x of the candidate (H, W) nearest to x, y."""
+    found = np.argwhere(candidates)
+    away = np.square(found - centre[::-1]).sum(1)
+    return found[away.argmin()]

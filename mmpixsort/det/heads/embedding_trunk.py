@@ -8,7 +8,7 @@ import torch
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import cross_entropy, interpolate
 
 from mmpixsort.functional.checks import check_choice, check_count
 from mmpixsort.functional.clustering import pixel_locations
@@ -17,6 +17,7 @@ from mmpixsort.registry import MODELS
 
 COORDINATES = ('relative', 'absolute')
 UNIT = 64  # cells
+VOID = 255
 
 
 class EmbeddingTrunk(BaseModule):
@@ -111,6 +112,18 @@ def _build_decoder(config: dict, num_outputs: int) -> nn.Module:
             f'`num_classes` of the decoder must be {num_outputs}, that of '
             f'the semantic branch, got {decoder.num_classes}')
     return decoder
+
+
+def semantic_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean cross-entropy over known pixels, 0 without any.
+
+    Args:
+        logits: (B, C, H, W).
+        labels: (B, H, W) int64 in [0, C), 255: void.
+    """
+    known = (labels != VOID).sum().clamp(min=1)
+    return cross_entropy(
+        logits.float(), labels, ignore_index=VOID, reduction='sum') / known
 
 
 def resize_maps(maps: Tensor, size: Sequence[int]) -> Tensor:

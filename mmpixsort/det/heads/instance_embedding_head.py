@@ -7,13 +7,12 @@ from typing import List, Optional, Sequence, Union
 import torch
 from mmengine.structures import InstanceData
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from mmpixsort.functional.checks import (check_choice, check_count,
                                          check_non_negative)
 from mmpixsort.registry import MODELS
 
-from .embedding_trunk import EmbeddingTrunk, resize_maps
+from .embedding_trunk import EmbeddingTrunk, resize_maps, semantic_loss
 from .instance_results import instances_of_image
 from .instance_targets import instance_targets, shrink
 
@@ -124,10 +123,8 @@ class InstanceEmbeddingHead(EmbeddingTrunk):
             targets.ids,
             class_ids=targets.classes,
             num_ids=targets.num_ids)
-        known = (targets.classes != 255).sum().clamp(min=1)
-        losses['loss_semantic'] = self.semantic_weight * cross_entropy(
-            logits.float(), targets.classes, ignore_index=255,
-            reduction='sum') / known
+        losses['loss_semantic'] = self.semantic_weight * semantic_loss(
+            logits, targets.classes)
         return {**losses, **diagnostics}
 
     def predict(self,

@@ -7,17 +7,16 @@ from typing import List, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from mmpixsort.functional.checks import check_count, check_non_negative
 from mmpixsort.functional.prototypes import segment_sums
 from mmpixsort.registry import MODELS
 
-from .embedding_trunk import EmbeddingTrunk, resize_maps
+from .embedding_trunk import EmbeddingTrunk, resize_maps, semantic_loss
 from .panoptic_instances import CellInstances
 from .panoptic_results import maps_of_images, panoptic_of_cells
 from .panoptic_rules import PanopticRules
-from .panoptic_targets import VOID, panoptic_targets
+from .panoptic_targets import panoptic_targets
 
 
 @MODELS.register_module()
@@ -113,10 +112,8 @@ class PanopticDiscriminativeHead(EmbeddingTrunk):
             ids.masked_fill(targets.regions < 0, -1),
             class_ids=targets.semantic,
             num_ids=targets.num_things_seen + 1)
-        known = (targets.semantic != VOID).sum().clamp(min=1)
-        losses['loss_semantic'] = self.semantic_weight * cross_entropy(
-            logits.float(), targets.semantic, ignore_index=VOID,
-            reduction='sum') / known
+        losses['loss_semantic'] = self.semantic_weight * semantic_loss(
+            logits, targets.semantic)
         return losses
 
     def predict(self,

@@ -8,7 +8,7 @@ from typing import List, NamedTuple, Optional, Sequence, Tuple, Union
 import torch
 from mmengine.dist import get_rank
 from torch import Tensor
-from torch.nn.functional import cross_entropy, interpolate, normalize
+from torch.nn.functional import interpolate, normalize
 
 from mmpixsort.functional.checks import (check_choice, check_count,
                                          check_non_negative)
@@ -23,7 +23,7 @@ from mmpixsort.registry import MODELS
 from mmpixsort.structures import KeyBlock
 from mmpixsort.utils.gather import gather_rows
 
-from .embedding_trunk import EmbeddingTrunk, resize_maps
+from .embedding_trunk import EmbeddingTrunk, resize_maps, semantic_loss
 from .panoptic_results import maps_of_images, panoptic_of_image
 from .panoptic_rules import PanopticRules
 from .panoptic_targets import (STUFF, VOID, PanopticIds, PanopticTargets,
@@ -196,12 +196,10 @@ class PanopticSegSortHead(EmbeddingTrunk):
         cut = self._partition(embeddings, targets)
         note_nonfinite(self.nonfinite_iter, cut.rows, cut.segment_ids,
                        self.clock.tick()[1])
-        known = (targets.semantic != VOID).sum().clamp(min=1)
         losses = dict(
             loss_panoptic_segsort=self._sort(cut, targets),
-            loss_semantic=self.semantic_weight * cross_entropy(
-                resize_maps(logits, size).float(), targets.semantic,
-                ignore_index=VOID, reduction='sum') / known,
+            loss_semantic=self.semantic_weight * semantic_loss(
+                resize_maps(logits, size), targets.semantic),
             panoptic_segments=cut.num_found.float())
         if self.bank is not None:
             self._enqueue(cut, targets)

@@ -5,18 +5,16 @@ from zlib import crc32
 
 import cv2
 import numpy as np
-import torch
 from mmcv.transforms import BaseTransform
-from mmengine.structures import PixelData
 from mmseg.datasets.transforms import PackSegInputs
 from torch import Tensor
-from torch.nn.functional import pad
 
 from mmpixsort.datasets.group_maps import group_path, read_groups
 from mmpixsort.functional.checks import check_count
 from mmpixsort.registry import TRANSFORMS
 
-from .load_oversegmentation import PAD, unshift_ids
+from .id_maps import pack_ids, stack_ids
+from .load_oversegmentation import PAD
 
 META_KEYS = ('img_path', 'seg_map_path', 'ori_shape', 'img_shape',
              'pad_shape', 'scale_factor', 'flip', 'flip_direction',
@@ -130,34 +128,16 @@ class PackTextInputs(PackSegInputs):
         packed = super().transform(results)
         if 'gt_group_map' not in results:
             return packed
-        ids = torch.from_numpy(unshift_ids(results['gt_group_map']))
-        if 'inputs' in packed:  # the host's Pad leaves these maps out
-            height, width = packed['inputs'].shape[1:]
-            ids = pad(ids, (0, width - ids.shape[1], 0,
-                            height - ids.shape[0]), value=-1)
-        packed['data_samples'].gt_groups = PixelData(data=ids[None])
-        return packed
+        return pack_ids(packed, results['gt_group_map'], 'gt_groups')
 
 
 def stack_groups(data_samples: List) -> Tensor:
     """Return the groups (B, H, W) int64 of a batch, -1 on padding.
 
-    The preprocessor of the host pads images and labels but not these maps;
-    it notes the padding.
-
     Raises:
         ValueError: When a sample has none.
     """
-    maps = []
-    for sample in data_samples:
-        if 'gt_groups' not in sample:
-            raise ValueError(
-                '`gt_groups` must be in every data sample: put '
-                'mmpixsort.LoadGroups into the pipeline and '
-                'mmpixsort.PackTextInputs at its end')
-        meta = sample.metainfo
-        # the host's name in training, then that in a test
-        padding = meta.get('padding_size', meta.get('img_padding_size',
-                                                    (0, 0, 0, 0)))
-        maps.append(pad(sample.gt_groups.data[0], tuple(padding), value=-1))
-    return torch.stack(maps)
+    return stack_ids(
+        data_samples, 'gt_groups',
+        'put mmpixsort.LoadGroups into the pipeline and '
+        'mmpixsort.PackTextInputs at its end')
