@@ -1,6 +1,9 @@
 """The configs of text grouping: words, parts, a run of each kind."""
+import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import tiny_text
 import torch
@@ -10,7 +13,9 @@ from mmengine.runner import Runner
 from mmseg.registry import DATASETS
 from open_clip_shim import require, tiny_settings
 
+from mmpixsort.apis.text_bank import import_matrix
 from mmpixsort.apis.tune_background import tune_background
+from mmpixsort.datasets.nouns import read_lexicon
 from mmpixsort.registry import MODELS
 
 FOLDER = Path(__file__).resolve().parent.parent / 'configs/text_grouping'
@@ -136,3 +141,68 @@ def test_tune_background__bad_input(tmp_path):
     with pytest.raises(FileNotFoundError, match='nowhere'):
         tune_background(shapes_config(tmp_path), 'nowhere.pth',
                         thresholds=[.5])
+
+
+def photographs(cfg: Config, folder: Path) -> None:
+    """Write a text bank, weights, captions, images and masks for a config."""
+    rng = np.random.default_rng(0)
+    np.save(folder / 'rows.npy', rng.normal(size=(80, 16)).astype('f4'))
+    words = cfg.model.decode_head.bank.classes
+    (folder / 'names.txt').write_text('\n'.join(words))
+    import_matrix(folder / 'rows.npy', folder / 'names.txt').save(
+        folder / 'clip_words.npz')
+    mobilenet = dict(cfg.model.backbone.backbone, init_cfg=None)
+    torch.save(MODELS.build(mobilenet).state_dict(), folder / 'weights.pth')
+    nouns = ['cat', 'dog', 'tv']
+    lines = [dict(img_path=f'{i}.jpg', caption=f'a {noun}', nouns=[noun])
+             for i, noun in enumerate(nouns)]
+    (folder / 'nouns.jsonl').write_text('\n'.join(map(json.dumps, lines)))
+    for split in ('train', 'val'):
+        for kind in ('images', 'coco_object'):
+            (folder / kind / split).mkdir(parents=True)
+        for i, noun in enumerate(nouns):
+            image = rng.integers(0, 256, (60, 80, 3), dtype=np.uint8)
+            labels = np.zeros((60, 80), np.uint8)
+            labels[:30, 40:] = 1 + words.index(noun)
+            cv2.imwrite(str(folder / f'images/{split}/{i}.jpg'), image)
+            cv2.imwrite(str(folder / f'coco_object/{split}/{i}.png'), labels)
+
+
+def test_photographs_config__trains_and_tests_by_its_runner(tmp_path):
+    init_default_scope('mmseg')
+    path, = FOLDER.glob('*_coco-mini.py')
+    cfg = Config.fromfile(path)
+    photographs(cfg, tmp_path)
+    for part in ('train', 'val', 'test'):
+        cfg[f'{part}_dataloader'].dataset.data_root = str(tmp_path)
+    cfg.model.backbone.text_file = str(tmp_path / 'clip_words.npz')
+    for spec in (cfg.model.backbone, cfg.model.decode_head.grouper.feature):
+        spec.backbone.init_cfg.checkpoint = str(tmp_path / 'weights.pth')
+    cfg.train_dataloader.batch_size = 3
+    cfg.train_dataloader.dataset.pipeline[1].scales = [65]
+    cfg.train_dataloader.dataset.pipeline[2].crop_size = (65, 65)
+    cfg.train_cfg.update(max_iters=2, val_interval=2)
+    cfg.default_hooks.checkpoint.interval = 2
+    cfg.work_dir = cfg.experiment_name = str(tmp_path / 'run')
+    runner = Runner.from_cfg(cfg)
+    before = {name: value.clone()
+              for name, value in runner.model.state_dict().items()}
+    runner.train()
+    weights = torch.load(tmp_path / 'weights.pth')
+    for name, value in runner.model.state_dict().items():
+        own = name.split('backbone.')[-1]
+        if own in weights:
+            assert torch.equal(value, weights[own])
+    moved = runner.model.backbone.projection.weight
+    assert not torch.equal(moved, before['backbone.projection.weight'])
+    scores = runner.test()
+    assert 0 <= scores['region_noun_accuracy'] <= 100
+    assert scores['group_oracle_mIoU'] > 0
+
+
+def test_photographs_lexicon__names_words_of_the_text_bank():
+    path, = FOLDER.glob('*_coco-mini.py')
+    words = Config.fromfile(path).model.decode_head.bank.classes
+    found = read_lexicon(FOLDER / 'coco_nouns.txt')
+    # in captions it is a colour
+    assert list(found) == [word for word in words if word != 'orange']

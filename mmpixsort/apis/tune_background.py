@@ -40,9 +40,8 @@ def tune_background(config: Union[str, Path, Config],
                     device: Optional[str] = None) -> Curve:
     """Score thresholds of the background, each image encoded once.
 
-    Regions are named as in the test and scored at the size of the
-    annotation; what differs from the test is that borders of regions are
-    not smoothed by resizing.
+    Regions are named, and scored at the size of the annotation, as in the
+    test.
 
     Args:
         config: Of a model whose head has a rule for the background.

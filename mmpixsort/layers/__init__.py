@@ -1,4 +1,6 @@
 """Layers: features, projection, schedules, segments, words and regions."""
+from .backbone_dual import BackboneDual
+from .backbone_feature import BackboneFeature
 from .cluster_backends import (ClusterBackend, MeanShiftBackend,
                                SklearnBackend)
 from .color_feature import ColorFeature
@@ -16,9 +18,9 @@ from .text_bank import TextBank
 from .tiny_dual import TinyDual
 
 __all__ = [
-    'ClusterBackend', 'ColorFeature', 'ComponentsBackend', 'KMeansSegmenter',
-    'MaskedRegionEncoder', 'MeanShiftBackend', 'OpenCLIPDual',
-    'ProjectionHead', 'RegionGrouper', 'RegionPool', 'SSLFeature',
-    'SklearnBackend', 'TextBank', 'TinyDual', 'TrainingClock',
-    'select_feature', 'tap', 'warmup_weight'
+    'BackboneDual', 'BackboneFeature', 'ClusterBackend', 'ColorFeature',
+    'ComponentsBackend', 'KMeansSegmenter', 'MaskedRegionEncoder',
+    'MeanShiftBackend', 'OpenCLIPDual', 'ProjectionHead', 'RegionGrouper',
+    'RegionPool', 'SSLFeature', 'SklearnBackend', 'TextBank', 'TinyDual',
+    'TrainingClock', 'select_feature', 'tap', 'warmup_weight'
 ]

@@ -134,3 +134,8 @@ def test_singulars__hold_the_right_one(word, singular):
 @pytest.mark.parametrize('word', ['grass', 'is', 'dog', ''])
 def test_singulars__of_no_plural(word):
     assert list(singulars(word)) == []
+
+
+def test_from_file__everyday_by_name(everyday):
+    found = LexiconExtractor.from_file('everyday')
+    assert found.fingerprint == everyday.fingerprint

@@ -8,8 +8,9 @@ from typing import Dict, List, NamedTuple, Optional, Sequence
 import torch
 from mmengine.structures import PixelData
 from mmseg.models.segmentors import EncoderDecoder
+from mmseg.structures import SegDataSample
 from torch import Tensor
-from torch.nn.functional import normalize, pad
+from torch.nn.functional import normalize
 
 from ...functional.region_naming import paint_regions
 from ...functional.regions import resize_ids
@@ -19,15 +20,15 @@ from ..heads.text_group_head import Caption
 from .retrieval_inference import padding_of, windows
 
 
-class Segmentation(NamedTuple):
+class NamedGroups(NamedTuple):
     """What was found in images of one size.
 
     Attributes:
-        logits: (B, C, H, W) log-probabilities.
-        groups: (B, H, W) int64 region ids, -1: none.
+        scores: (B, K, C) log-probabilities.
+        groups: (B, H, W) int64 in [0, K), -1: none.
     """
 
-    logits: Tensor
+    scores: Tensor
     groups: Tensor
 
 
@@ -122,56 +123,39 @@ class TextGroupSegmentor(EncoderDecoder):
 
         Padding is cut off before an image is grouped and encoded: a batch
         of images of several sizes gives what each of them gives alone.
+        Groups are painted in the size of the original image, so that no
+        border gets a third word.
         """
         self.decode_head.bank.ensure(self.backbone.encode_text)
         self._count_classes()
-        metas = [s.metainfo for s in data_samples] if data_samples else (
-            [{}] * len(inputs))
-        paddings = [padding_of(meta) for meta in metas]
-        if len(set(paddings)) == 1:
-            found = [self._segment_padded(inputs, paddings[0], data_samples)]
-        else:
-            found = [
-                self._segment_padded(
-                    inputs[i:i + 1], padding,
-                    data_samples and data_samples[i:i + 1])
-                for i, padding in enumerate(paddings)]
-        logits, groups = map(torch.cat, zip(*found))
-        results = self.postprocess_result(logits, data_samples)
-        for result, ids, padding in zip(results, groups, paddings):
-            result.pred_groups = PixelData(
-                data=_original(ids, padding, result))
-        return results
-
-    def _segment_padded(self, inputs: Tensor, padding: tuple,
-                        data_samples: Optional[List]) -> Segmentation:
-        """Segment without the padding, and put it back."""
-        left, right, top, bottom = padding
-        height, width = inputs.shape[2:]
-        found = self.segment(
-            inputs[..., top:height - bottom, left:width - right],
-            data_samples)
-        if not any(padding):
-            return found
-        return Segmentation(
-            pad(found.logits, padding), pad(found.groups, padding, value=-1))
+        if self._slides and self.test_cfg.get('group_per_window', False):
+            return super().predict(inputs, data_samples)
+        if data_samples is None:
+            data_samples = [
+                SegDataSample(metainfo=dict(ori_shape=inputs.shape[2:]))
+                for _ in inputs]
+        paddings = [padding_of(sample.metainfo) for sample in data_samples]
+        step = len(inputs) if len(set(paddings)) == 1 else 1
+        for start in range(0, len(inputs), step):
+            samples = data_samples[start:start + step]
+            found = self.name_groups(
+                _without(inputs[start:start + step], paddings[start]),
+                samples)
+            for scores, ids, sample in zip(*found, samples):
+                _add_prediction(sample, scores, ids)
+        return data_samples
 
     @torch.no_grad()
-    def segment(self,
-                inputs: Tensor,
-                data_samples: Optional[List] = None) -> Segmentation:
-        """Segment images (B, 3, H, W) of one size without padding."""
-        size = tuple(inputs.shape[2:])
+    def name_groups(self,
+                    inputs: Tensor,
+                    data_samples: Optional[List] = None) -> NamedGroups:
+        """Group and name images (B, 3, H, W) of one size without padding."""
         head = self.decode_head
-        if self._slides and self.test_cfg.get('group_per_window', False):
-            logits = self.slide_inference(inputs, [{}])
-            return Segmentation(logits, logits.new_full(
-                (len(inputs), *size), -1, dtype=torch.long))
-        ids = resize_ids(
-            head.group(inputs, data_samples), size, head.num_regions)
+        ids = resize_ids(head.group(inputs, data_samples), inputs.shape[2:],
+                         head.num_regions)
         scores = head.name(
             self.encode_regions(inputs, ids), self.backbone.logit_scale)
-        return Segmentation(paint_regions(scores, ids), ids)
+        return NamedGroups(scores, ids)
 
     def encode_regions(self, inputs: Tensor, ids: Tensor) -> ImageEmbeddings:
         """Encode images (B, 3, H, W) and regions (B, H, W), as in the test.
@@ -221,7 +205,7 @@ class TextGroupSegmentor(EncoderDecoder):
                  data_samples: Optional[List] = None) -> Tensor:
         """Return log-probabilities (B, C, H, W)."""
         self.decode_head.bank.ensure(self.backbone.encode_text)
-        return self.segment(inputs, data_samples).logits
+        return paint_regions(*self.name_groups(inputs, data_samples))
 
 
 def _caption(meta: dict) -> Caption:
@@ -244,13 +228,21 @@ def region_areas(ids: Tensor, num_regions: int) -> Tensor:
     return areas[:, 1:]
 
 
-def _original(ids: Tensor, padding: tuple, result) -> Tensor:
-    """Return groups (1, H, W) in the size of the original image."""
+def _without(maps: Tensor, padding: tuple) -> Tensor:
+    """Cut the padding (left, right, top, bottom) off (..., H, W)."""
     left, right, top, bottom = padding
-    height, width = ids.shape
-    ids = ids[top:height - bottom, left:width - right]
-    if result.metainfo.get('flip', False):
-        dim = 1 if result.flip_direction == 'horizontal' else 0
-        ids = ids.flip(dim)
-    shape = result.pred_sem_seg.data.shape[1:]
-    return resize_ids(ids[None], shape, max(1, int(ids.max()) + 1))
+    height, width = maps.shape[-2:]
+    return maps[..., top:height - bottom, left:width - right]
+
+
+def _add_prediction(sample, scores: Tensor, ids: Tensor) -> None:
+    """Paint the groups of an image in its original size, flipped back."""
+    meta = sample.metainfo
+    if meta.get('flip', False):
+        ids = ids.flip(1 if meta['flip_direction'] == 'horizontal' else 0)
+    ids = resize_ids(ids[None], meta['ori_shape'][:2], len(scores))
+    logits = paint_regions(scores[None], ids)[0]
+    sample.set_data(dict(
+        seg_logits=PixelData(data=logits),
+        pred_sem_seg=PixelData(data=logits.argmax(0, keepdim=True)),
+        pred_groups=PixelData(data=ids)))
