@@ -5,6 +5,7 @@
 _base_ = './discriminative_fpn-mnv2_1xb4-1000it_dsb2018.py'
 model = dict(
     head=dict(
+        semantic_weight=1.,  # the only loss
         loss=dict(
             type='mmpixsort.DiscriminativeLoss',
             pull_weight=0.,
