@@ -37,6 +37,13 @@ def test_run_text_demo__writes_scores_and_pictures(small, tmp_path):
     assert len(ran.train_dataloader.dataset.held_out_pairs) == len(HELD_OUT)
 
 
+@pytest.mark.slow
+def test_run_text_demo__regions_beat_whole_images(tmp_path):
+    region, image = run_text_demo(CONFIG, tmp_path, iters=1000)
+    assert region.mean_iou > 35
+    assert region.mean_iou > image.mean_iou + 10
+
+
 def test_text_baselines__are_those_of_the_scenes():
     cfg = Config.fromfile(CONFIG)
     cfg.test_dataloader.dataset.num_images = 40

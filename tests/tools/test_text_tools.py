@@ -1,0 +1,68 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+import tiny_text
+from mmengine.config import Config
+
+ROOT = Path(__file__).resolve().parents[2]
+SHAPES, = (ROOT / 'configs/text_grouping').glob('*_shapes-64x64.py')
+
+
+def run(tool, *words):
+    return subprocess.run(
+        [sys.executable, '-W', 'ignore', ROOT / 'tools' / f'{tool}.py',
+         *map(str, words)], capture_output=True, text=True, check=False,
+        env={**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'})
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / 'tiny.py'
+    Config(dict(
+        model=tiny_text.config().to_dict(), default_scope='mmseg',
+        test_dataloader=dict(dataset=dict(pipeline=[
+            dict(type='LoadImageFromFile'), dict(type='PackSegInputs')])))
+    ).dump(path)
+    return path
+
+
+def test_segment_words__writes_a_picture_and_shares(config, tmp_path):
+    picture, = tiny_text.images((40, 60))
+    cv2.imwrite(str(tmp_path / 'a.png'), picture.permute(1, 2, 0).numpy())
+    done = run('segment_words', config, 'none', tmp_path / 'a.png',
+               '--words', 'pet', 'ring', '--alias', 'pet', 'cat', 'dog',
+               '--out', tmp_path / 'shown')
+    assert done.returncode == 0, done.stderr
+    assert cv2.imread(str(tmp_path / 'shown/a.png')).shape == (40, 60, 3)
+    assert ' %' in done.stdout
+    done = run('segment_words', config, 'none', tmp_path / 'a.png',
+               '--words', 'zebra')
+    assert done.returncode == 1
+    assert done.stderr.startswith('error: ') and "'zebra'" in done.stderr
+
+
+def test_tune_background__prints_the_curve(tmp_path):
+    cfg = Config.fromfile(SHAPES)
+    cfg.val_dataloader.dataset.num_images = 2
+    cfg.dump(tmp_path / 'few.py')
+    done = run('tune_background', tmp_path / 'few.py', 'none', '--num', 3,
+               '--out', tmp_path / 'curve.json')
+    assert done.returncode == 0, done.stderr
+    assert 'best' in done.stdout
+    assert 'model.decode_head.threshold=' in done.stdout
+    assert len(json.loads(
+        (tmp_path / 'curve.json').read_text())['mean_ious']) == 3
+    done = run('tune_background', tmp_path / 'few.py', 'none', '--num', 1)
+    assert done.returncode == 1 and '--num' in done.stderr
+
+
+@pytest.mark.parametrize('tool', ['segment_words', 'tune_background'])
+def test_help__has_an_example(tool):
+    done = run(tool, '--help')
+    assert done.returncode == 0
+    assert f'python tools/{tool}.py CONFIG' in done.stdout
