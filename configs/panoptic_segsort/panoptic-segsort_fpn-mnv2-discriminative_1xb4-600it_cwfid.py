@@ -16,4 +16,6 @@ model = dict(
             type='mmpixsort.MeanShiftBackend',
             min_pixels=4,
             split_components=True)))
-custom_hooks = []
+custom_hooks = [
+    dict(type='mmpixsort.EmbeddingVisualizationHook', num_images=8)
+]

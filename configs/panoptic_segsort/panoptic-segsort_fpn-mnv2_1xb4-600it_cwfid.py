@@ -22,6 +22,10 @@ model = dict(
         cell_area=16.,  # ours
         test_cell_area=16.,
         coordinates='absolute'))
+custom_hooks = [
+    *_base_.custom_hooks,
+    dict(type='mmpixsort.EmbeddingVisualizationHook', num_images=8)
+]
 max_iters = 600
 param_scheduler = [
     _base_.param_scheduler[0],

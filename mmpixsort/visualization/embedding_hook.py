@@ -14,6 +14,8 @@ from mmpixsort.utils.wrapped import first_view, unwrap
 from .panels import (embedding_pictures, outline_ids, paint_labels,
                      side_by_side)
 
+INSTANCE_OFFSET = 1000  # of MMDetection's panoptic maps
+
 
 @HOOKS.register_module()
 class EmbeddingVisualizationHook(Hook):
@@ -29,7 +31,7 @@ class EmbeddingVisualizationHook(Hook):
     The model must offer `extract_embedding(inputs)`, which takes the
     preprocessed images (B, 3, H, W) and returns (B, D, h, w), as
     `mmpixsort.MetricEncoderDecoder` and `mmpixsort.EmbeddingInstanceSegmentor`
-    do. Instances are shown in colours of their own; groups that a model named
+    do. Instances are shown in colours of their own, panoptic maps too; groups that a model named
     (`pred_groups`) as outlines on the image.
 
     Args:
@@ -117,9 +119,7 @@ class EmbeddingVisualizationHook(Hook):
                     name=_stem(sample, len(self._shown)),
                     image=image.transpose(1, 2, 0)[..., ::-1],
                     size=tuple(sample.ori_shape),
-                    truth=_labels(sample, 'gt_sem_seg', 'gt_instance_map'),
-                    prediction=_labels(sample, 'pred_sem_seg',
-                                       'pred_instances'),
+                    **_maps(sample),
                     of_instances='pred_instances' in sample,
                     groups=_groups(sample),
                     embedding=embeddings[number] if embeddings else None))
@@ -177,6 +177,28 @@ def _pictures(item: Dict, palette: Sequence) -> Dict[str, np.ndarray]:
         for kind in ('prediction', 'embedding') if kind in parts
     }
     return dict(alone, panel=side_by_side(list(parts.values()), list(parts)))
+
+
+def _maps(sample: Any) -> Dict[str, Optional[np.ndarray]]:
+    """Read truth and prediction of a sample."""
+    if 'pred_panoptic_seg' in sample:
+        found = sample.pred_panoptic_seg.sem_seg
+        truth = sample.gt_sem_seg.sem_seg.long().to(found.device)
+        things = sample.gt_instance_map.data.long().to(found.device)
+        return dict(
+            truth=_panoptic_colours(truth, things.clamp(min=0)),
+            prediction=_panoptic_colours(
+                found % INSTANCE_OFFSET, found // INSTANCE_OFFSET))
+    return dict(
+        truth=_labels(sample, 'gt_sem_seg', 'gt_instance_map'),
+        prediction=_labels(sample, 'pred_sem_seg', 'pred_instances'))
+
+
+def _panoptic_colours(classes: torch.Tensor,
+                      instances: torch.Tensor) -> np.ndarray:
+    """Give every class and instance (1, H, W) a colour; void is black."""
+    colours = (29 * classes + 67 * instances + 1) % 255
+    return colours.masked_fill(classes == 255, -1)[0].cpu().numpy()
 
 
 def _labels(sample: Any, field: str,
