@@ -16,22 +16,33 @@ from ..retrieval.build import RowRules, join_rows
 
 # the transforms that read what a single image does not have
 ANNOTATION = ('LoadAnnotations', 'LoadStreetScene')
+LOADING = ('LoadImageFromFile', 'LoadImageFromNDArray')
 
 
-def image_data(cfg: Config, image: Union[str, Path]) -> dict:
-    """Prepare an image file as the test pipeline of a config does.
+def image_data(cfg: Config, image: Union[str, Path, np.ndarray]) -> dict:
+    """Prepare an image as the test pipeline of a config does.
+
+    Args:
+        cfg: Of the model.
+        image: File, or (H, W, 3) uint8 BGR, as OpenCV reads it.
 
     Raises:
         FileNotFoundError: When there is no such file.
     """
-    if not Path(image).is_file():
+    is_array = isinstance(image, np.ndarray)
+    if not is_array and not Path(image).is_file():
         raise FileNotFoundError(f'image {str(image)!r} not found')
     init_default_scope(cfg.get('default_scope') or 'mmseg')
     dataset = cfg.test_dataloader.dataset
     steps = [dict(step) for step in dataset.pipeline
              if not step['type'].endswith(ANNOTATION)]
-    if not any(step['type'] == 'LoadImageFromFile' for step in steps):
-        steps.insert(0, dict(type='LoadImageFromFile'))
+    if is_array or not any(
+            step['type'] == 'LoadImageFromFile' for step in steps):
+        steps = [step for step in steps if step['type'] not in LOADING]
+        steps.insert(0, dict(type=LOADING[is_array]))
+    if is_array:
+        return Compose([TRANSFORMS.build(step) for step in steps])(
+            dict(img=image, seg_fields=[]))
     return Compose([TRANSFORMS.build(step) for step in steps])(
         dict(img_path=str(image), seg_map_path=None, seg_fields=[],
              reduce_zero_label=False, label_map=None))

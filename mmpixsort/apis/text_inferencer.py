@@ -13,6 +13,7 @@ from .exemplars import image_data
 from .text_model import load_text_segmentor
 
 SUFFIXES = ('.png', '.jpg', '.jpeg')
+Image = Union[str, Path, np.ndarray]
 
 
 class WordMap(NamedTuple):
@@ -65,15 +66,16 @@ class TextGroupInferencer:
 
     @torch.no_grad()
     def __call__(self,
-                 image: Union[str, Path],
+                 image: Union[Image, Sequence[Image]],
                  words: Optional[Sequence[str]] = None,
                  *,
                  aliases: Optional[Dict[str, Sequence[str]]] = None
-                 ) -> WordMap:
-        """Segment one image.
+                 ) -> Union[WordMap, List[WordMap]]:
+        """Segment an image, or a list of them.
 
         Args:
-            image: File of the image.
+            image: File, or (H, W, 3) uint8 BGR, as OpenCV reads it; or a
+                list of these.
             words: To look for; None: those of the last call, or of the
                 config.
             aliases: Word -> the names to look for in its place, any of
@@ -84,9 +86,14 @@ class TextGroupInferencer:
             ValueError: For no word, a word twice, or one that the text
                 tower or the bank does not know.
         """
-        data = image_data(self.cfg, image)
         if words is not None:
             self._set_words(words, aliases)
+        if isinstance(image, (list, tuple)):
+            return [self._segment(one) for one in image]
+        return self._segment(image)
+
+    def _segment(self, image: Image) -> WordMap:
+        data = image_data(self.cfg, image)
         result, = self.model.test_step(dict(
             inputs=[data['inputs']], data_samples=[data['data_samples']]))
         return word_map(result, self.model.decode_head.classes)

@@ -45,6 +45,14 @@ def test_inferencer__words_of_the_call_and_of_the_config(image):
     assert np.array_equal(again.labels, found.labels)
 
 
+def test_inferencer__arrays_and_lists(image):
+    segment = inferencer()
+    alone = segment(image, ['cat', 'dog'])
+    first, second = segment([image, cv2.imread(str(image))])
+    for found in (first, second):
+        assert np.array_equal(found.labels, alone.labels)
+
+
 def test_inferencer__aliases_and_one_word(image):
     segment = inferencer()
     found = segment(image, ['pet'], aliases=dict(pet=['cat', 'dog']))
