@@ -246,7 +246,7 @@ def test_encoder__autocast(context):
 
 def test_encoder__builds_from_a_config():
     encoder = MODELS.build(dict(
-        type='MaskedRegionEncoder', context='soft', soft_bias=4.))
+        type='mmpixsort.MaskedRegionEncoder', context='soft', soft_bias=4.))
     assert not list(encoder.parameters()) and encoder.soft_bias == 4.
 
 

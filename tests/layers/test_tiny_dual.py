@@ -189,8 +189,9 @@ def test_logit_scale__starts_as_in_clip_and_is_bounded():
 
 
 def test_tiny_dual__builds_from_a_config_and_reloads():
-    config = dict(type='TinyDual', vocabulary=WORDS, kind='vit', width=8,
-                  regions=dict(context='soft', soft_bias=3.))
+    config = dict(
+        type='mmpixsort.TinyDual', vocabulary=WORDS, kind='vit', width=8,
+        regions=dict(context='soft', soft_bias=3.))
     one, other = MODELS.build(config).eval(), MODELS.build(config).eval()
     assert one.encoder.soft_bias == 3.
     other.load_state_dict(one.state_dict())
