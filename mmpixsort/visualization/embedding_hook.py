@@ -31,8 +31,8 @@ class EmbeddingVisualizationHook(Hook):
     The model must offer `extract_embedding(inputs)`, which takes the
     preprocessed images (B, 3, H, W) and returns (B, D, h, w), as
     `mmpixsort.MetricEncoderDecoder` and `mmpixsort.EmbeddingInstanceSegmentor`
-    do. Instances are shown in colours of their own, panoptic maps too; groups that a model named
-    (`pred_groups`) as outlines on the image.
+    do. Instances and panoptic maps are shown in colours of their own, groups
+    that a model named (`pred_groups`) as outlines on the image.
 
     Args:
         num_images: how many images to show, positive.

@@ -23,11 +23,11 @@ def run(tool, *words):
 @pytest.fixture
 def config(tmp_path):
     path = tmp_path / 'tiny.py'
+    pipeline = [
+        dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]
     Config(dict(
         model=tiny_text.config().to_dict(), default_scope='mmseg',
-        test_dataloader=dict(dataset=dict(pipeline=[
-            dict(type='LoadImageFromFile'), dict(type='PackSegInputs')])))
-    ).dump(path)
+        test_dataloader=dict(dataset=dict(pipeline=pipeline)))).dump(path)
     return path
 
 
