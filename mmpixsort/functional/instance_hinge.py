@@ -17,6 +17,7 @@ from .instance_slots import Slots
 
 DISTANCES = ('l2', 'l1', 'cosine')
 CHUNK_ELEMENTS = 1 << 18  # of a map: 1 MB
+LANES = 8  # sums of a slot that a CPU adds up side by side
 INTEGERS = {8: torch.int64, 4: torch.int32}
 
 
@@ -136,8 +137,17 @@ def _add_by_slot(table: Tensor, slots: Tensor, values: Tensor) -> None:
         one_hot = (slots[..., None] == numbers).to(values.dtype)
         table[..., :-1] += torch.bmm(
             _zero_where_(values.clone(), slots > numbers[-1]), one_hot)
-    else:
+    elif values.is_cuda or LANES * table.shape[2] > values.shape[2]:
         table.scatter_add_(2, _every_channel(slots, values), values)
+    else:
+        # neighbours belong to one instance: added to one number, each waits
+        # for the one before, which takes five times as long
+        count = table.shape[2]
+        lane = torch.arange(0, LANES * count, count)
+        lane = lane.repeat(values.shape[2] // LANES + 1)[:values.shape[2]]
+        parts = table.new_zeros(*table.shape[:2], LANES * count)
+        parts.scatter_add_(2, _every_channel(slots + lane, values), values)
+        table += parts.unflatten(2, (LANES, count)).sum(2)
 
 
 def _every_channel(slots: Tensor, values: Tensor) -> Tensor:
