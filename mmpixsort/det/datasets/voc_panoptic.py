@@ -20,7 +20,8 @@ class VOCPanopticDataset(PanopticBaseDataset):
     Everingham et al., IJCV 2010. There is no JSON: an image has a PNG of
     classes and one of objects, whose palette indices are the labels (0
     background, 255 void). Folders of the augmented set (Hariharan et al.,
-    ICCV 2011), converted to such PNGs, are read alike. Both PNGs are read
+    ICCV 2011), converted by tools/dataset_converters/sbd_masks.py, are read
+    alike. Both PNGs are read
     when a sample is; then it carries `panoptic_map` and `segments_info`.
 
     Args:

@@ -1,0 +1,87 @@
+"""Turn the .mat files of the Semantic Boundaries Dataset into PNGs.
+
+Writes OUT/SegmentationClass and OUT/SegmentationObject, which
+`mmpixsort.VOCPanopticDataset` reads beside JPEGImages. Finished files are
+skipped, so that a run that was cut off goes on. Needs scipy
+(pip install mmpixsort[metrics]).
+
+Example:
+    python tools/dataset_converters/sbd_masks.py benchmark_RELEASE/dataset \\
+        data/sbd
+"""
+import argparse
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+from rich.progress import track
+
+from mmpixsort.datasets.group_maps import write_file
+
+# folder of the release -> struct in its files, folder of PNGs
+PARTS = dict(cls=('GTcls', 'SegmentationClass'),
+             inst=('GTinst', 'SegmentationObject'))
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        'dataset', type=Path, help='folder with `cls` and `inst`')
+    parser.add_argument('out', type=Path, help='folder for the PNGs')
+    return parser.parse_args()
+
+
+def read_map(path: Path, struct: str) -> np.ndarray:
+    """Return the labels (H, W) uint8 of a file.
+
+    Raises:
+        ValueError: When it is no such file, or a label does not fit.
+    """
+    from scipy.io import loadmat
+    content = loadmat(path, squeeze_me=True, struct_as_record=False)
+    if struct not in content:
+        raise ValueError(f'{path} must hold `{struct}`, got '
+                         f'{[k for k in content if k[0] != "_"]}')
+    labels = np.asarray(content[struct].Segmentation)
+    if labels.ndim != 2 or labels.min() < 0 or labels.max() > 255:
+        raise ValueError(f'{path} must hold a map (H, W) of 0 .. 255, got '
+                         f'{labels.dtype} of shape {labels.shape}')
+    return labels.astype(np.uint8)
+
+
+def convert(dataset: Path, out: Path) -> None:
+    """Write the PNGs of all files."""
+    for folder, (struct, target) in PARTS.items():
+        paths = sorted((dataset / folder).glob('*.mat'))
+        if not paths:
+            raise FileNotFoundError(f'no .mat file in {dataset / folder}')
+        (out / target).mkdir(parents=True, exist_ok=True)
+        written = 0
+        for path in track(paths, folder):
+            png = out / target / f'{path.stem}.png'
+            if png.exists():
+                continue
+            _, data = cv2.imencode('.png', read_map(path, struct))
+            write_file(png, data.tobytes())
+            written += 1
+        print(f'{written} maps written, {len(paths) - written} were there, '
+              f'in {out / target}')
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        import scipy  # noqa: F401
+    except ImportError:
+        sys.exit('error: scipy is missing: pip install mmpixsort[metrics]')
+    try:
+        convert(args.dataset, args.out)
+    except (OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
+
+
+if __name__ == '__main__':
+    main()
