@@ -21,8 +21,8 @@ class VOCPanopticDataset(PanopticBaseDataset):
     classes and one of objects, whose palette indices are the labels (0
     background, 255 void). Folders of the augmented set (Hariharan et al.,
     ICCV 2011), converted by tools/dataset_converters/sbd_masks.py, are read
-    alike. Both PNGs are read
-    when a sample is; then it carries `panoptic_map` and `segments_info`.
+    alike. Both PNGs are read when a sample is; then it carries
+    `panoptic_map` and `segments_info`.
 
     Args:
         ann_file: List of the images below `data_root`, a name a line, as
