@@ -31,6 +31,8 @@ def parse_args() -> argparse.Namespace:
         '--instances', type=int, nargs='+', default=[20, 200])
     parser.add_argument('--rounds', type=int, default=9)
     parser.add_argument('--device', default='cpu')
+    parser.add_argument(
+        '--forward', action='store_true', help='without the gradient')
     return parser.parse_args()
 
 
@@ -78,9 +80,10 @@ def main() -> None:
     args = parse_args()
     torch.manual_seed(0)
     maps = torch.randn(args.batch, args.dims, args.height, args.width,
-                       device=args.device, requires_grad=True)
+                       device=args.device, requires_grad=not args.forward)
+    what = 'forward' if args.forward else 'forward and backward'
     print(f'{tuple(maps.shape)}, {args.device}, '
-          f'{torch.get_num_threads()} threads, forward and backward')
+          f'{torch.get_num_threads()} threads, {what}')
     own_times = []
     for count in args.instances:
         ids = instance_map(args, count).to(args.device)
@@ -88,7 +91,8 @@ def main() -> None:
         def step(loss):
             maps.grad = None
             value = loss(maps, ids, count)
-            value.backward()
+            if not args.forward:
+                value.backward()
             return value.item()
 
         gap = abs(step(plain_loss) / step(own_loss) - 1)

@@ -51,7 +51,9 @@ def instance_slots(instance_ids: Tensor,
     check_choice('background', background, BACKGROUNDS)
     check_count('min_pixels', min_pixels)
     ids = instance_ids.flatten(1).long()
-    unused = (ids < 0) | (ids == ignore_index)
+    unused = ids < 0
+    if ignore_index >= 0:
+        unused = unused | (ids == ignore_index)
     if background == 'ignore':
         unused = unused | (ids == 0)
     if num_ids is None:
@@ -63,8 +65,8 @@ def instance_slots(instance_ids: Tensor,
     index = ids.masked_fill(unused, num_ids)
     areas = torch.zeros(
         len(ids), num_ids + 1, dtype=dtype, device=ids.device)
-    areas = areas.scatter_add_(1, index, torch.ones_like(
-        index, dtype=dtype))[:, :-1]
+    areas = areas.scatter_add_(
+        1, index, areas.new_ones(()).expand_as(index))[:, :-1]
     valid = areas >= min_pixels
     if min_pixels > 1:
         kept = torch.cat([valid, torch.zeros_like(valid[:, :1])], 1)

@@ -99,6 +99,22 @@ def test_discriminative_loss__gradcheck(options):
         (maps.requires_grad_(), ))
 
 
+@pytest.mark.parametrize('distance', ['l2', 'l1', 'cosine'])
+def test_discriminative_loss__a_graph_that_is_retained(distance):
+    maps, ids = random_case(1, batch=2, dims=3, size=(5, 7), ids=4)
+    maps.requires_grad_()
+    pull, push, reg, _ = discriminative_loss(maps, ids, distance=distance)
+    first, second = (
+        torch.autograd.grad((k * pull).sum(), maps, retain_graph=True)[0]
+        for k in (1, 3))
+    assert torch.allclose(second, 3 * first, rtol=1e-12)
+    both = torch.autograd.grad((pull + push).sum(), maps)[0]
+    assert not torch.allclose(both, first)
+    with torch.no_grad():
+        again = discriminative_loss(maps, ids, distance=distance)
+    assert torch.equal(torch.stack(again[:3]), torch.stack((pull, push, reg)))
+
+
 def test_discriminative_loss__gradients_are_the_closed_forms():
     maps, ids = random_case(1, batch=1, size=(4, 7))
     maps.requires_grad_()
