@@ -11,4 +11,6 @@ model = dict(
             pull_weight=0.,
             push_weight=0.,
             reg_weight=0.),
-        clusters=dict(_delete_=True, type='mmpixsort.ComponentsBackend')))
+        clusters=dict(
+            _delete_=True, type='mmpixsort.ComponentsBackend',
+            min_pixels=20)))
