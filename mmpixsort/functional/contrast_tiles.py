@@ -21,7 +21,6 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import softplus
 
 from ..structures import KeyBlock
-from .exponentials import exp_, log_sum_exp
 from .keys import OwnKey, pair_masks
 
 TILE_ELEMENTS = 1 << 22  # similarities held at once: 16 MB of float32
@@ -240,10 +239,10 @@ def _contrast(pairs: Sequence[Pairs],
 
 def _log_sum_exp(pairs: Sequence[Pairs], with_positives: bool) -> Tensor:
     """Return the log of the denominator's shared part, (a,)."""
-    parts = [log_sum_exp(pair.negatives) for pair in pairs]
+    parts = [pair.negatives.logsumexp(1) for pair in pairs]
     if with_positives:
         parts += [
-            log_sum_exp(pair.positives.masked_fill(~pair.is_positive, LOW))
+            pair.positives.masked_fill(~pair.is_positive, LOW).logsumexp(1)
             for pair in pairs
         ]
     if len(parts) == 1:
@@ -276,9 +275,9 @@ def _pair_weights(pair: Pairs, log_denominator: Tensor, pull: Tensor,
                   push: Tensor, supcon: bool) -> Tensor:
     """Join the pull of the positives and the push of the denominator."""
     if supcon:
-        share = exp_(pair.positives - log_denominator)
+        share = (pair.positives - log_denominator).exp_()
         pull = pull - share.masked_fill_(~pair.is_positive, 0.) * push
-    share = exp_(pair.negatives.sub_(log_denominator))
+    share = pair.negatives.sub_(log_denominator).exp_()
     if pair.queue is None:
         return pull.addcmul_(share, push, value=-1)
     weight = share.mul_(-push)

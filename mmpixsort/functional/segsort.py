@@ -15,8 +15,11 @@ from torch.nn.functional import softplus
 from ..structures import KeyBlock
 from .checks import check_choice, check_labels, check_positive, check_rows
 from .contrast_tiles import LOW, tiles
-from .exponentials import exp_
 from .keys import Keys, as_blocks, zero_ignored
+
+# of an exponent: exp(-80) adds nothing, and below it a CPU takes ten times as
+# long
+FLOOR = -80.
 
 POSITIVES = ('same_class', 'own')
 
@@ -226,7 +229,7 @@ def _masked_softmax(logits: Tensor, mask: Tensor) -> Tuple[Tensor, Tensor]:
     excluded = ~mask
     logits.masked_fill_(excluded, LOW)
     top = logits.amax(1, keepdim=True)
-    shares = exp_(logits.sub_(top))
+    shares = logits.sub_(top).clamp_(min=FLOOR).exp_()
     total = shares.masked_fill_(excluded, 0.).sum(1, keepdim=True)
     # 1 or more, unless there is none
     total = total.clamp_(min=1.)
