@@ -67,8 +67,8 @@ def discriminative_loss(embeddings: Tensor,
             [2 \delta_d - d(\mu_a, \mu_b)]_+^2, \quad
         L_{reg} = \frac1C \sum_c \|\mu_c\|
 
-    All images at once, in float32 (float64 stays), autocast off. Needs B D N
-    numbers for the gradient, few B N and B K K besides. Means that
+    All images at once, in float32 (float64 stays), autocast off. Memory: B D N
+    numbers for the gradient, and a few tensors of B N and of B K K. Means that
     coincide give (2 delta_d)^2 and no gradient, as the equation has it.
 
     Args:
