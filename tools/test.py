@@ -12,7 +12,7 @@ import mmpixsort.compat
 mmpixsort.compat.require('mmengine')
 
 from mmpixsort.utils.cli import (  # noqa: E402
-    add_run_arguments, build_runner, load_config)
+    add_run_arguments, build_runner, enable_tta, load_config)
 from mmpixsort.utils.data_folders import check_data_folders  # noqa: E402
 
 
@@ -58,16 +58,6 @@ def enable_pictures(cfg, args: argparse.Namespace) -> None:
             hook['test_out_dir'] = args.show_dir
         else:
             cfg.visualizer['save_dir'] = args.show_dir
-
-
-def enable_tta(cfg) -> None:
-    missing = [k for k in ('tta_model', 'tta_pipeline') if k not in cfg]
-    if missing:
-        raise ValueError('--tta expects `tta_model` and `tta_pipeline` in '
-                         f'the config, missing: {", ".join(missing)}')
-    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
-    cfg.tta_model.module = cfg.model
-    cfg.model = cfg.tta_model
 
 
 def save_predictions(cfg, out: str) -> None:

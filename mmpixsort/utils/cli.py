@@ -61,3 +61,19 @@ def build_runner(cfg: Config):
         return RUNNERS.build(cfg)
     from mmengine.runner import Runner
     return Runner.from_cfg(cfg)
+
+
+def enable_tta(cfg: Config) -> None:
+    """Turn a config into that of test-time augmentation, in place.
+
+    Raises:
+        ValueError: When the config does not say how.
+    """
+    missing = [k for k in ('tta_model', 'tta_pipeline') if k not in cfg]
+    if missing:
+        raise ValueError('test-time augmentation expects `tta_model` and '
+                         '`tta_pipeline` in the config, missing: '
+                         f'{", ".join(missing)}')
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    cfg.tta_model.module = cfg.model
+    cfg.model = cfg.tta_model

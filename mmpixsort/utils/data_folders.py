@@ -21,8 +21,9 @@ def check_data_folders(cfg: Any, *splits: str) -> None:
                 raise FileNotFoundError(
                     f'`data_root` of the {split} data ({dataset["type"]}) '
                     f'must be a folder, got {root!r}; put or link the data '
-                    f'there, or say where it is: --cfg-options {split}_'
-                    'dataloader.dataset.data_root=FOLDER')
+                    'there, or say where it is: --data FOLDER (studies), '
+                    f'--cfg-options {split}_dataloader.dataset.data_root='
+                    'FOLDER (other tools)')
 
 
 def _datasets(cfg: Any) -> Iterator[dict]:

@@ -1,0 +1,337 @@
+"""Read a study: arms, seeds and scores, and the config of each run.
+
+A run is one arm trained with one seed; a test is one way to score a run.
+"""
+import copy
+import hashlib
+import json
+from pathlib import Path
+from typing import Dict, Iterator, Mapping, NamedTuple, Optional, Tuple, Union
+
+from mmengine.config import Config, ConfigDict
+
+from ..attach import load_config
+
+# What may stand in the file of a study, and in one of its arms.
+KEYS = ('base', 'arms', 'baseline', 'seeds', 'scores', 'options', 'tests',
+        'split', 'average', 'hooks', 'results', 'title')
+ARM_KEYS = ('config', 'options', 'tests', 'seeds')
+SPLITS = ('val', 'test')
+# Keys of a config that say where things lie, not what is trained.
+PLACES = ('data_root', 'work_dir', 'launcher', 'env_cfg', 'visualizer',
+          'vis_backends', 'log_level', 'log_processor', 'resume', 'logger')
+# Keys that say how a trained model is tested.
+TESTING = ('test_dataloader', 'test_evaluator', 'test_pipeline',
+           'tta_pipeline', 'tta_model', 'test_cfg', 'val_dataloader',
+           'val_evaluator', 'val_cfg')
+
+
+class Arm(NamedTuple):
+    """One way to train.
+
+    Attributes:
+        name: As the tables call it.
+        config: Path of its config, also ``package::folder/name.py``.
+        options: Settings on top of the config, as of ``--cfg-options``.
+        tests: Name -> settings of the config for this test.
+        seeds: Seeds of its runs.
+    """
+
+    name: str
+    config: str
+    options: dict
+    tests: Dict[str, dict]
+    seeds: Tuple[int, ...]
+
+
+class Place(NamedTuple):
+    """Where things lie on this machine; no part of what is trained.
+
+    Attributes:
+        data: Folder that takes the place of the configs' `data_root`.
+        weights: Checkpoint that the backbone starts from.
+    """
+
+    data: Optional[str] = None
+    weights: Optional[str] = None
+
+
+class Study(NamedTuple):
+    """A paired comparison of arms.
+
+    Attributes:
+        path: The file.
+        title: One sentence for reports.
+        arms: By name, in the order of the tables.
+        baseline: Name of the arm that the others are compared with.
+        scores: Metrics for the tables, the first one for the picture.
+        options: Settings of all arms.
+        split: 'val' or 'test', whose data are scored.
+        average: `last` checkpoints to average, `interval` iterations apart.
+        hooks: Configs of hooks that all arms get.
+        results: Folder of the result files.
+    """
+
+    path: Path
+    title: str
+    arms: Dict[str, Arm]
+    baseline: str
+    scores: Tuple[str, ...]
+    options: dict
+    split: str
+    average: dict
+    hooks: list
+    results: Path
+
+    @property
+    def name(self) -> str:
+        """Name of the file without its ending."""
+        return self.path.stem
+
+    def runs(self) -> Iterator[Tuple[Arm, int]]:
+        """Yield every arm and seed, seed by seed, the baseline first."""
+        # a part of a study may lack the baseline
+        arms = sorted(
+            self.arms.values(), key=lambda arm: arm.name != self.baseline)
+        for seed in sorted({s for arm in arms for s in arm.seeds}):
+            yield from ((arm, seed) for arm in arms if seed in arm.seeds)
+
+
+def read_study(path: Union[str, Path]) -> Study:
+    """Read the file of a study.
+
+    Args:
+        path: A Python config with the keys of `KEYS`; see
+            ``docs/studies.md``.
+
+    Raises:
+        FileNotFoundError: When the file is missing.
+        ValueError: When a key is unknown, missing or out of range.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'`study` must be a file, got {str(path)!r}, '
+                                'which does not exist')
+    content = Config.fromfile(path)._cfg_dict.to_dict()
+    _check_keys('the study', content, KEYS)
+    for key in ('base', 'arms', 'seeds', 'scores'):
+        if not content.get(key):
+            raise ValueError(f'the study {str(path)!r} must set `{key}`')
+    tests = content.get('tests') or {'test': {}}
+    arms = {
+        name: _arm(name, arm or {}, content, tests, path)
+        for name, arm in content['arms'].items()
+    }
+    baseline = content.get('baseline', next(iter(arms)))
+    if baseline not in arms:
+        raise ValueError(f'`baseline` must be one of the arms {list(arms)}, '
+                         f'got {baseline!r}')
+    split = content.get('split', 'test')
+    if split not in SPLITS:
+        raise ValueError(f'`split` must be one of {SPLITS}, got {split!r}')
+    results = content.get('results')
+    return Study(
+        path=path,
+        title=content.get('title', ''),
+        arms=arms,
+        baseline=baseline,
+        scores=tuple(content['scores']),
+        options=content.get('options', {}),
+        split=split,
+        average=_average(content.get('average')),
+        hooks=content.get('hooks', []),
+        results=(Path('work_dirs', 'studies', path.stem, 'results')
+                 if results is None else
+                 (path.parent / results).resolve()))
+
+
+def _check_keys(what: str, given: Mapping, known: Tuple[str, ...]) -> None:
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise ValueError(f'{what} may set {", ".join(known)}, got unknown '
+                         f'{", ".join(unknown)}')
+
+
+def _arm(name: str, arm: dict, content: dict, tests: dict,
+         path: Path) -> Arm:
+    if not name.replace('-', '').replace('_', '').isalnum():
+        raise ValueError('names of arms must be letters, digits, - and _, '
+                         f'got {name!r}')
+    _check_keys(f'arm {name!r}', arm, ARM_KEYS)
+    config = str(arm.get('config', content['base']))
+    if '::' not in config:
+        config = str((path.parent / config).resolve())
+        if not Path(config).is_file():
+            raise FileNotFoundError(
+                f'the config of arm {name!r} must be a file, got '
+                f'{config!r}, which does not exist')
+    seeds = arm.get('seeds', content['seeds'])
+    if not all(isinstance(seed, int) and seed >= 0 for seed in seeds):
+        raise ValueError(f'`seeds` must be integers from 0 on, got {seeds}')
+    return Arm(name, config, arm.get('options', {}),
+               {key: value or {}
+                for key, value in arm.get('tests', tests).items()},
+               tuple(seeds))
+
+
+def _average(average: Optional[dict]) -> dict:
+    average = dict(average or {})
+    _check_keys('`average`', average, ('last', 'interval'))
+    last = average.setdefault('last', 1)
+    average.setdefault('interval', None)
+    if not isinstance(last, int) or last < 1:
+        raise ValueError(f'`average.last` must be positive, got {last!r}')
+    return average
+
+
+def run_config(study: Study, arm: Arm, seed: int,
+               place: Place = Place()) -> Config:
+    """Return the config that a run trains with.
+
+    Args:
+        study: The study.
+        arm: One of its arms.
+        seed: Of weights, order and augmentation.
+        place: Where data and weights lie on this machine.
+    """
+    cfg = load_config(arm.config)
+    cfg.merge_from_dict(copy.deepcopy(study.options))
+    cfg.merge_from_dict(copy.deepcopy(arm.options))
+    if place.data is not None:
+        cfg = move_data(cfg, place.data)
+    if place.weights is not None:
+        cfg.merge_from_dict({'model.backbone.init_cfg': dict(
+            type='Pretrained', checkpoint=place.weights)})
+    cfg.randomness = dict(cfg.get('randomness') or {}, seed=seed)
+    cfg.custom_hooks = [
+        *cfg.get('custom_hooks', []), *copy.deepcopy(study.hooks)
+    ]
+    _keep_checkpoints(cfg, study.average)
+    cfg.resume = False
+    return cfg
+
+
+def _keep_checkpoints(cfg: Config, average: dict) -> None:
+    """Save often enough to go on after a stop, and to average."""
+    train = cfg.train_cfg
+    length = train.get('max_iters') or train.get('max_epochs')
+    interval = average['interval'] or max(length // 20, 1)
+    checkpoint = cfg.setdefault('default_hooks', ConfigDict()).setdefault(
+        'checkpoint', ConfigDict(type='CheckpointHook'))
+    checkpoint.pop('save_best', None)
+    checkpoint.update(
+        interval=interval,
+        by_epoch='max_epochs' in train and 'max_iters' not in train,
+        # one more than needed: mmengine removes before it writes
+        max_keep_ckpts=average['last'] + 1)
+
+
+def test_config(cfg: Config, options: Mapping, split: str) -> Config:
+    """Return the config of one test of a trained run.
+
+    Args:
+        cfg: Of the run.
+        options: Of the test: settings of the config, and `tta=True` for
+            test-time augmentation.
+        split: 'val' or 'test'.
+    """
+    cfg = copy.deepcopy(cfg)
+    options = dict(options)
+    tta = options.pop('tta', False)
+    cfg.merge_from_dict(copy.deepcopy(options))
+    if split == 'val':
+        cfg.test_dataloader = copy.deepcopy(cfg.val_dataloader)
+        cfg.test_evaluator = copy.deepcopy(cfg.val_evaluator)
+    if tta:
+        from ...utils.cli import enable_tta
+        enable_tta(cfg)
+    return cfg
+
+
+def move_data(cfg: Config, folder: str) -> Config:
+    """Return a config with another `data_root`, wherever it stands.
+
+    Args:
+        cfg: Whose `data_root`, or that of its training data, is the old one.
+        folder: The new one.
+
+    Raises:
+        ValueError: When the config has no `data_root`.
+    """
+    old = cfg.get('data_root') or cfg.train_dataloader.dataset.get(
+        'data_root')
+    if not old:
+        raise ValueError('`data` must be left out for a config without '
+                         f'`data_root`, got {folder!r}')
+    return Config(_replace_prefix(cfg._cfg_dict.to_dict(), old.rstrip('/'),
+                                  str(folder).rstrip('/')))
+
+
+def _replace_prefix(value, old: str, new: str):
+    if isinstance(value, str):
+        whole = value == old or value.startswith(old + '/')
+        return new + value[len(old):] if whole else value
+    if isinstance(value, dict):
+        return {k: _replace_prefix(v, old, new) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_replace_prefix(v, old, new) for v in value)
+    return value
+
+
+def training_hash(cfg: Config) -> str:
+    """Return 12 hex digits of all that a training depends on but its seed.
+
+    Paths of data are left out, and of weights only the name of the file
+    counts, so that machines agree.
+    """
+    content = cfg._cfg_dict.to_dict()
+    content.get('randomness', {}).pop('seed', None)
+    for key in TESTING:
+        content.pop(key, None)
+    content.get('model', {}).pop('test_cfg', None)
+    roots = {content.get('data_root')}
+    return _digest(_canonical(content, roots - {None}))
+
+
+def scoring_hash(cfg: Config, last: int = 1) -> str:
+    """Return 12 hex digits of what a test adds to a trained model.
+
+    Args:
+        cfg: See :func:`test_config`.
+        last: Number of checkpoints that are averaged.
+    """
+    content = cfg._cfg_dict.to_dict()
+    model = content['model']
+    model = model.get('module', model)  # test-time augmentation
+    return _digest(_canonical(dict(
+        data=content.get('test_dataloader'),
+        evaluator=content.get('test_evaluator'),
+        test_cfg=model.get('test_cfg'),
+        model=model.get('type'),
+        average=last), {content.get('data_root')} - {None}))
+
+
+def _canonical(value, roots: set):
+    """Return plain types, without what only says where things lie."""
+    if isinstance(value, Mapping):
+        return {
+            str(k): _canonical(v, roots)
+            for k, v in sorted(value.items(), key=lambda item: str(item[0]))
+            if k not in PLACES
+        }
+    if isinstance(value, (list, tuple)):
+        return [_canonical(v, roots) for v in value]
+    if isinstance(value, str):
+        for root in roots:
+            if value.startswith(root + '/'):
+                return value[len(root):]
+        return Path(value).name if value.endswith(
+            ('.pth', '.safetensors')) else value
+    if isinstance(value, (bool, int, float, type(None))):
+        return value
+    return getattr(value, '__name__', str(value))
+
+
+def _digest(content) -> str:
+    text = json.dumps(content, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,179 @@
+"""The report of a study: a Markdown table, a picture, pages kept in step."""
+import math
+import re
+from pathlib import Path
+from typing import Callable, List, Optional, Sequence, Tuple, Union
+
+from ...utils.files import write_whole
+from .plan import Study
+from .results import Row, rows, unequal
+from .statistics import Difference, difference, spread
+
+BLOCK = re.compile(
+    r'(<!-- study: (?P<path>\S+)(?P<scores>(?: [\w.]+)*) -->\n).*?'
+    r'(<!-- end of study -->)', re.DOTALL)
+
+
+def baseline_row(study: Study, found: Sequence[Row]) -> Optional[Row]:
+    """Return the first row of the baseline, None without results."""
+    return next((row for row in found
+                 if row.arm == study.baseline and row.records), None)
+
+
+def markdown(study: Study, scores: Sequence[str] = ()) -> str:
+    """Return the table of a study.
+
+    Args:
+        study: The study.
+        scores: Metrics to show; empty: those of the study.
+
+    Returns:
+        Lines of Markdown: for each row the mean, standard deviation and
+        number of seeds, the paired difference to the baseline with its 95 %
+        intervals by Student's t and by the bootstrap, time and memory of a
+        training step.
+    """
+    scores = tuple(scores) or study.scores
+    found = [row for row in rows(study) if row.records]
+    if not found:
+        return f'No result of {study.name} yet.\n'
+    base = baseline_row(study, found)
+    head = ['arm', 'seeds']
+    for metric in scores:
+        head += [metric, f'{metric}: difference (95 % by t; by bootstrap)']
+    head += ['s an iteration', 'MB']
+    lines = [_line(head), '|---' * len(head) + '|']
+    for row in found:
+        cells = [row.name, str(len(row.records))]
+        for metric in scores:
+            cells += _cells(row, base, metric)
+        lines.append(_line(cells + _costs(row)))
+    notes = [
+        f'{arm}, seed {seed}: other {what} than {study.baseline}'
+        for arm, seed, what in unequal(study)
+    ]
+    if notes:
+        lines += ['', 'Not paired exactly: ' + '; '.join(notes) + '.']
+    return '\n'.join(lines) + '\n'
+
+
+def _line(cells: Sequence[str]) -> str:
+    return '| ' + ' | '.join(cells) + ' |'
+
+
+def _cells(row: Row, base: Optional[Row], metric: str) -> Tuple[str, str]:
+    scores = row.scores(metric)
+    if not scores:
+        return '-', ''
+    mean, sd, _ = spread(scores)
+    text = f'{mean:.2f}' if math.isnan(sd) else f'{mean:.2f} ± {sd:.2f}'
+    if base is None or row is base:
+        return text, ''
+    return text, _difference(difference(scores, base.scores(metric)))
+
+
+def _difference(found: Optional[Difference]) -> str:
+    if found is None:
+        return ''
+    if found.by_t is None:
+        return f'{found.mean:+.2f}'
+    t, b = found.by_t, found.by_bootstrap
+    return (f'{found.mean:+.2f} ({t[0]:+.2f} to {t[1]:+.2f}; {b[0]:+.2f} to '
+            f'{b[1]:+.2f})')
+
+
+def _costs(row: Row) -> List[str]:
+    """Return the mean time of a step and the peak memory of the process."""
+    steps = [r['step_ms'] for r in row.records.values() if r.get('step_ms')]
+    memory = [
+        r['memory_mb'] for r in row.records.values() if r.get('memory_mb')
+    ]
+    return [
+        f'{sum(steps) / len(steps) / 1e3:.2f}' if steps else '-',
+        f'{sum(memory) / len(memory):.0f}' if memory else '-'
+    ]
+
+
+def update_pages(pages: Sequence[Union[str, Path]],
+                 read: Callable[[str], Study]) -> List[Path]:
+    """Write the tables of studies into pages, between their marks.
+
+    A table stands between ``<!-- study: PATH [METRIC ...] -->`` and
+    ``<!-- end of study -->``.
+
+    Args:
+        pages: Markdown files.
+        read: Returns the study at a PATH.
+
+    Returns:
+        The pages that changed.
+    """
+    changed = []
+    for page in map(Path, pages):
+        text = page.read_text()
+        new = fill_page(text, read)
+        if new != text:
+            write_whole(page, new)
+            changed.append(page)
+    return changed
+
+
+def fill_page(text: str, read: Callable[[str], Study]) -> str:
+    """Return a page with the tables of its studies."""
+
+    def fill(match) -> str:
+        table = markdown(read(match['path']), match['scores'].split())
+        return f'{match[1]}\n{table}\n{match[4]}'
+
+    return BLOCK.sub(fill, text)
+
+
+def picture(study: Study, path: Union[str, Path],
+            metric: Optional[str] = None) -> None:
+    """Draw a dot for each seed and a line for each pair.
+
+    One small panel for each row beside the baseline: the scores of the
+    baseline on the left, those of the row on the right.
+
+    Args:
+        study: With results of the baseline and of another arm.
+        path: The PNG.
+        metric: To draw; None: the first of the study.
+
+    Raises:
+        ValueError: When there is nothing to compare yet.
+    """
+    from matplotlib.figure import Figure
+    metric = metric or study.scores[0]
+    found = [row for row in rows(study) if row.scores(metric)]
+    base = baseline_row(study, found)
+    others = [row for row in found if row is not base]
+    if base is None or not others:
+        raise ValueError(f'the picture of {study.name} needs results of '
+                         f'{study.baseline!r} and of another arm; run '
+                         'tools/study.py run first')
+    figure = Figure(figsize=(1.2 + 1.5 * len(others), 3.4),
+                    layout='constrained')
+    panels = figure.subplots(1, len(others), sharey=True, squeeze=False)[0]
+    before = base.scores(metric)
+    for axes, row in zip(panels, others):
+        after = row.scores(metric)
+        for seed in sorted(set(before) & set(after)):
+            pair = before[seed], after[seed]
+            axes.plot((0, 1), pair, color='tab:green' if pair[1] > pair[0]
+                      else 'tab:red', linewidth=1, alpha=.7)
+        for x, scores in ((0, before), (1, after)):
+            axes.scatter([x] * len(scores), list(scores.values()), s=22,
+                         color='black' if x else 'grey', zorder=3)
+        title = row.name.replace(', ', '\n')
+        gain = difference(after, before)
+        if gain is not None:
+            title += f'\n{gain.mean:+.2f}'
+        axes.set_title(title, fontsize=8)
+        axes.set_xticks((0, 1), (base.arm, row.arm), fontsize=7,
+                        rotation=30, ha='right')
+        axes.set_xlim(-.3, 1.3)
+        axes.spines[['top', 'right']].set_visible(False)
+        axes.grid(axis='y', alpha=.3)
+    panels[0].set_ylabel(metric)
+    figure.savefig(path, dpi=150)

@@ -1,0 +1,150 @@
+"""Result files of a study: one JSON an arm and seed."""
+import json
+import math
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional, Tuple, Union
+
+from ...utils.files import write_whole
+
+DIGITS = 4  # of scores
+
+
+class Results:
+    """The result files of a study.
+
+    Args:
+        folder: Where they lie; made when the first is written.
+    """
+
+    def __init__(self, folder: Union[str, Path]) -> None:
+        self.folder = Path(folder)
+
+    def path(self, arm: str, seed: int) -> Path:
+        """Return the file of a run."""
+        return self.folder / f'{arm}_seed{seed}.json'
+
+    def write(self, record: dict) -> None:
+        """Write one file, whole or not at all."""
+        text = json.dumps(_plain(record), indent=1)
+        write_whole(self.path(record['arm'], record['seed']), text + '\n')
+
+    def read(self, arm: str, seed: int) -> Optional[dict]:
+        """Return the content of a file, None where there is none.
+
+        Raises:
+            ValueError: When the file is no result.
+        """
+        path = self.path(arm, seed)
+        if not path.is_file():
+            return None
+        try:
+            record = json.loads(path.read_text())
+            record['tests'], record['config_hash']
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f'{path} must be the result of a run, got '
+                             f'{error!r}; remove it to run again') from error
+        return record
+
+    def finished(self, arm: str, seed: int, config_hash: str,
+                 tests: Dict[str, str]) -> bool:
+        """Return whether a result belongs to this config and these tests.
+
+        Args:
+            arm: Name of the arm.
+            seed: Of the run.
+            config_hash: Of the training.
+            tests: Name -> hash of every test.
+        """
+        record = self.read(arm, seed)
+        return record is not None and (
+            record['config_hash'] == config_hash
+            and tests == {n: t['hash'] for n, t in record['tests'].items()})
+
+
+def _plain(value):
+    """Round numbers, and turn what JSON has no word for into null."""
+    if isinstance(value, float):
+        return round(value, DIGITS) if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return value
+
+
+class Row(NamedTuple):
+    """One way to train and to test, over seeds.
+
+    Attributes:
+        name: Of the arm, with the test where an arm has several.
+        arm: Name of the arm.
+        test: Name of the test.
+        records: Seed -> result of the run.
+    """
+
+    name: str
+    arm: str
+    test: str
+    records: Dict[int, dict]
+
+    def scores(self, metric: str) -> Dict[int, float]:
+        """Return seed -> score, in percent or as the metric has it."""
+        found = {}
+        for seed, record in self.records.items():
+            value = record['tests'][self.test]['scores'].get(metric)
+            if value is not None:
+                found[seed] = value
+        return found
+
+
+def rows(study) -> List[Row]:
+    """Return the rows of a study's table for which there are results.
+
+    Args:
+        study: :class:`Study`.
+
+    Raises:
+        ValueError: When results of one arm come from different configs.
+    """
+    results = Results(study.results)
+    found = []
+    for arm in study.arms.values():
+        records = {seed: results.read(arm.name, seed) for seed in arm.seeds}
+        records = {s: r for s, r in records.items() if r is not None}
+        hashes = {r['config_hash'] for r in records.values()}
+        if len(hashes) > 1:
+            raise ValueError(
+                f'results of arm {arm.name!r} come from {len(hashes)} '
+                'configs; run the study again, or remove the old files in '
+                f'{results.folder}')
+        for test in arm.tests:
+            here = {s: r for s, r in records.items() if test in r['tests']}
+            name = arm.name if len(arm.tests) == 1 else f'{arm.name}, {test}'
+            found.append(Row(name, arm.name, test, here))
+    return found
+
+
+def unequal(study) -> List[Tuple[str, int, str]]:
+    """Return where arms did not start or see the same as the baseline.
+
+    Args:
+        study: :class:`Study`.
+
+    Returns:
+        Arm, seed, and what differs: 'weights' or 'images'.
+    """
+    results = Results(study.results)
+    found = []
+    for arm in study.arms.values():
+        for seed in arm.seeds:
+            own = results.read(arm.name, seed)
+            base = results.read(study.baseline, seed)
+            if own is None or base is None or own is base:
+                continue
+            first, other = base['initial_weights'], own['initial_weights']
+            if any(first[part] != other[part] for part in first
+                   if part in other):
+                found.append((arm.name, seed, 'weights'))
+            if base['images'] != own['images']:
+                found.append((arm.name, seed, 'images'))
+    return found

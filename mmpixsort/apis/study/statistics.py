@@ -1,0 +1,79 @@
+"""Means, spreads and paired differences over seeds."""
+import math
+import warnings
+from typing import Dict, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+LEVEL = .95
+RESAMPLES = 9999
+
+
+class Spread(NamedTuple):
+    """Scores of one row.
+
+    Attributes:
+        mean: Over seeds.
+        sd: Sample standard deviation; nan for one seed.
+        count: Number of seeds.
+    """
+
+    mean: float
+    sd: float
+    count: int
+
+
+class Difference(NamedTuple):
+    """Paired difference of a row to the baseline.
+
+    Attributes:
+        mean: Over the seeds that both have.
+        count: Number of these seeds.
+        by_t: 95 % interval of the mean by Student's t; None for one seed.
+        by_bootstrap: The same by the percentile bootstrap; None for one seed.
+    """
+
+    mean: float
+    count: int
+    by_t: Optional[Tuple[float, float]]
+    by_bootstrap: Optional[Tuple[float, float]]
+
+
+def spread(scores: Dict[int, float]) -> Spread:
+    """Return mean and spread of scores by seed."""
+    values = np.array(list(scores.values()))
+    sd = values.std(ddof=1) if len(values) > 1 else math.nan
+    return Spread(float(values.mean()), float(sd), len(values))
+
+
+def difference(scores: Dict[int, float],
+               baseline: Dict[int, float]) -> Optional[Difference]:
+    """Return the paired difference over the seeds in common.
+
+    Args:
+        scores: Seed -> score.
+        baseline: Seed -> score of the baseline.
+
+    Returns:
+        None when no seed is in common.
+    """
+    from scipy import stats
+    seeds = sorted(set(scores) & set(baseline))
+    if not seeds:
+        return None
+    values = np.array([scores[s] - baseline[s] for s in seeds])
+    mean = float(values.mean())
+    if len(values) == 1:
+        return Difference(mean, 1, None, None)
+    error = stats.sem(values)
+    if error == 0:  # every seed differs alike
+        return Difference(mean, len(values), (mean, mean), (mean, mean))
+    by_t = stats.t.interval(LEVEL, len(values) - 1, loc=mean, scale=error)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # few seeds: many equal resamples
+        found = stats.bootstrap(
+            (values, ), np.mean, confidence_level=LEVEL, method='percentile',
+            n_resamples=RESAMPLES, rng=np.random.default_rng(0))
+    interval = found.confidence_interval
+    return Difference(mean, len(values), tuple(map(float, by_t)),
+                      (float(interval.low), float(interval.high)))

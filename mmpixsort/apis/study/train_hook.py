@@ -1,0 +1,135 @@
+"""What a study adds to a training: equal random numbers, hashes, progress.
+
+At equal seeds all arms draw the order and augmentation of images from the
+same random state. Hashes of the images and of the initial weights are kept,
+so that a report can say whether arms were equal, and checkpoints hold
+torch's random state, so that a run that was cut off ends as the unbroken one.
+"""
+import hashlib
+import json
+import random
+import time
+from pathlib import Path
+from statistics import median
+from typing import Dict, Optional
+
+import numpy as np
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch import nn
+
+from ...hooks.rng_state import get_rng_state, set_rng_state
+from ...utils.files import write_whole
+from ...utils.wrapped import unwrap
+
+KEY = 'mmpixsort_study'  # in checkpoints
+WARM = 5  # first iterations of a process, which are not timed
+
+
+class StudyHook(Hook):
+    """Seed, hash what starts and what is seen, tell progress.
+
+    Args:
+        seed: Of the run.
+        progress: File to write the progress to.
+        every: Seconds between two writes.
+    """
+
+    # before hooks that look at the weights or draw random numbers
+    priority = 'VERY_HIGH'
+
+    def __init__(self,
+                 *,
+                 seed: int,
+                 progress: Path,
+                 every: float = 5.) -> None:
+        self.seed = seed
+        self.progress = progress
+        self.every = every
+        self.state = dict(initial_weights={}, images='', seconds=0.)
+        self._times = []
+        self._last = self._written = None
+        self._rng = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Hash the weights and start the random numbers, unless resumed."""
+        self._last = time.perf_counter()
+        if self._rng is not None:
+            return
+        self.state['initial_weights'] = part_hashes(unwrap(runner.model))
+        random.seed(self.seed)
+        np.random.seed(self.seed)
+        torch.manual_seed(self.seed)
+
+    def before_train_iter(self,
+                          runner: Runner,
+                          batch_idx: int,
+                          data_batch: Optional[dict] = None) -> None:
+        """Put the random state of a resumed run back; hash the images."""
+        if self._rng is not None:
+            set_rng_state(self._rng)
+            self._rng = None
+        digest = hashlib.blake2b(self.state['images'].encode(), digest_size=8)
+        inputs = data_batch['inputs']
+        for image in inputs if isinstance(inputs, (list, tuple)) else [inputs]:
+            digest.update(np.ascontiguousarray(image.cpu().numpy()).data)
+        self.state['images'] = digest.hexdigest()
+
+    def after_train_iter(self,
+                         runner: Runner,
+                         batch_idx: int,
+                         data_batch: Optional[dict] = None,
+                         outputs: Optional[dict] = None) -> None:
+        """Take the time; write the progress every few seconds."""
+        now = time.perf_counter()
+        self._times.append(now - self._last)
+        self.state['seconds'] += now - self._last
+        self._last = now
+        if self._written is None or now - self._written > self.every:
+            self._written = now
+            write_progress(
+                self.progress, phase='train', done=runner.iter + 1,
+                of=runner.max_iters, step=self.step_time())
+
+    def before_save_checkpoint(self, runner: Runner,
+                               checkpoint: dict) -> None:
+        """Keep hashes and random state."""
+        # a deep copy by way of JSON: the file must not change later
+        checkpoint[KEY] = dict(
+            state=json.dumps(self.state), rng=get_rng_state())
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Take up hashes and random state of a run that was cut off."""
+        if runner._resume and KEY in checkpoint:
+            self.state = json.loads(checkpoint[KEY]['state'])
+            self._rng = checkpoint[KEY]['rng']
+
+    def step_time(self) -> float:
+        """Return the median time of an iteration in seconds."""
+        return median(self._times[WARM:] or self._times or [0.])
+
+
+def part_hashes(model: nn.Module) -> Dict[str, str]:
+    """Return a hash of the parameters of every part of a model.
+
+    Args:
+        model: Whose children are the parts.
+    """
+    hashes = {}
+    for part, module in model.named_children():
+        parameters = list(module.named_parameters())
+        if not parameters:
+            continue
+        digest = hashlib.blake2b(digest_size=8)
+        for name, value in parameters:
+            digest.update(f'{name} {tuple(value.shape)}'.encode())
+            value = value.detach().float().cpu().contiguous()
+            digest.update(value.numpy().tobytes())
+        hashes[part] = digest.hexdigest()
+    return hashes
+
+
+def write_progress(path: Path, **progress) -> None:
+    """Write where a run stands, for whoever looks from outside."""
+    write_whole(path, json.dumps(dict(progress, time=time.time())))

@@ -1,0 +1,297 @@
+"""Train and test one run of a study, in a process of its own.
+
+    python -m mmpixsort.apis.study.worker STUDY --arm NAME --seed 0
+
+`tools/study.py run` starts these; started by hand, one does the same.
+"""
+import argparse
+import copy
+import json
+import os
+import platform
+import resource
+import shlex
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Dict, List, Optional
+
+import torch
+from filelock import FileLock, Timeout
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.registry import MODELS, DefaultScope
+from mmengine.runner import CheckpointLoader, Runner, set_random_seed
+from torch import Tensor
+
+from ...utils.data_folders import check_data_folders
+from ...utils.files import write_whole
+from ...utils.wrapped import unwrap
+from .plan import (Arm, Place, Study, read_study, run_config, scoring_hash,
+                   test_config, training_hash)
+from .results import Results
+from .train_hook import StudyHook, write_progress
+
+PACKAGES = ('torch', 'mmengine', 'mmcv', 'mmseg', 'mmdet', 'mmpixsort')
+
+
+def work_dir(study: Study, arm: Arm, seed: int, trained: str) -> Path:
+    """Return the folder of a run; another config gets another folder."""
+    return Path('work_dirs', 'studies', study.name,
+                f'{arm.name}_seed{seed}_{trained}')
+
+
+def run(study: Study, arm: Arm, seed: int, place: Place) -> None:
+    """Train, test and write the result of one run.
+
+    What was done before, by a process that was killed, is not done again.
+
+    Raises:
+        RuntimeError: When another process is at this run.
+    """
+    cfg = run_config(study, arm, seed, place)
+    folder = work_dir(study, arm, seed, training_hash(cfg))
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / 'lock', timeout=0):
+            try:
+                _run(study, arm, seed, place, cfg, folder)
+            except Exception:
+                write_progress(folder / 'progress.json', phase='failed')
+                raise
+    except Timeout:
+        raise RuntimeError(f'another process is at arm {arm.name!r}, seed '
+                           f'{seed}, in {folder}') from None
+
+
+def _run(study: Study, arm: Arm, seed: int, place: Place, cfg: Config,
+         folder: Path) -> None:
+    cfg.work_dir = str(folder)
+    check_data_folders(cfg, 'train', study.split)
+    trained = folder / 'trained.json'
+    if not trained.exists():
+        initial = folder / 'initial.pth'
+        if not initial.exists():
+            save_initial(cfg, reference_weights(study, seed, place), initial)
+        report = train(cfg, initial, folder)
+        write_whole(trained, json.dumps(report))
+    weights = folder / 'weights.pth'
+    if not weights.exists():
+        average_checkpoints(_newest(folder, study.average['last']), weights)
+    results = Results(study.results)
+    record = dict(
+        study=study.name,
+        arm=arm.name,
+        seed=seed,
+        config=_short(arm.config),
+        options=dict(study.options, **arm.options),
+        config_hash=training_hash(cfg),
+        average=study.average['last'],
+        command=command(study, arm, seed, place),
+        **_circumstances(),
+        **json.loads(trained.read_text()),
+        tests={})
+    for name, options in arm.tests.items():
+        test_cfg = test_config(cfg, options, study.split)
+        write_progress(folder / 'progress.json', phase=f'test {name}')
+        start = time.time()
+        scores = test(test_cfg, weights, folder / f'test_{name}')
+        record['tests'][name] = dict(
+            options=options,
+            hash=scoring_hash(test_cfg, study.average['last']),
+            minutes=round((time.time() - start) / 60, 2),
+            scores=scores)
+    results.write(record)
+
+
+def reference_weights(study: Study, seed: int,
+                      place: Place) -> Dict[str, Tensor]:
+    """Return the initial weights of the baseline at a seed."""
+    cfg = run_config(study, study.arms[study.baseline], seed, place)
+    scope = cfg.get('default_scope', 'mmengine')
+    set_random_seed(seed)
+    with DefaultScope.overwrite_default_scope(scope):
+        model = MODELS.build(copy.deepcopy(cfg.model))
+        model.init_weights()
+    return model.state_dict()
+
+
+def save_initial(cfg: Config, reference: Dict[str, Tensor],
+                 out: Path) -> None:
+    """Write what a run starts from.
+
+    Args:
+        cfg: Of the run; what its own `load_from` holds goes first.
+        reference: Initial weights of the baseline, for all else.
+        out: The file. A run takes from it what it has itself.
+    """
+    state = dict(reference)
+    if cfg.get('load_from'):
+        loaded = CheckpointLoader.load_checkpoint(
+            cfg.load_from, map_location='cpu')
+        state.update(loaded.get('state_dict', loaded))
+    _save(dict(state_dict=state), out)
+
+
+def _save(content: dict, out: Path) -> None:
+    temporary = out.with_name(f'.{out.name}')
+    torch.save(content, temporary)
+    os.replace(temporary, out)
+
+
+def train(cfg: Config, initial: Path, folder: Path) -> dict:
+    """Train from `initial`, or on from the newest checkpoint that is whole.
+
+    Returns:
+        Hashes of initial weights and images, time and memory.
+    """
+    cfg = copy.deepcopy(cfg)
+    # a study scores the end of a run
+    cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None
+    cfg.experiment_name = f'{folder.name}_{time.time_ns()}'
+    checkpoint = newest_checkpoint(folder)
+    cfg.resume = checkpoint is not None
+    cfg.load_from = str(checkpoint or initial)
+    hook = StudyHook(
+        seed=cfg.randomness.seed, progress=folder / 'progress.json')
+    runner = Runner.from_cfg(cfg)
+    runner.register_hook(hook)
+    runner.train()
+    return dict(
+        hook.state,
+        step_ms=round(1e3 * hook.step_time(), 1),
+        memory_mb=_peak_memory(),
+        parameters=sum(p.numel() for p in unwrap(runner.model).parameters()))
+
+
+def _newest(folder: Path, count: int) -> List[Path]:
+    """Return the newest checkpoints of a folder, the newest last."""
+    def number(path: Path) -> int:
+        return int(path.stem.split('_')[-1])
+
+    paths = [*folder.glob('iter_*.pth'), *folder.glob('epoch_*.pth')]
+    return sorted(paths, key=number)[-count:]
+
+
+def newest_checkpoint(folder: Path) -> Optional[Path]:
+    """Return the newest checkpoint of a folder that is whole, or None.
+
+    A machine that stops while mmengine writes leaves half a file; the one
+    before is whole.
+    """
+    for path in reversed(_newest(folder, 1 << 30)):
+        try:
+            torch.load(path, map_location='cpu', mmap=True,
+                       weights_only=False)
+        except (RuntimeError, EOFError, OSError, ValueError) as error:
+            print_log(f'{path.name} cannot be read ({error}), an older '
+                      'checkpoint is taken', 'current')
+            path.unlink()
+        else:
+            return path
+    return None
+
+
+def average_checkpoints(paths: List[Path], out: Path) -> None:
+    """Write the mean of the weights of checkpoints.
+
+    Parameters and statistics of normalisation are averaged; all else, such
+    as counts and memory banks, is that of the last.
+
+    Args:
+        paths: Checkpoints of one run, the newest last.
+        out: The file to write.
+    """
+    states = [
+        torch.load(path, map_location='cpu', weights_only=False)['state_dict']
+        for path in paths
+    ]
+    mean = dict(states[-1])
+    for name, value in mean.items():
+        if value.is_floating_point() and '.bank.' not in name:
+            mean[name] = sum(s[name].double() for s in states).div_(
+                len(states)).to(value.dtype)
+    _save(dict(state_dict=mean, meta=dict(averaged=len(paths))), out)
+
+
+def test(cfg: Config, weights: Path, folder: Path) -> Dict[str, float]:
+    """Score the trained weights."""
+    cfg.work_dir = str(folder)
+    cfg.load_from, cfg.resume = str(weights), False
+    cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None
+    cfg.experiment_name = f'{folder.name}_{time.time_ns()}'
+    metrics = Runner.from_cfg(cfg).test()
+    return {name: float(value) for name, value in metrics.items()}
+
+
+def _peak_memory() -> float:
+    if torch.cuda.is_available():
+        return round(torch.cuda.max_memory_allocated() / 2**20)
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10)
+
+
+def _circumstances() -> dict:
+    """Return versions, device and commit."""
+    versions = dict(python=platform.python_version())
+    for name in PACKAGES:
+        module = sys.modules.get(name)
+        if module is not None:
+            versions[name] = getattr(module, '__version__', '')
+    device = (torch.cuda.get_device_name() if torch.cuda.is_available() else
+              f'CPU, {torch.get_num_threads()} threads')
+    return dict(
+        versions=versions, device=device, commit=_commit(),
+        date=time.strftime('%Y-%m-%d'))
+
+
+def _commit() -> Optional[str]:
+    """Return the commit of the checkout that runs, with + if changed."""
+    done = subprocess.run(
+        ['git', 'describe', '--always', '--dirty=+', '--exclude=*'],
+        cwd=Path(__file__).parent, capture_output=True, text=True)
+    return done.stdout.strip() or None
+
+
+def _short(config: str) -> str:
+    """Return a path as the checkout sees it."""
+    path = Path(config)
+    parts = path.parts
+    return str(Path(*parts[parts.index('configs'):])
+               ) if 'configs' in parts else path.name
+
+
+def command(study: Study, arm: Arm, seed: int, place: Place) -> str:
+    """Return the command that repeats a run, without this machine's paths."""
+    words = ['tools/study.py', 'run', _short(str(study.path.resolve())),
+             '--arms', arm.name, '--seeds', str(seed)]
+    if place.data is not None:
+        words += ['--data', 'DATA']
+    if place.weights is not None:
+        words += ['--weights', Path(place.weights).name]
+    return shlex.join(['python', *words])
+
+
+def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('study')
+    parser.add_argument('--arm', required=True)
+    parser.add_argument('--seed', type=int, required=True)
+    parser.add_argument('--data')
+    parser.add_argument('--weights')
+    return parser.parse_args(argv)
+
+
+def main() -> None:
+    warnings.filterwarnings('ignore')  # deprecations inside the hosts
+    args = parse_args()
+    study = read_study(args.study)
+    run(study, study.arms[args.arm], args.seed,
+        Place(args.data, args.weights))
+
+
+if __name__ == '__main__':
+    main()
