@@ -1,4 +1,4 @@
-"""Train, test and show a small DeepLabV3 with pixel contrast on a CPU."""
+"""Train, test and show a small network with pixel contrast on a CPU."""
 import argparse
 import os
 import sys
@@ -7,9 +7,8 @@ import warnings
 from pathlib import Path
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs' / 'pixel_contrast'
-SCENES = CONFIGS / ('pixel-contrast_deeplabv3-mnv2_1xb4-600it_'
-                    'street-scenes.py')
-CAMVID = CONFIGS / 'pixel-contrast_deeplabv3-mnv2_1xb4-400it_camvid.py'
+SCENES = CONFIGS / 'pixel-contrast_fcn-mnv2_1xb4-600it_street-scenes.py'
+CAMVID = CONFIGS / 'pixel-contrast_fcn-mnv2_1xb8-1500it_camvid.py'
 
 EXAMPLES = """examples:
   generated street scenes, no data needed:

@@ -22,7 +22,7 @@ from mmpixsort.retrieval import read_bank, remove
 from mmpixsort.retrieval.build import RowRules
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIG = ROOT / 'configs/segsort/segsort_deeplabv3-mnv2_1xb4-600it_' \
+CONFIG = ROOT / 'configs/segsort/segsort_fcn-mnv2_1xb4-600it_' \
     'street-scenes.py'
 IMAGES = 20  # two parts
 

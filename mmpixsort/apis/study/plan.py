@@ -101,8 +101,8 @@ def read_study(path: Union[str, Path]) -> Study:
     """Read the file of a study.
 
     Args:
-        path: A Python config with the keys of `KEYS`; see
-            ``docs/studies.md``.
+        path: A Python config with the keys of `KEYS`, and names of its own
+            that begin with an underscore; see ``docs/studies.md``.
 
     Raises:
         FileNotFoundError: When the file is missing.
@@ -112,7 +112,11 @@ def read_study(path: Union[str, Path]) -> Study:
     if not path.is_file():
         raise FileNotFoundError(f'`study` must be a file, got {str(path)!r}, '
                                 'which does not exist')
-    content = Config.fromfile(path)._cfg_dict.to_dict()
+    content = {
+        key: value
+        for key, value in Config.fromfile(path)._cfg_dict.to_dict().items()
+        if not key.startswith('_')
+    }
     _check_keys('the study', content, KEYS)
     for key in ('base', 'arms', 'seeds', 'scores'):
         if not content.get(key):
@@ -226,7 +230,7 @@ def _keep_checkpoints(cfg: Config, average: dict) -> None:
         max_keep_ckpts=average['last'] + 1)
 
 
-def test_config(cfg: Config, options: Mapping, split: str) -> Config:
+def config_of_test(cfg: Config, options: Mapping, split: str) -> Config:
     """Return the config of one test of a trained run.
 
     Args:
@@ -297,7 +301,7 @@ def scoring_hash(cfg: Config, last: int = 1) -> str:
     """Return 12 hex digits of what a test adds to a trained model.
 
     Args:
-        cfg: See :func:`test_config`.
+        cfg: See :func:`config_of_test`.
         last: Number of checkpoints that are averaged.
     """
     content = cfg._cfg_dict.to_dict()

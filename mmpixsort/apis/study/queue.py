@@ -14,11 +14,11 @@ from rich.live import Live
 from rich.table import Table
 
 from ...utils.data_folders import check_data_folders
-from .plan import (Arm, Place, Study, run_config, scoring_hash, test_config,
+from .plan import (Arm, Place, Study, run_config, scoring_hash, config_of_test,
                    training_hash)
 from .results import Results, unequal
 from .table import standing_of, table
-from .worker import work_dir
+from .worker import BUSY, work_dir
 
 POLL = 1.  # seconds between two looks at the processes
 TAIL = 12  # lines shown of a run that failed
@@ -93,7 +93,7 @@ def jobs(study: Study,
         trained = training_hash(cfg)
         tests = {
             name: scoring_hash(
-                test_config(cfg, options, study.split),
+                config_of_test(cfg, options, study.split),
                 study.average['last'])
             for name, options in arm.tests.items()
         }
@@ -193,7 +193,10 @@ def run_study(study: Study,
                 del slots[slot]
                 if process.returncode == 0:
                     open_runs.remove((job.arm.name, job.seed))
-                if process.returncode:
+                if process.returncode == BUSY:
+                    console.print(f'{job.arm.name} seed {job.seed} is left '
+                                  'to another process, which is at it')
+                elif process.returncode:
                     failed.append(job)
                     console.print(_last_lines(job, process.returncode),
                                   markup=False, highlight=False,
@@ -204,7 +207,7 @@ def run_study(study: Study,
                 live.update(_look(chosen, open_runs, failed))
     finally:
         for _, process in slots.values():
-            process.terminate()
+            process.stdin.close()  # its end is the end of the run
         for _, process in slots.values():
             process.wait()
         if live:
@@ -237,8 +240,9 @@ def _start(study: Study, job: Job, place: Place, num_jobs: int,
     job.folder.mkdir(parents=True, exist_ok=True)
     with open(job.folder / 'log.txt', 'ab') as log:
         return subprocess.Popen(
-            command(study, job, place), stdin=subprocess.DEVNULL, stdout=log,
-            stderr=subprocess.STDOUT, env=environment(num_jobs, gpu))
+            [*command(study, job, place), '--tied'], stdin=subprocess.PIPE,
+            stdout=log, stderr=subprocess.STDOUT,
+            env=environment(num_jobs, gpu))
 
 
 def _last_lines(job: Job, code: int) -> str:

@@ -56,8 +56,15 @@ def difference(scores: Dict[int, float],
 
     Returns:
         None when no seed is in common.
+
+    Raises:
+        ImportError: When scipy is missing.
     """
-    from scipy import stats
+    try:
+        from scipy import stats
+    except ImportError as error:
+        raise ImportError('intervals of differences need scipy: pip install '
+                          'mmpixsort[study]') from error
     seeds = sorted(set(scores) & set(baseline))
     if not seeds:
         return None

@@ -13,6 +13,7 @@ import resource
 import shlex
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -30,11 +31,16 @@ from ...utils.data_folders import check_data_folders
 from ...utils.files import write_whole
 from ...utils.wrapped import unwrap
 from .plan import (Arm, Place, Study, read_study, run_config, scoring_hash,
-                   test_config, training_hash)
+                   config_of_test, training_hash)
 from .results import Results
 from .train_hook import StudyHook, write_progress
 
+BUSY = os.EX_TEMPFAIL  # exit code where another process is at the run
 PACKAGES = ('torch', 'mmengine', 'mmcv', 'mmseg', 'mmdet', 'mmpixsort')
+
+
+class Busy(RuntimeError):
+    """Another process is at this run."""
 
 
 def work_dir(study: Study, arm: Arm, seed: int, trained: str) -> Path:
@@ -49,7 +55,7 @@ def run(study: Study, arm: Arm, seed: int, place: Place) -> None:
     What was done before, by a process that was killed, is not done again.
 
     Raises:
-        RuntimeError: When another process is at this run.
+        Busy: When another process is at this run.
     """
     cfg = run_config(study, arm, seed, place)
     folder = work_dir(study, arm, seed, training_hash(cfg))
@@ -62,8 +68,8 @@ def run(study: Study, arm: Arm, seed: int, place: Place) -> None:
                 write_progress(folder / 'progress.json', phase='failed')
                 raise
     except Timeout:
-        raise RuntimeError(f'another process is at arm {arm.name!r}, seed '
-                           f'{seed}, in {folder}') from None
+        raise Busy(f'another process is at arm {arm.name!r}, seed {seed}, '
+                   f'in {folder}') from None
 
 
 def _run(study: Study, arm: Arm, seed: int, place: Place, cfg: Config,
@@ -94,7 +100,7 @@ def _run(study: Study, arm: Arm, seed: int, place: Place, cfg: Config,
         **json.loads(trained.read_text()),
         tests={})
     for name, options in arm.tests.items():
-        test_cfg = test_config(cfg, options, study.split)
+        test_cfg = config_of_test(cfg, options, study.split)
         write_progress(folder / 'progress.json', phase=f'test {name}')
         start = time.time()
         scores = test(test_cfg, weights, folder / f'test_{name}')
@@ -282,15 +288,32 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     parser.add_argument('--seed', type=int, required=True)
     parser.add_argument('--data')
     parser.add_argument('--weights')
+    parser.add_argument(
+        '--tied', action='store_true',
+        help='end when standard input does: with the queue that started it')
     return parser.parse_args(argv)
 
 
 def main() -> None:
     warnings.filterwarnings('ignore')  # deprecations inside the hosts
     args = parse_args()
+    if args.tied:
+        threading.Thread(target=_end_with_input, daemon=True).start()
     study = read_study(args.study)
-    run(study, study.arms[args.arm], args.seed,
-        Place(args.data, args.weights))
+    try:
+        run(study, study.arms[args.arm], args.seed,
+            Place(args.data, args.weights))
+    except Busy as error:
+        print(error)
+        sys.exit(BUSY)
+
+
+def _end_with_input() -> None:
+    """Wait until the other end of the pipe is gone, however it went."""
+    # unbuffered: a lock of the buffer would be held at a normal exit
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os._exit(1)
 
 
 if __name__ == '__main__':

@@ -1,7 +1,8 @@
-# Segment sorting on CamVid on a CPU without annotation: regions of
-# Felzenszwalb's method in place of the paper's HED contours, each to be told
-# from all others (section 3.4 of the paper). The bank alone is annotated.
-_base_ = './segsort_deeplabv3-mnv2_1xb4-400it_camvid.py'
+# Segment sorting on the small host, on CamVid on a CPU, without annotation:
+# regions of Felzenszwalb's method in place of the paper's HED contours, each
+# to be told from all others (section 3.4 of the paper). The bank alone is
+# annotated.
+_base_ = './segsort_fcn-mnv2_1xb8-1500it_camvid.py'
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='mmpixsort.MakeOverSegmentation', cache_size=367),
@@ -22,4 +23,4 @@ model = dict(
         segments='oversegmentation',
         bank=None,
         # some 60 regions a crop
-        max_segments=400))
+        max_segments=800))

@@ -1,3 +1,0 @@
-# Ablation: anchors are hard where the classifier is unsure.
-_base_ = './pixel-contrast_deeplabv3-r18_1xb4-400it_camvid.py'
-model = dict(metric_head=dict(sampler=dict(hardness='confidence')))

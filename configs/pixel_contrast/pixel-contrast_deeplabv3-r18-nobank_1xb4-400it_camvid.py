@@ -1,3 +1,0 @@
-# Ablation: no bank, keys from the batch alone.
-_base_ = './pixel-contrast_deeplabv3-r18_1xb4-400it_camvid.py'
-model = dict(metric_head=dict(bank=None))

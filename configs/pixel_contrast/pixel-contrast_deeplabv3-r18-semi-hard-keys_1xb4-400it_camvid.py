@@ -1,5 +1,0 @@
-# Ablation: keys among the hardest 10 %.
-_base_ = './pixel-contrast_deeplabv3-r18_1xb4-400it_camvid.py'
-model = dict(
-    metric_head=dict(
-        miner=dict(type='mmpixsort.KeyMiner', strategy='semi_hard')))

@@ -1,0 +1,40 @@
+# What the settings of the CamVid studies were chosen by. The last quarter of
+# each of the three training sequences is held out: 92 images, of which no
+# one is trained on; the test images are not looked at.
+title = 'CamVid, tuning on a fold of the training images'
+base = '../plain/plain_fcn-mnv2_1xb8-1500it_camvid.py'
+# files sorted by name: 0001TP has 62, 0006R0 101, 0016E5 204
+_ends = ((0, 62), (62, 163), (163, 367))
+_held_out = [
+    i for start, end in _ends for i in range(end - (end - start) // 4, end)
+]
+options = {
+    'train_cfg.max_iters': 600,
+    'param_scheduler.1.end': 600,
+    'train_dataloader.dataset.indices':
+    [i for i in range(367) if i not in _held_out],
+    'val_dataloader.dataset.indices': _held_out,
+    'val_dataloader.dataset.data_prefix':
+    dict(img_path='img_dir/train', seg_map_path='ann_dir/train'),
+}
+split = 'val'
+_contrast = '../pixel_contrast/pixel-contrast_fcn-mnv2_1xb8-1500it_camvid.py'
+_sorting = '../segsort/segsort_fcn-mnv2-classifier_1xb8-1500it_camvid.py'
+_decoder = {
+    'model.metric_head.warmup_iters': 75,
+    'model.metric_head.source': 'decoder',
+    'model.metric_head.in_channels': 128
+}
+_both = dict(
+    classifier={'model.test_cfg.retrieval': None}, retrieval={})
+arms = dict(
+    plain=dict(),
+    levels=dict(
+        config=_contrast, options={'model.metric_head.warmup_iters': 75}),
+    decoder=dict(config=_contrast, options=_decoder),
+    sorting=dict(config=_sorting, tests=_both),
+)
+seeds = (0, )
+scores = ('mIoU', 'mBoundaryF')
+average = dict(last=5, interval=30)
+results = '../../docs/results/camvid_tuning'
