@@ -9,6 +9,10 @@ _held_out = [
     i for start, end in _ends for i in range(end - (end - start) // 4, end)
 ]
 options = {
+    'model.backbone.init_cfg':
+    dict(
+        type='Pretrained',
+        checkpoint='data/weights/mobilenetv2_1.0_imagenet_mmseg_fp16.pth'),
     'train_cfg.max_iters': 600,
     'param_scheduler.1.end': 600,
     'train_dataloader.dataset.indices':

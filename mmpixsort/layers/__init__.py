@@ -13,6 +13,7 @@ from .region_grouper import RegionGrouper
 from .region_pool import RegionPool
 from .schedule import TrainingClock, warmup_weight
 from .segmenter import KMeansSegmenter
+from .separated_components import SeparatedComponentsBackend
 from .ssl_feature import SSLFeature
 from .text_bank import TextBank
 from .tiny_dual import TinyDual
@@ -21,6 +22,7 @@ __all__ = [
     'BackboneDual', 'BackboneFeature', 'ClusterBackend', 'ColorFeature',
     'ComponentsBackend', 'KMeansSegmenter', 'MaskedRegionEncoder',
     'MeanShiftBackend', 'OpenCLIPDual', 'ProjectionHead', 'RegionGrouper',
-    'RegionPool', 'SSLFeature', 'SklearnBackend', 'TextBank', 'TinyDual',
+    'RegionPool', 'SSLFeature', 'SeparatedComponentsBackend',
+    'SklearnBackend', 'TextBank', 'TinyDual',
     'TrainingClock', 'select_feature', 'tap', 'warmup_weight'
 ]

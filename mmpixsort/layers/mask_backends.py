@@ -69,7 +69,7 @@ class ComponentsBackend(nn.Module):
             markers[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
             ids = segmentation.watershed(-depth, markers, mask=inside)
         return torch.from_numpy(
-            _by_size(ids, self.min_pixels)).to(mask.device)
+            number_by_size(ids, self.min_pixels)).to(mask.device)
 
 
 def components_of_ids(ids: Tensor, min_pixels: int) -> Tensor:
@@ -83,10 +83,10 @@ def components_of_ids(ids: Tensor, min_pixels: int) -> Tensor:
     """
     *_, measure = _libraries()
     parts = measure.label(ids.cpu().numpy(), background=0, connectivity=1)
-    return torch.from_numpy(_by_size(parts, min_pixels)).to(ids.device)
+    return torch.from_numpy(number_by_size(parts, min_pixels)).to(ids.device)
 
 
-def _by_size(ids: np.ndarray, min_pixels: int) -> np.ndarray:
+def number_by_size(ids: np.ndarray, min_pixels: int) -> np.ndarray:
     """Number ids anew by decreasing size, without the small ones."""
     areas = np.bincount(ids.ravel())
     areas[0] = 0

@@ -24,6 +24,8 @@ test_cfg = dict(type='TestLoop')
 default_hooks = dict(
     logger=dict(type='LoggerHook', interval=20, log_metric_by_epoch=False),
     checkpoint=dict(
-        type='CheckpointHook', by_epoch=False, interval=max_iters))
+        type='CheckpointHook', by_epoch=False, interval=max_iters),
+    # less time of a step
+    channels_last=dict(type='mmpixsort.ChannelsLastHook'))
 log_processor = dict(by_epoch=False)
 randomness = dict(seed=0)

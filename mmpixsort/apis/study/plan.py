@@ -305,13 +305,10 @@ def scoring_hash(cfg: Config, last: int = 1) -> str:
         last: Number of checkpoints that are averaged.
     """
     content = cfg._cfg_dict.to_dict()
-    model = content['model']
-    model = model.get('module', model)  # test-time augmentation
     return _digest(_canonical(dict(
         data=content.get('test_dataloader'),
         evaluator=content.get('test_evaluator'),
-        test_cfg=model.get('test_cfg'),
-        model=model.get('type'),
+        model=content.get('model'),
         average=last), {content.get('data_root')} - {None}))
 
 

@@ -126,11 +126,12 @@ def _bar(share: float, width: int = 10) -> str:
 
 
 def _scores(record: Optional[dict], metric: str) -> str:
-    """Return the scores of all tests of a run, split by slashes."""
+    """Return the score of a run, a line for each test where there are more."""
     if record is None:
         return ''
-    values: List[str] = []
-    for test in record['tests'].values():
+    lines: List[str] = []
+    for name, test in record['tests'].items():
         value = test['scores'].get(metric)
-        values.append('-' if value is None else f'{value:.2f}')
-    return ' / '.join(values)
+        text = '-' if value is None else f'{value:.2f}'
+        lines.append(f'{name} {text}' if len(record['tests']) > 1 else text)
+    return '\n'.join(lines)

@@ -73,13 +73,15 @@ def test_scoring_hash__depends_on_the_test(folder):
     cfg = plan.run_config(study, study.arms['plain'], 0)
 
     def of(options, split='test', last=1):
-        return plan.scoring_hash(plan.config_of_test(cfg, options, split), last)
+        return plan.scoring_hash(
+            plan.config_of_test(cfg, options, split), last)
 
     base = of({})
     assert of({}, split='val') == base  # the same data here
     assert of({}, last=2) != base
     assert of({'model.test_cfg.mode': 'slide'}) != base
     assert of({'test_dataloader.dataset.num_images': 2}) != base
+    assert of({'model.decode_head.dropout_ratio': 0.}) != base
 
 
 def test_move_data__replaces_the_root_wherever_it_stands():

@@ -1,0 +1,26 @@
+# Nuclei of the Data Science Bowl 2018: instances by the embedding, against
+# instances of the mask of the same network, and of a network without the loss
+# of embeddings.
+title = 'DSB2018: embedding, watershed and components'
+base = '../discriminative/discriminative_fpn-mnv2_1xb4-3000it_dsb2018.py'
+options = {
+    'model.backbone.init_cfg':
+    dict(
+        type='Pretrained',
+        checkpoint='data/weights/mobilenetv2_1.0_imagenet_mmseg_fp16.pth')
+}
+_components = dict(
+    _delete_=True, type='mmpixsort.ComponentsBackend', min_pixels=20)
+_mask = dict(
+    watershed={'model.head.clusters': dict(_components, watershed=True)},
+    components={'model.head.clusters': _components})
+arms = dict(
+    plain=dict(
+        config='../discriminative/'
+        'discriminative_fpn-mnv2-components_1xb4-3000it_dsb2018.py',
+        tests=_mask),
+    embedding=dict(tests=dict(embedding={}, **_mask)))
+seeds = (0, 1, 2)
+scores = ('SBD', 'coco/segm_mAP', 'abs_DiC')
+average = dict(last=5, interval=100)
+results = '../../docs/results/dsb2018'
