@@ -37,7 +37,18 @@ arms = dict(
         config=_contrast, options={'model.metric_head.warmup_iters': 75}),
     decoder=dict(config=_contrast, options=_decoder),
     sorting=dict(config=_sorting, tests=_both),
-)
+    **{
+        f'{place}-linear-w{weight}': dict(
+            config=_contrast,
+            options={
+                **(_decoder if place == 'decoder' else {}),
+                'model.metric_head.warmup_iters': 0,
+                'model.metric_head.projection': dict(
+                    type='mmpixsort.ProjectionHead', linear=True),
+                'model.metric_head.loss.loss_weight': float(weight),
+            })
+        for place in ('levels', 'decoder') for weight in (1, )
+    })
 seeds = (0, )
 scores = ('mIoU', 'mBoundaryF')
 average = dict(last=5, interval=30)
