@@ -137,7 +137,7 @@ def query(args: argparse.Namespace) -> None:
 
 
 def score(args: argparse.Namespace) -> None:
-    from mmpixsort.apis.attach_file import write_whole
+    from mmpixsort.utils.files import write_whole
     from mmpixsort.apis.context_report import report_context
     from mmpixsort.apis.instance_bank_file import read_instances
     report = report_context(

@@ -1,9 +1,9 @@
 """Write what is attached as a short config file."""
 import os
-import tempfile
 from pathlib import Path
 from typing import Union
 
+from ..utils.files import write_whole
 from .attach import Attachment, plan
 from .config_text import assignment
 
@@ -100,20 +100,3 @@ def describe_place(found: Attachment) -> str:
         return f'level {index} of the backbone or neck, {channels}'
     levels = ', '.join(map(str, index))
     return f'levels {levels} of the backbone together, {channels}'
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file such that no reader ever sees a part of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-            'w', dir=path.parent, suffix='.tmp', delete=False,
-            encoding='utf-8') as file:
-        try:
-            file.write(text)
-            file.close()
-            # NamedTemporaryFile is for its owner only
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise

@@ -1,9 +1,13 @@
 """Say how alike the contexts of retrieved instances are."""
 import math
+from pathlib import Path
 from typing import Dict, NamedTuple, Optional
+
+from mmengine.config import Config
 
 from ..metrics.context_consistency import (ContextScores, relative_gain,
                                            score_context)
+from .instance_bank import build_instance_bank
 from .instance_bank_file import StoredInstances
 
 
@@ -89,6 +93,32 @@ def report_context(stored: StoredInstances,
     return ContextReport(
         num_neighbors, len(stored), own, base, name,
         relative_gain(own.retrieved, base.retrieved))
+
+
+def score_context_of_run(cfg: Config, checkpoint: Path) -> Dict[str, float]:
+    """Score the contexts that a trained network retrieves: for studies.
+
+    Args:
+        cfg: With `test_dataloader`; the bank is written to its work dir.
+        checkpoint: Path of the weights.
+
+    Returns:
+        In percent, the gain over random instances of the class of the
+        embedding, of the logits and of the feature of the classifier, and
+        what the embedding gains over the logits.
+    """
+    scores = {}
+    for feature in ('logits', 'classifier'):
+        stored = build_instance_bank(
+            cfg, checkpoint, Path(cfg.work_dir, f'{feature}.safetensors'),
+            split='test', feature=feature)
+        report = report_context(stored)
+        scores[f'context_{feature}'] = 100 * report.baseline.gain
+        if feature == 'logits':
+            scores['context_embedding'] = 100 * report.embedding.gain
+            scores['context_over_logits'] = 100 * (
+                report.embedding.gain - report.baseline.gain)
+    return scores
 
 
 def _check_same(stored: StoredInstances, other: StoredInstances) -> None:

@@ -13,10 +13,10 @@ from ..functional.checks import check_count
 from ..retrieval import PrototypeBank, read_bank
 from ..retrieval.build import segment_boxes
 from ..retrieval.images import annotated_images, image_name
+from ..utils.files import write_whole
 from ..visualization.panels import paint_labels
 from ..visualization.retrieval_sheet import Crop, Row, crop_segment, page
 from ..visualization.retrieval_sheet import sheet as draw_sheet
-from .attach_file import write_whole
 from .bank import load_model
 from .exemplars import image_data
 

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from ..functional.checks import check_count
 from ..functional.context import context_consistency, grow_masks
 from ..retrieval.images import annotated_images, image_name
+from ..utils.files import write_whole
 from ..visualization.panels import paint_labels
 from ..visualization.retrieval_sheet import Crop, Row, crop_segment, page
 from ..visualization.retrieval_sheet import sheet as draw_sheet
-from .attach_file import write_whole
 from .exemplars import image_data
 from .explain import Explanation, picture_of
 from .instance_bank import (InstanceRules, describe_image,

@@ -4,9 +4,10 @@ A run is one arm trained with one seed; a test is one way to score a run.
 """
 import copy
 import hashlib
+import importlib
 import json
 from pathlib import Path
-from typing import Dict, Iterator, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Callable, Dict, Iterator, Mapping, NamedTuple, Optional, Tuple, Union
 
 from mmengine.config import Config, ConfigDict
 
@@ -235,13 +236,14 @@ def config_of_test(cfg: Config, options: Mapping, split: str) -> Config:
 
     Args:
         cfg: Of the run.
-        options: Of the test: settings of the config, and `tta=True` for
-            test-time augmentation.
+        options: Of the test: settings of the config, `tta=True` for
+            test-time augmentation, and `scorer`, see :func:`find_scorer`.
         split: 'val' or 'test'.
     """
     cfg = copy.deepcopy(cfg)
     options = dict(options)
     tta = options.pop('tta', False)
+    options.pop('scorer', None)
     cfg.merge_from_dict(copy.deepcopy(options))
     if split == 'val':
         cfg.test_dataloader = copy.deepcopy(cfg.val_dataloader)
@@ -250,6 +252,27 @@ def config_of_test(cfg: Config, options: Mapping, split: str) -> Config:
         from ...utils.cli import enable_tta
         enable_tta(cfg)
     return cfg
+
+
+def find_scorer(options: Mapping) -> Optional[Callable]:
+    """Return the function that scores a test in place of the Runner.
+
+    Args:
+        options: Of the test; `scorer` is ``package.module:function``, called
+            as ``function(cfg, checkpoint)``, which returns name -> score.
+
+    Raises:
+        ValueError: When there is no such function.
+    """
+    name = options.get('scorer')
+    if name is None:
+        return None
+    module, _, function = name.partition(':')
+    try:
+        return getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise ValueError('`scorer` must be `package.module:function`, got '
+                         f'{name!r}: {error}') from error
 
 
 def move_data(cfg: Config, folder: str) -> Config:

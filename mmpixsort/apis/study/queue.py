@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 
 from ...utils.data_folders import check_data_folders
-from .plan import (Arm, Place, Study, run_config, scoring_hash, config_of_test,
+from .plan import (Arm, Place, Study, config_of_test, run_config, scoring_hash,
                    training_hash)
 from .results import Results, unequal
 from .table import standing_of, table

@@ -17,7 +17,7 @@ import threading
 import time
 import warnings
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Callable, Dict, List, Optional
 
 import torch
 from filelock import FileLock, Timeout
@@ -30,8 +30,8 @@ from torch import Tensor
 from ...utils.data_folders import check_data_folders
 from ...utils.files import write_whole
 from ...utils.wrapped import unwrap
-from .plan import (Arm, Place, Study, read_study, run_config, scoring_hash,
-                   config_of_test, training_hash)
+from .plan import (Arm, Place, Study, config_of_test, find_scorer, read_study,
+                   run_config, scoring_hash, training_hash)
 from .results import Results
 from .train_hook import StudyHook, write_progress
 
@@ -103,7 +103,8 @@ def _run(study: Study, arm: Arm, seed: int, place: Place, cfg: Config,
         test_cfg = config_of_test(cfg, options, study.split)
         write_progress(folder / 'progress.json', phase=f'test {name}')
         start = time.time()
-        scores = test(test_cfg, weights, folder / f'test_{name}')
+        scores = test(test_cfg, weights, folder / f'test_{name}',
+                      find_scorer(options))
         record['tests'][name] = dict(
             options=options,
             hash=scoring_hash(test_cfg, study.average['last']),
@@ -222,9 +223,15 @@ def average_checkpoints(paths: List[Path], out: Path) -> None:
     _save(dict(state_dict=mean, meta=dict(averaged=len(paths))), out)
 
 
-def test(cfg: Config, weights: Path, folder: Path) -> Dict[str, float]:
-    """Score the trained weights."""
+def test(cfg: Config,
+         weights: Path,
+         folder: Path,
+         scorer: Optional[Callable] = None) -> Dict[str, float]:
+    """Score the trained weights, by the Runner or by a function."""
     cfg.work_dir = str(folder)
+    if scorer is not None:
+        return {name: float(value)
+                for name, value in scorer(cfg, weights).items()}
     cfg.load_from, cfg.resume = str(weights), False
     cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None
     cfg.experiment_name = f'{folder.name}_{time.time_ns()}'

@@ -106,3 +106,11 @@ def test_tests__take_the_split_and_test_time_augmentation(folder):
         cfg, {}, 'val').test_dataloader.dataset.num_images == 3
     with pytest.raises(ValueError, match='tta_model'):
         plan.config_of_test(cfg, dict(tta=True), 'test')
+
+
+def test_scorer__is_a_function_by_its_name():
+    assert plan.find_scorer({}) is None
+    assert plan.find_scorer(dict(scorer='math:sqrt'))(4) == 2
+    for name in ('math:nothing', 'nothing.at.all:x', 'math'):
+        with pytest.raises(ValueError, match='`scorer` must be'):
+            plan.find_scorer(dict(scorer=name))

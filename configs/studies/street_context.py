@@ -1,0 +1,13 @@
+# Generated street scenes: does panoptic sorting retrieve things in a context
+# that is alike, more so than the logits of the same network?
+title = 'Street scenes: panoptic quality, and context of retrieved things'
+base = '../panoptic_segsort/panoptic-segsort_fpn-mnv2_1xb4-600it_' \
+    'street-scenes.py'
+tests = dict(
+    panoptic={},
+    context=dict(scorer='mmpixsort.apis.context_report:score_context_of_run'))
+arms = dict(sorting=dict())
+seeds = (0, 1, 2)
+scores = ('PQ', 'context_embedding', 'context_logits', 'context_over_logits')
+average = dict(last=5, interval=30)
+results = '../../docs/results/street_context'
