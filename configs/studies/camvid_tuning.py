@@ -37,6 +37,13 @@ arms = dict(
         config=_contrast, options={'model.metric_head.warmup_iters': 75}),
     decoder=dict(config=_contrast, options=_decoder),
     sorting=dict(config=_sorting, tests=_both),
+    drawn=dict(
+        config=_sorting,
+        tests=_both,
+        options={
+            'model.metric_head.sampler':
+            dict(type='mmpixsort.HardAnchorSampler', max_samples=4096)
+        }),
     **{
         f'{place}-linear-w{weight}': dict(
             config=_contrast,

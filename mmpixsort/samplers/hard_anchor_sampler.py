@@ -1,5 +1,5 @@
 """Choose the pixels that a contrastive loss is computed for."""
-from typing import Optional
+from typing import Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -67,16 +67,15 @@ class HardAnchorSampler(nn.Module):
         self.confidence = confidence
         self.faithful = faithful
 
-    def forward(
-            self,
-            embeddings: Tensor,
-            labels: Tensor,
-            logits: Optional[Tensor] = None,
-            generator: Optional[torch.Generator] = None) -> LabeledEmbeddings:
-        """Return A anchors; an unused row has label -1.
+    def pick(
+        self,
+        labels: Tensor,
+        logits: Optional[Tensor] = None,
+        generator: Optional[torch.Generator] = None
+    ) -> Tuple[Tensor, Tensor]:
+        """Return pixel index and label (A,) of anchors, -1: an unused row.
 
         Args:
-            embeddings: (B, D, h, w).
             labels: (B, h, w) int64; outside [0, C) a pixel takes no part.
             logits: (B, C, h, w) of the classifier; None: no pixel is hard.
             generator: Source of randomness, on the device of `labels`.
@@ -89,7 +88,7 @@ class HardAnchorSampler(nn.Module):
                 labels,
                 hardness=self.hardness,
                 confidence=self.confidence)
-        pixel, anchor_labels = sample_anchors(
+        return sample_anchors(
             labels,
             hard,
             num_classes=self.num_classes,
@@ -98,5 +97,21 @@ class HardAnchorSampler(nn.Module):
             min_pixels=self.min_pixels,
             round_hard_up=not self.faithful,
             generator=generator)
+
+    def forward(
+            self,
+            embeddings: Tensor,
+            labels: Tensor,
+            logits: Optional[Tensor] = None,
+            generator: Optional[torch.Generator] = None) -> LabeledEmbeddings:
+        """Return A anchors; an unused row has label -1.
+
+        Args:
+            embeddings: (B, D, h, w).
+            labels: See :meth:`pick`, as the other two.
+            logits: (B, C, h, w).
+            generator: Source of randomness.
+        """
+        pixel, anchor_labels = self.pick(labels, logits, generator)
         return LabeledEmbeddings(
             gather_pixels(embeddings, pixel), anchor_labels)

@@ -12,6 +12,7 @@ from references import segment_sorting_loop
 from torch.nn.functional import normalize
 
 from mmpixsort.functional.labels import resize_labels
+from mmpixsort.functional.random import keyed_generator
 from mmpixsort.retrieval import read_bank, relabel, write_bank
 from mmpixsort.seg import SegSortHead
 from mmpixsort.seg.segmentors.retrieval_inference import (fingerprint,
@@ -78,6 +79,49 @@ def test_loss__equals_the_definition():
         sum(want) / len(want), rel=1e-4)
 
 
+SAMPLER = dict(type='mmpixsort.HardAnchorSampler', max_samples=40)
+
+
+@pytest.mark.parametrize('bank', [None, QUEUE])
+def test_sampler__training_lowers_the_loss(bank):
+    model = tiny.build(tiny.sorting(sampler=SAMPLER, bank=bank))
+    losses = train(model)
+    assert sum(losses[-2:]) < sum(losses[:2])
+
+
+@pytest.mark.parametrize('max_samples', [7, 40, 500])
+def test_sampler__loss_is_the_mean_over_what_it_draws(max_samples):
+    options = dict(in_channels=4, in_index=0, bank=QUEUE)
+    whole, drawn = (
+        SegSortHead(**{k: v for k, v in tiny.sorting_head(
+            **options, **more).items() if k != 'type'})
+        for more in (dict(), dict(sampler=dict(
+            SAMPLER, max_samples=max_samples))))
+    drawn.load_state_dict(whole.state_dict(), strict=False)
+    _, samples = tiny.batch(2)
+    feature = torch.randn(2, 4, 8, 8)
+    embeddings = whole.embed([feature])
+    labels = resize_labels(torch.stack(
+        [s.gt_sem_seg.data[0] for s in samples]), (8, 8), 255)
+    # every pixel of the whole, by leaving all others out
+    each = []
+    for pixel in range(labels.numel()):
+        found = whole._sort(embeddings, samples, 0)
+        only = torch.full_like(found.anchor_labels, -1)
+        only[pixel] = found.anchor_labels[pixel]
+        each.append(whole.loss_module(
+            found.anchors, only, whole._keys(found),
+            own_key=found.own_key).item())
+    pixel, picked = drawn.sampler.pick(
+        labels, generator=keyed_generator(*drawn.clock.tick(), 0, 'cpu'))
+    drawn.clock = type(drawn.clock)()
+    rows = pixel[picked >= 0].tolist()
+    assert 0 < len(rows) <= max_samples
+    loss = drawn.loss([feature], samples)['loss_segsort'].item()
+    assert loss == pytest.approx(
+        sum(each[i] for i in rows) / len(rows), rel=1e-4)
+
+
 def test_classifier_detached__its_loss_ends_at_the_tap():
     model = tiny.build(tiny.sorting('decoder', 'detached')).train()
     parts = model.loss(*tiny.batch(2))
@@ -89,7 +133,8 @@ def test_classifier_detached__its_loss_ends_at_the_tap():
     assert model.backbone.conv1.weight.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize('changes', [dict(), dict(bank=QUEUE)])
+@pytest.mark.parametrize('changes', [
+    dict(), dict(bank=QUEUE), dict(sampler=SAMPLER)])
 def test_loss__all_ignored_is_a_zero_with_gradients(changes):
     model = tiny.build(tiny.sorting(**changes)).train()
     images, samples = tiny.batch(2)
@@ -147,6 +192,8 @@ def test_head__copies_and_pickles():
     (dict(segments='regions'), '`segments` must be one of'),
     (dict(source='neck'), '`source` must be one of'),
     (dict(segments='oversegmentation', bank=QUEUE), '`bank` must be None'),
+    (dict(segments='oversegmentation', sampler=SAMPLER),
+     '`sampler` must be None'),
     (dict(max_segments=0), '`max_segments` must be at least 1'),
     (dict(bank=dict(QUEUE, embed_dims=5)), '`embed_dims` of'),
 ])

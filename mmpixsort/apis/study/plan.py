@@ -7,7 +7,8 @@ import hashlib
 import importlib
 import json
 from pathlib import Path
-from typing import Callable, Dict, Iterator, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import (Callable, Dict, Iterator, Mapping, NamedTuple, Optional,
+                    Tuple, Union)
 
 from mmengine.config import Config, ConfigDict
 

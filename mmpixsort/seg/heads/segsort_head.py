@@ -11,6 +11,7 @@ from ...functional.checks import check_choice, check_count
 from ...functional.labels import resize_labels
 from ...functional.prototypes import (CODE_BASE, find_segments, join_codes,
                                       prototypes)
+from ...functional.random import keyed_generator
 from ...layers import TrainingClock, warmup_weight
 from ...layers.head_parts import (check_source, head_feature,
                                   note_nonfinite, stack_labels, with_fixed,
@@ -68,6 +69,9 @@ class SegSortHead(BaseModule):
             'oversegmentation': regions of `gt_overseg`, each a label of its
             own, without annotation (section 3.4 of the paper).
         loss: Config of the loss.
+        sampler: Config of an anchor sampler, which draws pixels evenly over
+            images and classes; None: every pixel is an anchor, as in the
+            paper. Not with 'oversegmentation', which has no classes.
         bank: Config of the queue of past prototypes; None: none. Not with
             'oversegmentation', whose labels end with the iteration.
         upsample: Factor to enlarge the embedding by before it is cut; 1 in
@@ -98,6 +102,7 @@ class SegSortHead(BaseModule):
                  segmenter: dict = dict(type='mmpixsort.KMeansSegmenter'),
                  segments: str = 'clusters',
                  loss: dict = dict(type='mmpixsort.SegSortLoss'),
+                 sampler: Optional[dict] = None,
                  bank: Optional[dict] = None,
                  upsample: int = 1,
                  max_segments: Optional[int] = None,
@@ -117,10 +122,11 @@ class SegSortHead(BaseModule):
             check_count('max_segments', max_segments)
         check_source(source)
         check_choice('segments', segments, SEGMENTS)
-        if bank is not None and segments == 'oversegmentation':
-            raise ValueError(
-                "`bank` must be None for `segments` 'oversegmentation', whose "
-                f'labels end with the iteration, got {bank}')
+        for name, part in (('bank', bank), ('sampler', sampler)):
+            if part is not None and segments == 'oversegmentation':
+                raise ValueError(
+                    f"`{name}` must be None for `segments` 'oversegmentation'"
+                    f', whose labels end with the iteration, got {part}')
         self.in_channels = in_channels
         self.num_classes = num_classes
         self.in_index = in_index
@@ -138,6 +144,8 @@ class SegSortHead(BaseModule):
                 projection, in_channels=in_channels, embed_dims=embed_dims))
         self.segmenter = MODELS.build(segmenter)
         self.loss_module = MODELS.build(loss)
+        self.sampler = None if sampler is None else MODELS.build(
+            with_fixed(sampler, num_classes=num_classes))
         self.bank = None if bank is None else MODELS.build(
             with_fixed(bank, embed_dims=embed_dims))
         self.clock = TrainingClock()
@@ -182,10 +190,11 @@ class SegSortHead(BaseModule):
             inputs: Levels of the backbone or neck.
             batch_data_samples: With ground truth.
             train_cfg: Of the host, not used.
-            logits: Of the main classifier, not used.
+            logits: (B, C, h', w') of the main classifier, if known: they
+                tell the sampler which pixels are hard.
             decoder_feature: (B, C', h', w') that entered it, if known.
         """
-        _, iteration = self.clock.tick()
+        seed, iteration = self.clock.tick()
         weight = warmup_weight(
             iteration,
             warmup_iters=self.warmup_iters,
@@ -195,6 +204,11 @@ class SegSortHead(BaseModule):
         with torch.set_grad_enabled(weight > 0 and torch.is_grad_enabled()):
             embeddings = self.embed(inputs, decoder_feature)
             found = self._sort(embeddings, batch_data_samples, iteration)
+            if self.sampler is not None:
+                found = self._sample(
+                    found, embeddings.shape, batch_data_samples, logits,
+                    keyed_generator(seed, iteration, get_rank(),
+                                    embeddings.device))
         losses = dict(segsort_segments=found.num_found.float())
         losses['loss_segsort'] = zero_loss(self) if weight == 0 else (
             weight * self.loss_module(
@@ -230,6 +244,22 @@ class SegSortHead(BaseModule):
         return Sorting(rows, anchor_labels, found.segment_ids,
                        means if self.prototype_grad else means.detach(),
                        labels, found.num_found)
+
+    def _sample(self, found: Sorting, shape: torch.Size, samples: List,
+                logits: Optional[Tensor],
+                generator: torch.Generator) -> Sorting:
+        """Keep the anchors that the sampler draws."""
+        size = shape[2:]
+        labels = resize_labels(
+            stack_labels(samples), size, self.ignore_index)
+        if logits is not None and logits.shape[2:] != size:
+            logits = interpolate(logits.detach(), size=size, mode='bilinear')
+        pixel, anchor_labels = self.sampler.pick(labels, logits, generator)
+        own_key = found.own_key[pixel]
+        return found._replace(
+            anchors=found.anchors[pixel],
+            anchor_labels=anchor_labels.masked_fill(own_key < 0, -1),
+            own_key=own_key.masked_fill(anchor_labels < 0, -1))
 
     def _codes(self, embeddings: Tensor, samples: List) -> Tensor:
         """Return a code (N,) of the segment of each pixel, -1: none."""
