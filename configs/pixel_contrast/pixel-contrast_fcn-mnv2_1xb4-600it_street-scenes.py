@@ -9,9 +9,8 @@ model = dict(
     type='mmpixsort.MetricEncoderDecoder',
     metric_head=dict(
         _base_.pixel_contrast,
-        # all levels, joined: the paper's place for HRNet
-        in_channels=472,
-        in_index=(0, 1, 2, 3),
+        source='decoder',
+        in_channels=128,
         num_classes=11,
         # released: 256; 64 suffice for 11 classes and keep a CPU step short
         embed_dims=64,

@@ -26,15 +26,20 @@ _contrast = '../pixel_contrast/pixel-contrast_fcn-mnv2_1xb8-1500it_camvid.py'
 _sorting = '../segsort/segsort_fcn-mnv2-classifier_1xb8-1500it_camvid.py'
 _decoder = {
     'model.metric_head.warmup_iters': 75,
-    'model.metric_head.source': 'decoder',
-    'model.metric_head.in_channels': 128
+    'model.metric_head.in_index': (0, 1, 2, 3)
+}
+_levels = {
+    'model.metric_head.source': 'backbone',
+    'model.metric_head.in_channels': 472,
+    'model.metric_head.in_index': (0, 1, 2, 3)
 }
 _both = dict(
     classifier={'model.test_cfg.retrieval': None}, retrieval={})
 arms = dict(
     plain=dict(),
     levels=dict(
-        config=_contrast, options={'model.metric_head.warmup_iters': 75}),
+        config=_contrast,
+        options=dict(_levels, **{'model.metric_head.warmup_iters': 75})),
     decoder=dict(config=_contrast, options=_decoder),
     sorting=dict(config=_sorting, tests=_both),
     drawn=dict(
@@ -44,18 +49,16 @@ arms = dict(
             'model.metric_head.sampler':
             dict(type='mmpixsort.HardAnchorSampler', max_samples=4096)
         }),
-    **{
-        f'{place}-linear-w{weight}': dict(
-            config=_contrast,
-            options={
-                **(_decoder if place == 'decoder' else {}),
-                'model.metric_head.warmup_iters': 0,
-                'model.metric_head.projection': dict(
-                    type='mmpixsort.ProjectionHead', linear=True),
-                'model.metric_head.loss.loss_weight': float(weight),
-            })
-        for place in ('levels', 'decoder') for weight in (1, )
-    })
+    heavy=dict(
+        config=_contrast,
+        options={
+            **_levels, 'model.metric_head.warmup_iters':
+            0,
+            'model.metric_head.projection':
+            dict(type='mmpixsort.ProjectionHead', linear=True),
+            'model.metric_head.loss.loss_weight':
+            1.
+        }))
 seeds = (0, )
 scores = ('mIoU', 'mBoundaryF')
 average = dict(last=5, interval=30)

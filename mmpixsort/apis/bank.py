@@ -45,10 +45,6 @@ def load_model(cfg: Config,
     test_cfg['retrieval'] = test_cfg.get('retrieval') or dict()
     model['test_cfg'] = ConfigDict(test_cfg)
     built = MODELS.build(ConfigDict(model))
-    if not hasattr(built.metric_heads[built.retrieval.head], 'segmenter'):
-        raise ValueError('the metric head must have a segmenter, as '
-                         'SegSortHead, got '
-                         f'{type(built.metric_heads[0]).__name__}')
     state = load_checkpoint(built, str(checkpoint), map_location='cpu')
     keys = state.get('state_dict', state)
     if not any(key.startswith('metric_head.') for key in keys):

@@ -260,6 +260,22 @@ def test_retrieval__predicts(trained):
         assert int(segments.data.max()) < len(segments.neighbors)
 
 
+def test_retrieval__by_the_embedding_of_pixel_contrast():
+    config = tiny.attached(in_channels=8, source='decoder', warmup_iters=0)
+    config.test_cfg.retrieval = dict(RETRIEVAL, grid=(3, 3))
+    model = tiny.build(config)
+    np.random.seed(0)
+    optimizer = torch.optim.SGD(model.parameters(), lr=.05, momentum=.9)
+    for step in range(60):
+        losses = model.train().loss(*tiny.batch(4, seed=step % 2))
+        optimizer.zero_grad()
+        sum(v for k, v in losses.items() if 'loss' in k).backward()
+        optimizer.step()
+    assert fill(model.eval()).meta['clustering']['grid'] == [3, 3]
+    images, samples = tiny.batch(4, seed=5)
+    assert accuracy(predict(model, images, samples), samples) > .6
+
+
 def test_retrieval__image_does_not_depend_on_its_batch(trained):
     model, _ = trained
     images, samples = tiny.batch(3, seed=6)

@@ -84,9 +84,14 @@ class RetrievalInference:
 
     def segmenter(self, model: nn.Module,
                   settings: Optional[dict] = None) -> nn.Module:
-        """Return the clustering: of the options, a bank, or the head."""
+        """Return the clustering: of the options, a bank, or the head.
+
+        A head that cuts nothing in training, such as that of pixel contrast,
+        gets the default clustering.
+        """
         if settings is None:
-            settings = model.metric_heads[self.head].segmenter.settings()
+            own = getattr(model.metric_heads[self.head], 'segmenter', None)
+            settings = (own or KMeansSegmenter()).settings()
         chosen = dict(settings)
         chosen.pop('stride', None)
         if self.grid is not None:

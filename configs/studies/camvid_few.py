@@ -1,0 +1,16 @@
+# CamVid, one label in eight: 46 images, spread evenly over the sequences.
+_base_ = './camvid.py'
+title = 'CamVid, 46 of the 367 training images'
+options = {
+    'train_cfg.max_iters': 600,
+    'param_scheduler.1.end': 600,
+    'train_dataloader.dataset.indices': list(range(0, 367, 8))
+}
+# the eighth of the schedule
+_warmup = {'model.metric_head.warmup_iters': 75}
+arms = {
+    name: dict(options=_warmup)
+    for name in ('in-batch', 'banks', 'semi-hard', 'hardest')
+}
+average = dict(last=5, interval=30)
+results = '../../docs/results/camvid_few'
