@@ -9,6 +9,9 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
+from mmpixsort.apis.study import read_study
+from mmpixsort.apis.study.report import fill_page
+
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md',
              *sorted((ROOT / 'docs').glob('*.md'))]
@@ -79,3 +82,18 @@ def test_readme__attached_config_builds(tmp_path):
     with torch.device('meta'):
         model = MODELS.build(dict(cfg.model, pretrained=None))
     assert model.metric_head.bank.capacity == 5000
+
+
+@pytest.mark.parametrize('path', DOCUMENTS, ids=lambda path: path.name)
+def test_documents__tables_are_those_of_the_result_files(path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    text = path.read_text()
+    assert fill_page(text, read_study) == text, (
+        f'python tools/study.py report --pages {path.relative_to(ROOT)}')
+
+
+def test_results__of_all_studies_are_on_the_page():
+    page = (ROOT / 'docs' / 'results.md').read_text()
+    for path in (ROOT / 'configs' / 'studies').glob('*.py'):
+        if read_study(path).results.is_dir():
+            assert f'<!-- study: configs/studies/{path.name}' in page

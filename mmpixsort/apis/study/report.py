@@ -10,7 +10,7 @@ from .results import Row, rows, unequal
 from .statistics import Difference, difference, spread
 
 BLOCK = re.compile(
-    r'(<!-- study: (?P<path>\S+)(?P<scores>(?: [\w.]+)*) -->\n).*?'
+    r'(<!-- study: (?P<path>\S+)(?P<scores>(?: [\w./-]+)*) -->\n).*?'
     r'(<!-- end of study -->)', re.DOTALL)
 
 
@@ -38,15 +38,17 @@ def markdown(study: Study, scores: Sequence[str] = ()) -> str:
     if not found:
         return f'No result of {study.name} yet.\n'
     base = baseline_row(study, found)
+    compared = [row for row in found if base and row is not base]
     head = ['arm', 'seeds']
     for metric in scores:
-        head += [metric, f'{metric}: difference (95 % by t; by bootstrap)']
+        head += [metric, 'difference (95 % by t; by bootstrap)'
+                 ][:1 + bool(compared)]
     head += ['s an iteration', 'MB']
     lines = [_line(head), '|---' * len(head) + '|']
     for row in found:
         cells = [row.name, str(len(row.records))]
         for metric in scores:
-            cells += _cells(row, base, metric)
+            cells += _cells(row, base, metric)[:1 + bool(compared)]
         lines.append(_line(cells + _costs(row)))
     notes = [
         f'{arm}, seed {seed}: other {what} than {study.baseline}'
