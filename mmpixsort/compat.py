@@ -213,39 +213,6 @@ def register_config_prefixes() -> None:
 # --- checkpoints -----------------------------------------------------------
 
 
-def _history_method(owner: type, name: str) -> Callable:
-    """Return a public method of HistoryBuffer, for unpickling only.
-
-    Checkpoints store these methods by `getattr`. Allowing the builtin itself
-    would let any checkpoint read any attribute of any allowed object.
-    """
-    from mmengine.logging import HistoryBuffer
-    if owner is not HistoryBuffer or name.startswith('_'):
-        raise TypeError(
-            'a checkpoint may only look up public methods of HistoryBuffer, '
-            f'got `{name}` of {owner!r}. Remedy: load it only if you trust '
-            'its source, with torch.load(..., weights_only=False)')
-    return getattr(owner, name)
-
-
-def checkpoint_globals() -> list:
-    """List what mmengine checkpoints hold beside tensors and plain types."""
-    import numpy as np
-    from mmengine.logging import HistoryBuffer
-    core = getattr(np, '_core', None) or np.core
-    entries: list = [HistoryBuffer, np.ndarray, np.dtype]
-    # A file written under numpy 1 names `numpy.core`, under numpy 2
-    # `numpy._core`; a pickle of protocol 2 names builtins in either way.
-    for path in ('numpy.core.multiarray', 'numpy._core.multiarray'):
-        entries += [(core.multiarray._reconstruct, f'{path}._reconstruct'),
-                    (core.multiarray.scalar, f'{path}.scalar')]
-    for module in ('builtins', '__builtin__'):
-        entries.append((_history_method, f'{module}.getattr'))
-        entries.append((bytes, f'{module}.bytes'))  # an empty array's content
-    entries += {type(np.dtype(code)) for code in '?bBhHiIlLqQefd'}
-    return entries
-
-
 def allow_checkpoint_globals() -> None:
     """Let `torch.load` of torch>=2.6 read mmengine checkpoints.
 
@@ -255,6 +222,7 @@ def allow_checkpoint_globals() -> None:
     """
     import torch
     if release(torch.__version__) >= (2, 6):
+        from .unpickling import checkpoint_globals
         torch.serialization.add_safe_globals(checkpoint_globals())
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import mmpixsort
-from mmpixsort import compat
+from mmpixsort import compat, unpickling
 
 CLASSIC = {
     'mmengine': '0.10.7',
@@ -226,11 +226,68 @@ def test_checkpoint__getattr_stays_guarded(owner, name, tmp_path):
         torch.load(tmp_path / 'x.pth', weights_only=True)
 
 
+class Call:
+    """Calls something while it is loaded, and sets its state."""
+
+    def __init__(self, function, *args, state=None):
+        self.parts = (function, args) + (
+            () if state is None else (state, ))
+
+    def __reduce__(self):
+        return self.parts
+
+
+RECONSTRUCT, ARRAY_STATE = np.arange(2.).__reduce__()[::2]
+SCALAR = np.float64(1).__reduce__()[0]
+
+
+@pytest.mark.parametrize('attack', [
+    # a pointer out of the bytes of a file
+    Call(np.ndarray, (1, ), 'O', b'\1' * 8),
+    Call(np.ndarray, (1 << 40, ), 'f8'),
+    Call(np.dtype, 'O'),
+    Call(np.dtype, 'f8,O'),
+    Call(np.dtype, 'f8', False, True, state=(
+        3, '<', None, ('a', ), {'a': (np.dtype('f8'), 0)}, 8, 1, 0)),
+    Call(SCALAR, np.dtype('O'), b'\1' * 8),
+    Call(SCALAR, np.dtype('f8'), b'\1'),
+    Call(bytes, 1 << 40),
+    Call(RECONSTRUCT, np.ndarray, (1 << 40, ), b'f'),
+    Call(RECONSTRUCT, np.ndarray, (0, ), b'b', state=(
+        1, (1 << 40, ), np.dtype('f8'), False, b'\1' * 8)),
+    Call(RECONSTRUCT, np.ndarray, (0, ), b'b', state=(
+        1, (1, ), np.dtype('O'), False, ['x'])),
+    Call(RECONSTRUCT, np.recarray, (0, ), b'b'),
+])
+def test_checkpoint__builds_nothing_but_numbers(attack, tmp_path):
+    torch.save(attack, tmp_path / 'x.pth')
+    with pytest.raises((TypeError, pickle.UnpicklingError)):
+        torch.load(tmp_path / 'x.pth', weights_only=True)
+
+
+@pytest.mark.parametrize('array', [
+    np.arange(6.).reshape(2, 3), np.arange(6, dtype='>i4').reshape(3, 2).T,
+    np.zeros((0, 3), np.float16), np.array(True), np.arange(3, dtype='u1')],
+    ids=lambda array: str(array.dtype))
+def test_checkpoint__arrays_survive_two_rounds(array, tmp_path):
+    path = tmp_path / 'x.pth'
+    for _ in range(2):
+        torch.save(array, path)
+        array = torch.load(path, weights_only=True)
+    assert isinstance(array, np.ndarray)
+    path.write_bytes(pickle.dumps(array))
+    code = ('import pickle, sys; x = pickle.load(open(sys.argv[1], "rb")); '
+            'assert type(x).__module__ == "numpy"; '
+            'assert "mmpixsort" not in sys.modules')
+    subprocess.run([sys.executable, '-c', code, path], check=True)
+
+
 def test_checkpoint__getattr_refuses_private_names():
     from mmengine.logging import HistoryBuffer
     with pytest.raises(TypeError, match='`__init__`'):
-        compat._history_method(HistoryBuffer, '__init__')
-    assert compat._history_method(HistoryBuffer, 'mean') is HistoryBuffer.mean
+        unpickling.history_method(HistoryBuffer, '__init__')
+    assert unpickling.history_method(
+        HistoryBuffer, 'mean') is HistoryBuffer.mean
 
 
 # --- compiled operators ---

@@ -16,13 +16,14 @@ GROUND = ('functional', 'structures')
 SHARED = (*GROUND, 'registry', 'compat', 'utils')
 HOSTS = {'mmseg', 'mmdet', 'mmpretrain'}
 ENGINE = {'mmengine', 'mmcv'}
-ALL = (*SHARED, *ROOMS, 'seg', 'det', 'apis', 'check')
+ALL = (*SHARED, *ROOMS, 'seg', 'det', 'apis', 'check', 'unpickling')
 
 # Part of the package -> the parts that it may import, itself aside.
 PARTS = {
     'functional': GROUND,
     'structures': (),
-    'compat': (),
+    'compat': ('unpickling', ),
+    'unpickling': (),
     'registry': ('compat', ),
     **{room: (*SHARED, *ROOMS[:i]) for i, room in enumerate(ROOMS)},
     'seg': (*SHARED, *ROOMS),

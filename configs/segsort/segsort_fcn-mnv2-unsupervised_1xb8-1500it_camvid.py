@@ -22,5 +22,6 @@ model = dict(
     metric_head=dict(
         segments='oversegmentation',
         bank=None,
+        sampler=None,
         # some 60 regions a crop
         max_segments=800))

@@ -8,7 +8,16 @@ _base_ = [
 model = dict(
     type='mmpixsort.MetricEncoderDecoder',
     classifier='none',
-    metric_head=dict(_base_.segsort, in_channels=128, num_classes=11),
+    metric_head=dict(
+        _base_.segsort,
+        in_channels=128,
+        num_classes=11,
+        # as on CamVid
+        sampler=dict(
+            type='mmpixsort.HardAnchorSampler',
+            max_samples=4096,
+            # there is no classifier to say what is hard
+            hardness='random')),
     # SPML's share: twice the grid of training on the whole image
     test_cfg=dict(retrieval=dict(_base_.retrieval, grid=(10, 10))))
 custom_hooks = _base_.custom_hooks + [

@@ -41,14 +41,11 @@ arms = dict(
         config=_contrast,
         options=dict(_levels, **{'model.metric_head.warmup_iters': 75})),
     decoder=dict(config=_contrast, options=_decoder),
-    sorting=dict(config=_sorting, tests=_both),
-    drawn=dict(
+    sorting=dict(
         config=_sorting,
         tests=_both,
-        options={
-            'model.metric_head.sampler':
-            dict(type='mmpixsort.HardAnchorSampler', max_samples=4096)
-        }),
+        options={'model.metric_head.sampler': None}),
+    drawn=dict(config=_sorting, tests=_both),
     heavy=dict(
         config=_contrast,
         options={

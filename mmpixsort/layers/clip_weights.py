@@ -8,12 +8,13 @@ safetensors.
 """
 import math
 import re
-import zipfile
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Union
 
 import torch
 from torch import Tensor
+
+from .script_archive import is_script, script_tensors
 
 WRAPPERS = ('state_dict', 'model')
 MARK = 'visual.conv1.weight'
@@ -77,22 +78,13 @@ def load_entries(path: Path) -> Mapping[str, Any]:
                 'reading safetensors needs the package; run '
                 "`pip install 'mmpixsort[safetensors]'`") from error
         return load_file(str(path))
-    if _is_script(path):
-        return torch.jit.load(str(path), map_location='cpu').state_dict()
+    if is_script(path):
+        return script_tensors(path)
     entries = torch.load(path, map_location='cpu', weights_only=True)
     if not isinstance(entries, Mapping):
         raise ValueError(f'`{path}` must hold a state dict, got '
                          f'{type(entries).__name__}')
     return entries
-
-
-def _is_script(path: Path) -> bool:
-    """Tell whether a file is a TorchScript archive."""
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith('/constants.pkl')
-                   for name in archive.namelist())
 
 
 def parse_clip(entries: Mapping[str, Any],

@@ -11,7 +11,7 @@ import os
 import re
 from datetime import date
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Union
+from typing import Any, Dict, Mapping, Optional, Tuple, Union
 
 import torch
 from torch import Tensor
@@ -23,9 +23,6 @@ HOST_TYPES = {
     'mmpixsort.MetricCascadeEncoderDecoder': 'CascadeEncoderDecoder',
 }
 DROPPED = object()
-LITERALS = (ast.Module, ast.Assign, ast.Name, ast.Load, ast.Store,
-            ast.keyword, ast.Constant, ast.List, ast.Tuple, ast.Dict,
-            ast.UnaryOp, ast.USub)
 
 
 def publish_checkpoint(
@@ -51,7 +48,8 @@ def publish_checkpoint(
         ValueError: if `source` has no `state_dict`, or nothing is left of it.
     """
     source, target = Path(source), Path(target)
-    checkpoint = torch.load(source, map_location='cpu')
+    checkpoint = torch.load(
+        source, map_location='cpu', weights_only=True)
     if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
         raise ValueError(f'`{source}` must be a checkpoint with a '
                          '`state_dict`, as the Runner saves it')
@@ -123,53 +121,81 @@ def _plain(value: Any) -> Any:
 
 
 def host_config(text: Any) -> Any:
-    """Rewrite a stored config for the plain host model.
+    """Rewrite a stored config for the plain host model, without running it.
 
     The work dir and what was loaded or resumed from are dropped with the
     branch: they name places on the machine of the training run.
 
     Returns:
-        The text of the config, or DROPPED if it is none, or if it needs
-        mmpixsort for more than the branch.
+        The text of the config, or DROPPED if it is none, or if reading it as
+        a config would do more than assign literals, or if it needs mmpixsort
+        for more than the branch.
     """
-    if not isinstance(text, str) or not only_literals(text):
+    content = literal_assignments(text) if isinstance(text, str) else None
+    if content is None:
         return DROPPED
-    from mmengine.config import Config
-    cfg = Config.fromstring(text, file_format='.py')
-    model = cfg.get('model') or {}
-    if model.get('type') in HOST_TYPES:
+    model = content.get('model')
+    if isinstance(model, dict) and model.get('type') in HOST_TYPES:
         model['type'] = HOST_TYPES[model['type']]
         model.pop('metric_head', None)
     for key in ('work_dir', 'load_from', 'resume', 'launcher'):
-        cfg.pop(key, None)
-    if cfg.get('custom_hooks'):
-        cfg.custom_hooks = [
-            hook for hook in cfg.custom_hooks
+        content.pop(key, None)
+    if content.get('custom_hooks'):
+        content['custom_hooks'] = [
+            hook for hook in content['custom_hooks']
             if not str(hook.get('type')).startswith('mmpixsort.')
         ]
-    imports = cfg.get('custom_imports') or {}
-    if 'imports' in imports:
-        names = imports['imports']
-        names = [names] if isinstance(names, str) else names
-        imports['imports'] = [n for n in names if n != 'mmpixsort']
-    clean = cfg.pretty_text
+    # who reads the published text as a config runs what these name
+    imports = content.pop('custom_imports', None) or {}
+    if _names(imports.get('imports')) - {'mmpixsort'} or any(
+            key.startswith('_base_') for key in content):
+        return DROPPED
+    from mmengine.config import Config
+    clean = Config(content).pretty_text
     return DROPPED if re.search(r'[\'"]mmpixsort[.\'"]', clean) else clean
 
 
-def only_literals(text: str) -> bool:
-    """Tell whether a config only assigns literals, so that reading it, which
-    runs it, cannot do anything else."""
+def _names(imports: Any) -> set:
+    return {imports} if isinstance(imports, str) else set(imports or ())
+
+
+def literal_assignments(text: str) -> Optional[Dict[str, Any]]:
+    """Return what a config assigns, or None if it does anything else.
+
+    Nothing is run. `dict(a=1)` counts as a literal, and mmengine's
+    substitutions, ``{{$VARIABLE:default}}``, do not.
+    """
+    if '{{' in text:
+        return None
     try:
-        tree = ast.parse(text)
-    except SyntaxError:
-        return False
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            if getattr(node.func, 'id', None) != 'dict':
-                return False
-        elif not isinstance(node, LITERALS):
-            return False
-    return True
+        return {
+            name: _literal(value)
+            for name, value in map(_assignment, ast.parse(text).body)
+        }
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+        return None
+
+
+def _assignment(node: ast.stmt) -> Tuple[str, ast.expr]:
+    if (isinstance(node, ast.Assign) and len(node.targets) == 1
+            and isinstance(node.targets[0], ast.Name)):
+        return node.targets[0].id, node.value
+    raise ValueError(f'line {node.lineno} is no assignment')
+
+
+def _literal(node: ast.expr) -> Any:
+    if isinstance(node, ast.Call):
+        if (getattr(node.func, 'id', None) != 'dict' or node.args
+                or any(part.arg is None for part in node.keywords)):
+            raise ValueError(f'line {node.lineno} calls something')
+        return {part.arg: _literal(part.value) for part in node.keywords}
+    if isinstance(node, ast.Dict):
+        return {_literal(key): _literal(value)
+                for key, value in zip(node.keys, node.values)}
+    if isinstance(node, (ast.List, ast.Tuple)):
+        kind = list if isinstance(node, ast.List) else tuple
+        return kind(map(_literal, node.elts))
+    return ast.literal_eval(node)
 
 
 def sha256(path: Path) -> str:

@@ -129,9 +129,32 @@ def test_publish__meta_is_plain_and_of_the_host(checkpoint, tmp_path):
     'import os\na = 1',
     'a = open("x")',
     'a = (',
+    'a = dict(*[1])',
+    'a = dict(**x)',
+    'a = 1\nb = a',
+    'a += 1',
+    'a.b = 1',
+    'a = ' + '(' * 5000 + ')' * 5000,
+    "_base_ = ['x.py']",
+    "custom_imports = dict(imports=['mmpixsort', 'os'])",
+    "custom_imports = dict(imports='os')",
+    # mmengine replaces this before it looks at the text
+    'a = "b{{$X:""}}" + str(open("touched", "w")) + "{{$X:""}}"',
+    'a = \'"a"{{$X:""}}"+str(open("touched", "w"))+"\'',
 ])
-def test_host_config__dropped(text):
+def test_host_config__dropped_and_never_run(text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert publish.host_config(text) is publish.DROPPED
+    assert not list(tmp_path.iterdir())
+
+
+def test_host_config__text_reads_as_what_it_said():
+    from mmengine.config import Config
+    text = ('a = dict(b=[1, (2., -3)], c={1: None, "d": "x\'y\\n{0}"})\n'
+            'custom_imports = dict(imports=["mmpixsort"])\n')
+    clean = publish.host_config(text)
+    assert Config.fromstring(clean, '.py')._cfg_dict.to_dict() == dict(
+        a=dict(b=[1, (2., -3)], c={1: None, 'd': "x'y\n{0}"}))
 
 
 def test_publish__safetensors(checkpoint, tmp_path):

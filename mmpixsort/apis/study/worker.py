@@ -191,7 +191,7 @@ def newest_checkpoint(folder: Path) -> Optional[Path]:
     for path in reversed(_newest(folder, 1 << 30)):
         try:
             torch.load(path, map_location='cpu', mmap=True,
-                       weights_only=False)
+                       weights_only=True)
         except (RuntimeError, EOFError, OSError, ValueError) as error:
             print_log(f'{path.name} cannot be read ({error}), an older '
                       'checkpoint is taken', 'current')
@@ -212,7 +212,7 @@ def average_checkpoints(paths: List[Path], out: Path) -> None:
         out: The file to write.
     """
     states = [
-        torch.load(path, map_location='cpu', weights_only=False)['state_dict']
+        torch.load(path, map_location='cpu', weights_only=True)['state_dict']
         for path in paths
     ]
     mean = dict(states[-1])
