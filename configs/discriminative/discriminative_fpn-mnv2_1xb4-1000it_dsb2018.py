@@ -27,5 +27,6 @@ model = dict(
             # up to 375 nuclei an image: what lies far apart may look alike
             split_components=True)))
 custom_hooks = [
+    dict(type='mmpixsort.MemoryBankHook'),
     dict(type='mmpixsort.EmbeddingVisualizationHook', num_images=8)
 ]

@@ -12,6 +12,7 @@ model = dict(
     head=dict(
         clusters=dict(type='mmpixsort.MeanShiftBackend', min_pixels=40)))
 custom_hooks = [
+    dict(type='mmpixsort.MemoryBankHook'),
     dict(type='mmpixsort.EmbeddingVisualizationHook', num_images=8)
 ]
 max_iters = 2000

@@ -17,5 +17,6 @@ model = dict(
             min_pixels=4,
             split_components=True)))
 custom_hooks = [
+    dict(type='mmpixsort.MemoryBankHook'),
     dict(type='mmpixsort.EmbeddingVisualizationHook', num_images=8)
 ]

@@ -32,6 +32,7 @@ model = dict(
         threshold=.85),  # chosen on the val scenes
     test_cfg=dict(mode='whole'))
 custom_hooks = [
+    dict(type='mmpixsort.MemoryBankHook'),
     dict(
         type='mmpixsort.EmbeddingVisualizationHook',
         num_images=12,

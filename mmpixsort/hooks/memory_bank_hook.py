@@ -23,8 +23,10 @@ class MemoryBankHook(Hook):
     """Keep banks exact, and name bad input before it does harm.
 
     - Labels are checked on the CPU batch, before the step.
-    - Embeddings that are not finite raise at the next log interval, on all
-      ranks, with the iteration at which they came up.
+    - Embeddings and losses that are not finite raise at the next log
+      interval and before a checkpoint is saved, on all ranks, with the
+      iteration at which they came up; so for every head, also one that has
+      no bank.
     - Checkpoints hold torch's random state of every rank, and a resumed run
       takes it up after the loader has replayed: with `randomness.seed` set,
       a run resumed at half is the unbroken one. Validation, which draws a
@@ -51,6 +53,8 @@ class MemoryBankHook(Hook):
         self._before_val = None
         self._rng_iter = -1
         self._restore = None
+        # iteration of the first loss that was not finite, on the device
+        self._bad_loss_iter: Optional[Tensor] = None
 
     def before_run(self, runner) -> None:
         """Refuse a hook that would spoil the banks."""
@@ -104,6 +108,7 @@ class MemoryBankHook(Hook):
                          data_batch: Optional[dict] = None,
                          outputs: Optional[dict] = None) -> None:
         """Check what was collected; note the random state before a save."""
+        self._note_losses(runner, outputs or {})
         if self.every_n_train_iters(
                 runner, self.interval) or self.is_last_train_iter(runner):
             self._raise_if_not_finite(runner)
@@ -112,6 +117,7 @@ class MemoryBankHook(Hook):
                                          hook.save_begin) or
                 (hook.save_last and self.is_last_train_iter(runner)))
                for hook in _checkpoint_hooks(runner)):
+            self._raise_if_not_finite(runner)
             self._note_rng(runner)
 
     def after_train_epoch(self, runner) -> None:
@@ -120,6 +126,7 @@ class MemoryBankHook(Hook):
                (self.every_n_epochs(runner, hook.interval, hook.save_begin) or
                 (hook.save_last and self.is_last_train_epoch(runner)))
                for hook in _checkpoint_hooks(runner)):
+            self._raise_if_not_finite(runner)
             self._note_rng(runner)
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
@@ -159,19 +166,38 @@ class MemoryBankHook(Hook):
         self._rng_states = gather_rng_states()
         self._rng_iter = runner.iter
 
+    def _note_losses(self, runner, outputs: dict) -> None:
+        """Note the iteration of the first loss that is not finite."""
+        losses = [value.detach().float().sum()
+                  for name, value in outputs.items()
+                  if 'loss' in name and isinstance(value, Tensor)]
+        if not losses:
+            return
+        finite = torch.stack(losses).isfinite().all()
+        if self._bad_loss_iter is None:
+            self._bad_loss_iter = torch.full(
+                (), NEVER, device=finite.device)
+        self._bad_loss_iter.masked_fill_(
+            ~finite & (self._bad_loss_iter == NEVER), runner.iter)
+
     def _raise_if_not_finite(self, runner) -> None:
         heads = list(_metric_heads(runner.model))
-        if not heads:
+        names = [f'embeddings of {name}' for name, _ in heads]
+        first = [head.nonfinite_iter for _, head in heads]
+        if self._bad_loss_iter is not None:
+            names.append('losses')
+            first.append(self._bad_loss_iter)
+        if not first:
             return
-        first = torch.stack([head.nonfinite_iter for _, head in heads])
+        first = torch.stack(first)
         first = first.masked_fill(first < 0, NEVER)
         all_reduce(first, 'min')
         iteration = int(first.min())
         if iteration < NEVER:
-            names = ', '.join(name for (name, _), i in zip(
-                heads, first.tolist()) if i < NEVER)
+            found = ', '.join(
+                name for name, i in zip(names, first.tolist()) if i < NEVER)
             raise FloatingPointError(
-                f'embeddings of {names} are not finite since iteration '
+                f'{found} are not finite since iteration '
                 f'{iteration}; lower the learning rate, clip gradients '
                 '(`optim_wrapper.clip_grad`) or train without AMP, and '
                 'resume from a checkpoint before that iteration')

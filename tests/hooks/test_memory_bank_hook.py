@@ -7,7 +7,8 @@ import torch
 from mmengine.hooks import SyncBuffersHook  # noqa: F401  registers it
 
 from mmpixsort.compat import family
-from mmpixsort.hooks.memory_bank_hook import bank_problems, check_labels
+from mmpixsort.hooks.memory_bank_hook import (MemoryBankHook, bank_problems,
+                                              check_labels)
 from mmpixsort.hooks.rng_state import set_rng_state
 
 # the loop of onedl-mmengine moves its sampler on and does not replay the
@@ -206,9 +207,31 @@ def test_nan__of_two_heads_names_the_first(tmp_path):
     runner = tiny.runner(tmp_path, config, iters=1)
     for head, iteration in zip(runner.model.metric_head, (9, -1, 3)):
         head.nonfinite_iter.fill_(iteration)
-    text = r'of metric_head.0, metric_head.2 are .* since iteration 3;'
+    text = (r'of metric_head.0, embeddings of metric_head.2 are .* since '
+            'iteration 3;')
     with pytest.raises(FloatingPointError, match=text):
         runner.train()
+
+
+@pytest.mark.parametrize('save', [1, 3])
+def test_nan__of_a_loss_is_never_saved(tmp_path, save, monkeypatch):
+    model = tiny.host()  # no metric head at all
+    runner = tiny.runner(tmp_path, model, iters=9, save=save)
+    runner.register_hook(MemoryBankHook(interval=100))
+    forward = type(runner.model.decode_head).loss
+
+    def loss(self, *args, **kwargs):
+        parts = forward(self, *args, **kwargs)
+        scale = float('nan') if runner.iter == 4 else 1.
+        return {name: value * scale for name, value in parts.items()}
+
+    monkeypatch.setattr(type(runner.model.decode_head), 'loss', loss)
+    with pytest.raises(FloatingPointError, match='losses are not finite since'
+                       ' iteration 4;'):
+        runner.train()
+    saved = sorted(tmp_path.glob('iter_*.pth'))
+    assert saved and all(
+        int(path.stem[5:]) <= 4 for path in saved)
 
 
 def test_load_from__a_bare_state_dict(tmp_path):

@@ -22,6 +22,9 @@ SPLITS = ('val', 'test')
 # Keys of a config that say where things lie, not what is trained.
 PLACES = ('data_root', 'work_dir', 'launcher', 'env_cfg', 'visualizer',
           'vis_backends', 'log_level', 'log_processor', 'resume', 'logger')
+# Hooks that watch a training and do not change it.
+WATCHERS = ('mmpixsort.MemoryBankHook',
+            'mmpixsort.EmbeddingVisualizationHook')
 # Keys that say how a trained model is tested.
 TESTING = ('test_dataloader', 'test_evaluator', 'test_pipeline',
            'tta_pipeline', 'tta_model', 'test_cfg', 'val_dataloader',
@@ -310,13 +313,17 @@ def training_hash(cfg: Config) -> str:
     """Return 12 hex digits of all that a training depends on but its seed.
 
     Paths of data are left out, and of weights only the name of the file
-    counts, so that machines agree.
+    counts, so that machines agree; so are hooks that only watch.
     """
     content = cfg._cfg_dict.to_dict()
     content.get('randomness', {}).pop('seed', None)
     for key in TESTING:
         content.pop(key, None)
     content.get('model', {}).pop('test_cfg', None)
+    content['custom_hooks'] = [
+        hook for hook in content.get('custom_hooks', [])
+        if hook.get('type') not in WATCHERS
+    ]
     roots = {content.get('data_root')}
     return _digest(_canonical(content, roots - {None}))
 
