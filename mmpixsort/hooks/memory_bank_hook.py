@@ -67,7 +67,9 @@ class MemoryBankHook(Hook):
                     'no averaging')
 
     def before_train(self, runner) -> None:
-        """Take up the log interval."""
+        """Take up the log interval; warn of what would not be exact."""
+        for problem in checkpoint_problems(runner):
+            print_log(problem, 'current', WARNING)
         if self.interval is None:
             self.interval = next((hook.interval for hook in runner.hooks
                                   if isinstance(hook, LoggerHook)), 50)
@@ -252,6 +254,25 @@ def bank_problems(model: nn.Module, state_dict: dict) -> Iterator[str]:
                 yield (f'bank `{name}.{key}` has shape {tuple(saved.shape)} '
                        f'in the checkpoint and {tuple(value.shape)} in the '
                        'model')
+
+
+def checkpoint_problems(runner) -> Iterator[str]:
+    """Yield what about the checkpoints of a run may lose work.
+
+    Args:
+        runner: Before it trains.
+    """
+    counts = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
+    for hook in _checkpoint_hooks(runner):
+        if hook.max_keep_ckpts == 1:
+            yield ('`max_keep_ckpts=1` removes the only checkpoint before the '
+                   'next one is written: a run that is killed in between '
+                   'cannot go on; set 2 or more')
+        if counts > 1 and not hook.by_epoch and hook.interval % counts:
+            yield (f'checkpoints every {hook.interval} iterations fall into '
+                   f'the accumulation of {counts} gradients, which are not '
+                   'saved: a resumed run will not repeat the unbroken one to '
+                   f'the bit; save at multiples of {counts}')
 
 
 def _metric_heads(model: nn.Module) -> Iterator[Tuple[str, nn.Module]]:

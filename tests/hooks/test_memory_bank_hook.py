@@ -8,7 +8,8 @@ from mmengine.hooks import SyncBuffersHook  # noqa: F401  registers it
 
 from mmpixsort.compat import family
 from mmpixsort.hooks.memory_bank_hook import (MemoryBankHook, bank_problems,
-                                              check_labels)
+                                              check_labels,
+                                              checkpoint_problems)
 from mmpixsort.hooks.rng_state import set_rng_state
 
 # the loop of onedl-mmengine moves its sampler on and does not replay the
@@ -232,6 +233,26 @@ def test_nan__of_a_loss_is_never_saved(tmp_path, save, monkeypatch):
     saved = sorted(tmp_path.glob('iter_*.pth'))
     assert saved and all(
         int(path.stem[5:]) <= 4 for path in saved)
+
+
+@pytest.mark.parametrize('keep, accumulate, save, words', [
+    (1, 1, 2, ['max_keep_ckpts=1']),
+    (2, 2, 3, ['multiples of 2']),
+    (1, 2, 3, ['max_keep_ckpts=1', 'multiples of 2']),
+    (2, 2, 4, []),
+    (-1, 1, 3, []),
+])
+def test_checkpoints__that_may_lose_work_are_named(tmp_path, keep, accumulate,
+                                                   save, words):
+    runner = tiny.runner(tmp_path, tiny.attached(), iters=4, save=save,
+                         accumulate=accumulate)
+    for hook in runner.hooks:
+        if hasattr(hook, 'max_keep_ckpts'):
+            hook.max_keep_ckpts = keep
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    found = list(checkpoint_problems(runner))
+    assert len(found) == len(words)
+    assert all(word in text for word, text in zip(words, found))
 
 
 def test_load_from__a_bare_state_dict(tmp_path):
