@@ -14,12 +14,25 @@ _components = dict(
 _mask = dict(
     watershed={'model.head.clusters': dict(_components, watershed=True)},
     components={'model.head.clusters': _components})
+# on the embedding alone, as in the paper; bandwidth and the rest chosen on the
+# validation images
+_meanshift = dict(
+    _delete_=True,
+    type='mmpixsort.MeanShiftBackend',
+    bandwidth=1.25,
+    reassign='nearest',
+    min_pixels=20,
+    split_components=True)
 arms = dict(
     plain=dict(
         config='../discriminative/'
         'discriminative_fpn-mnv2-components_1xb4-3000it_dsb2018.py',
         tests=_mask),
-    embedding=dict(tests=dict(embedding={}, **_mask)))
+    embedding=dict(
+        tests=dict(
+            separated={},
+            meanshift={'model.head.clusters': _meanshift},
+            **_mask)))
 seeds = (0, 1, 2)
 scores = ('SBD', 'coco/segm_mAP', 'abs_DiC')
 average = dict(last=5, interval=100)
