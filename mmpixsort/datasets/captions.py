@@ -135,6 +135,9 @@ def _caption(entry: dict, where: str) -> Caption:
             found = sorted(map(str, entry)) if isinstance(
                 entry, dict) else entry
             raise ValueError(f'{where}: expected a text `{key}`, got {found}')
+    if '://' in entry['img_path']:
+        raise ValueError(f'{where}: `img_path` must be a path, as images are '
+                         f'never fetched, got {entry["img_path"]!r}')
     nouns = entry.get('nouns')
     if nouns is not None:
         if not isinstance(nouns, list) or not all(

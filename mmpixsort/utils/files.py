@@ -34,6 +34,27 @@ def write_whole(path: Union[str, Path], data: Union[str, bytes]) -> None:
         raise
 
 
+def path_inside(folder: Union[str, Path], name: str) -> Path:
+    """Return the path of a file below a folder.
+
+    Args:
+        folder: The folder.
+        name: Relative, as a JSON file of strangers may give it.
+
+    Raises:
+        ValueError: When the name leaves the folder.
+
+    Example:
+        >>> path_inside('out', 'a/b.png').as_posix()
+        'out/a/b.png'
+    """
+    path = Path(name)
+    if path.is_absolute() or not path.name or '..' in path.parts:
+        raise ValueError('a file name must be relative and stay inside '
+                         f'{str(folder)!r}, got {name!r}')
+    return Path(folder) / path
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

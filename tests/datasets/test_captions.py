@@ -106,3 +106,10 @@ def test_caption_statistics__hand_case():
     assert '25.0% of the captions without any' in str(found)
     assert caption_statistics([])[:3] == (0, 0, 0)
     assert 'none' in str(caption_statistics([]))
+
+
+def test_read__refuses_addresses(tmp_path):
+    path = tmp_path / 'x.csv'
+    path.write_text('img_path,caption\nhttp://host/a.jpg,A dog')
+    with pytest.raises(ValueError, match='images are never fetched'):
+        list(read_captions(path))

@@ -88,6 +88,18 @@ def test_coco_object__names_what_is_wrong(tmp_path, content, text):
     assert 'Traceback' not in done.stderr
 
 
+@pytest.mark.parametrize('name', ['../touched.jpg', '/tmp/touched.jpg'])
+def test_coco_object__writes_nothing_outside_its_folder(tmp_path, name):
+    source = tmp_path / 'x.json'
+    _write(source, [])
+    content = json.loads(source.read_text())
+    content['images'] = [dict(id=1, file_name=name, height=4, width=4)]
+    source.write_text(json.dumps(content))
+    done = _run(source, tmp_path / 'a' / 'out')
+    assert done.returncode != 0 and 'stay inside' in done.stderr
+    assert not list(tmp_path.rglob('touched*'))
+
+
 def test_coco_object__equals_pycocotools(tmp_path, shared_data, capsys):
     source = shared_data.joinpath(
         'coco_mini', 'annotations', 'instances_val.json')

@@ -11,7 +11,6 @@ Example:
 """
 import argparse
 import json
-import os
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -20,6 +19,8 @@ from typing import Dict, List
 import cv2
 import numpy as np
 from rich.progress import track
+
+from mmpixsort.utils.files import path_inside, write_whole
 
 
 def parse_args() -> argparse.Namespace:
@@ -58,14 +59,8 @@ def paint(entries: List[dict], size: tuple,
 
 def write(path: Path, labels: np.ndarray) -> None:
     """Write labels, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     _, data = cv2.imencode('.png', labels)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        temporary.write_bytes(data.tobytes())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, data.tobytes())
 
 
 def convert(instances: Path, out: Path) -> None:
@@ -85,7 +80,7 @@ def convert(instances: Path, out: Path) -> None:
         entries[entry['image_id']].append(entry)
     skipped, share = 0, []
     for image in track(content['images'], 'painting'):
-        path = out / Path(image['file_name']).with_suffix('.png')
+        path = path_inside(out, image['file_name']).with_suffix('.png')
         if path.exists():
             skipped += 1
             continue

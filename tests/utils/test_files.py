@@ -1,0 +1,63 @@
+"""Files are whole or what they were, and stay in their folder."""
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from mmpixsort.utils.files import path_inside, write_whole
+
+
+def test_write__replaces_text_and_bytes(tmp_path):
+    path = tmp_path / 'new' / 'x.txt'
+    write_whole(path, 'ä')
+    assert path.read_text(encoding='utf-8') == 'ä'
+    write_whole(path, b'\x00')
+    assert path.read_bytes() == b'\x00'
+    assert os.listdir(path.parent) == ['x.txt']
+    other = tmp_path / 'other'
+    other.touch()
+    assert path.stat().st_mode == other.stat().st_mode
+
+
+def test_write__keeps_the_old_file_when_it_fails(tmp_path, monkeypatch):
+    path = tmp_path / 'x.txt'
+    write_whole(path, 'old')
+
+    def full(*_):
+        raise OSError('disk full')
+
+    monkeypatch.setattr(os, 'fsync', full)
+    with pytest.raises(OSError, match='disk full'):
+        write_whole(path, 'new')
+    assert path.read_text() == 'old'
+    assert os.listdir(tmp_path) == ['x.txt']
+
+
+def test_write__survives_a_kill(tmp_path):
+    path = tmp_path / 'x.txt'
+    code = ('import sys\nfrom mmpixsort.utils.files import write_whole\n'
+            'for i in range(10**9):\n'
+            '    write_whole(sys.argv[1], str(i % 10) * 10**6)\n')
+    process = subprocess.Popen([sys.executable, '-c', code, path])
+    while not path.exists():
+        time.sleep(.05)
+    time.sleep(.3)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    text = path.read_text()
+    assert len(text) == 10**6 and len(set(text)) == 1
+
+
+@pytest.mark.parametrize('name', ['a.png', 'a/b.png', './a.png', 'a..b'])
+def test_path_inside__takes_relative_names(tmp_path, name):
+    assert path_inside(tmp_path, name) == tmp_path / name
+
+
+@pytest.mark.parametrize('name', [
+    '../a.png', 'a/../../b', '/etc/x', '', '.', '..', 'a/..'])
+def test_path_inside__refuses_what_leaves(tmp_path, name):
+    with pytest.raises(ValueError, match='stay inside'):
+        path_inside(tmp_path, name)
