@@ -68,20 +68,27 @@ def _cells(row: Row, base: Optional[Row], metric: str) -> Tuple[str, str]:
     if not scores:
         return '-', ''
     mean, sd, _ = spread(scores)
-    text = f'{mean:.2f}' if math.isnan(sd) else f'{mean:.2f} ± {sd:.2f}'
+    # some hosts report shares, others percent
+    digits = 4 if max(map(abs, scores.values())) <= 1 else 2
+    text = f'{mean:.{digits}f}'
+    if not math.isnan(sd):
+        text += f' ± {sd:.{digits}f}'
     if base is None or row is base:
         return text, ''
-    return text, _difference(difference(scores, base.scores(metric)))
+    return text, _difference(
+        difference(scores, base.scores(metric)), digits)
 
 
-def _difference(found: Optional[Difference]) -> str:
+def _difference(found: Optional[Difference], digits: int) -> str:
     if found is None:
         return ''
+    text = f'{found.mean:+.{digits}f}'
     if found.by_t is None:
-        return f'{found.mean:+.2f}'
-    t, b = found.by_t, found.by_bootstrap
-    return (f'{found.mean:+.2f} ({t[0]:+.2f} to {t[1]:+.2f}; {b[0]:+.2f} to '
-            f'{b[1]:+.2f})')
+        return text
+    by_t, by_bootstrap = (
+        f'{low:+.{digits}f} to {high:+.{digits}f}'
+        for low, high in (found.by_t, found.by_bootstrap))
+    return f'{text} ({by_t}; {by_bootstrap})'
 
 
 def _costs(row: Row) -> List[str]:

@@ -132,6 +132,7 @@ def _scores(record: Optional[dict], metric: str) -> str:
     lines: List[str] = []
     for name, test in record['tests'].items():
         value = test['scores'].get(metric)
-        text = '-' if value is None else f'{value:.2f}'
+        text = '-' if value is None else (
+            f'{value:.4f}' if abs(value) <= 1 else f'{value:.2f}')
         lines.append(f'{name} {text}' if len(record['tests']) > 1 else text)
     return '\n'.join(lines)
