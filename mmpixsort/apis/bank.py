@@ -15,7 +15,7 @@ from torch import nn
 from ..registry import MODELS
 from ..retrieval import PrototypeBank, write_bank
 from ..retrieval.build import RowRules, join_rows
-from ..retrieval.images import annotated_images, image_name
+from ..retrieval.images import annotated_images, image_name, source_hash
 from ..retrieval.parts import (open_folder, part_path, part_ranges,
                                read_parts, remove_folder, write_part)
 
@@ -102,7 +102,8 @@ def build_bank(cfg: Union[str, Path, Config],
     if is_main_process():
         if restart:
             remove_folder(folder)
-        open_folder(folder, dict(meta, images=names))
+        open_folder(folder, dict(
+            meta, images=names, source=source_hash(cfg, split)))
     barrier()
     _embed_parts(model, dataset, images, rules, folder)
     barrier()

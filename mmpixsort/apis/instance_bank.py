@@ -4,7 +4,6 @@ Shapes: n instances of an image, H W its original size, D embedding dims, E
 dims of the baseline, C classes, which include background where the net has
 it.
 """
-import hashlib
 from pathlib import Path
 from typing import List, NamedTuple, Optional, Tuple, Union
 
@@ -26,9 +25,10 @@ from ..functional.context import context_histograms
 from ..functional.prototypes import prototypes
 from ..layers import tap
 from ..registry import MODELS
-from ..retrieval.images import annotated_images, image_name
+from ..retrieval.images import annotated_images, image_name, source_hash
 from ..retrieval.parts import (open_folder, part_path, part_ranges,
                                remove_folder)
+from ..utils.hashing import weights_fingerprint
 from .bank import _progress, file_hash
 from .instance_bank_file import (InstanceRows, StoredInstances,
                                  join_instances, load_rows, save_rows,
@@ -112,14 +112,10 @@ def load_detector(cfg: Config,
 
 
 def detector_fingerprint(model: nn.Module) -> str:
-    """Return a hash of the weights that instances depend on."""
-    digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        if not name.startswith(PASSING):
-            digest.update(f'{name} {tuple(value.shape)}'.encode())
-            value = value.detach().float().cpu().contiguous()
-            digest.update(value.numpy().tobytes())
-    return digest.hexdigest()[:32]
+    """Return a hash of all of a model that instances depend on."""
+    return weights_fingerprint(
+        (item for item in model.state_dict().items()
+         if not item[0].startswith(PASSING)), model.data_preprocessor)
 
 
 def build_instance_bank(cfg: Union[str, Path, Config],
@@ -181,7 +177,8 @@ def build_instance_bank(cfg: Union[str, Path, Config],
     if is_main_process():
         if restart:
             remove_folder(folder)
-        open_folder(folder, meta)
+        open_folder(folder, dict(
+            meta, source=source_hash(cfg, split)))
     barrier()
     _describe_parts(model, dataset, rules, folder)
     barrier()

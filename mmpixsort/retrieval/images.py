@@ -6,6 +6,8 @@ from mmengine.config import ConfigDict
 from mmengine.registry import DATASETS
 from torch.utils.data import Dataset
 
+from ..utils.hashing import settings_hash
+
 
 def annotated_images(cfg: ConfigDict,
                      dataset: Optional[dict] = None,
@@ -37,6 +39,23 @@ def annotated_images(cfg: ConfigDict,
             part['test_mode'] = True
         dataset = _once(dataset)
     return DATASETS.build(dataset)
+
+
+def source_hash(cfg: ConfigDict, split: str = 'train') -> str:
+    """Return a hash of how the rows of a bank come from images.
+
+    Of the data set with its annotation, of the pipeline, and of the mode of
+    the test: a build that was cut off goes on only where all are the same.
+
+    Args:
+        cfg: Config of a run.
+        split: 'train', 'val' or 'test'.
+    """
+    loader = cfg.get(f'{split}_dataloader') or {}
+    test_cfg = dict((cfg.get('model') or {}).get('test_cfg') or {})
+    test_cfg.pop('retrieval', None)  # its share is in the bank's own meta
+    return settings_hash([loader.get('dataset'), _test_pipeline(cfg),
+                          test_cfg])
 
 
 def _test_pipeline(cfg: ConfigDict) -> Optional[List[dict]]:

@@ -98,6 +98,45 @@ def test_build_bank__goes_on_where_it_was_cut_off(run, tmp_path, monkeypatch):
     assert out.read_bytes() == (folder / 'x.bank').read_bytes()
 
 
+@pytest.mark.parametrize('changes', [
+    {'model.data_preprocessor.mean': [10., 10., 10.]},
+    {'model.data_preprocessor.bgr_to_rgb': False},
+    {'model.test_cfg': dict(mode='slide', crop_size=(48, 48),
+                            stride=(32, 32))},
+    {'test_dataloader.dataset.pipeline': [
+        dict(type='mmpixsort.LoadStreetScene'),
+        dict(type='Resize', scale=(48, 32)), dict(type='PackSegInputs')]},
+    {'train_dataloader.dataset.metainfo': dict(classes=CLASSES[:5])},
+])
+def test_build_bank__does_not_go_on_with_other_settings(
+        run, tmp_path, monkeypatch, changes):
+    folder, cfg, _ = run
+    out, real = tmp_path / 'y.bank', bank_module.write_part
+
+    def cut_off(*args):
+        real(*args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bank_module, 'write_part', cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        build_bank(cfg, folder / 'weights.pth', out)
+    other = Config.fromfile(folder / 'small.py')
+    other.merge_from_dict(changes)
+    with pytest.raises(ValueError, match='parts of a bank with other'):
+        build_bank(other, folder / 'weights.pth', out)
+
+
+def test_bank__is_refused_where_images_are_prepared_otherwise(run):
+    folder, cfg, bank = run
+    model = load_model(cfg, folder / 'weights.pth')
+    model.retrieval.use(model, bank)
+    for name in ('mean', 'std'):
+        other = load_model(cfg, folder / 'weights.pth')
+        getattr(other.data_preprocessor, name).add_(1)
+        with pytest.raises(ValueError, match='not be comparable'):
+            other.retrieval.use(other, bank)
+
+
 @pytest.mark.ddp
 @pytest.mark.slow
 def test_dist_build_bank__equals_one_process_byte_by_byte(run, tmp_path):

@@ -3,7 +3,6 @@
 Shapes: B images, H W size of the input, D embedding dims, h w size of the
 map that is cut, S segments, C classes of the bank.
 """
-import hashlib
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
@@ -22,6 +21,7 @@ from ...retrieval.build import (ImageRows, RowRules, cut_annotated,
 from ...retrieval.retriever import Retriever, Votes
 from ...retrieval.segments import (ImageSegments, cut_image,
                                    resize_embedding)
+from ...utils.hashing import weights_fingerprint
 
 EPSILON = 1e-3  # votes of a class that got none, so that its log is finite
 
@@ -306,17 +306,14 @@ def segment_data(found: Found, sample: SegDataSample) -> PixelData:
 
 
 def fingerprint(model: nn.Module, head: int = 0) -> str:
-    """Return a hash of the weights that the embedding depends on."""
+    """Return a hash of all of a model that an embedding depends on."""
     metric_head = model.metric_heads[head]
     parts = dict(backbone=model.backbone, projection=metric_head.projection)
     if model.with_neck:
         parts['neck'] = model.neck
     if metric_head.source == 'decoder':
         parts['decode_head'] = model.decode_head
-    digest = hashlib.sha256()
-    for part in sorted(parts):
-        for name, value in sorted(parts[part].state_dict().items()):
-            digest.update(f'{part}.{name} {tuple(value.shape)}'.encode())
-            value = value.detach().float().cpu().contiguous()
-            digest.update(value.numpy().tobytes())
-    return digest.hexdigest()[:32]
+    return weights_fingerprint(
+        ((f'{part}.{name}', value) for part, module in parts.items()
+         for name, value in module.state_dict().items()),
+        model.data_preprocessor)

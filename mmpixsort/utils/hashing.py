@@ -1,0 +1,47 @@
+"""Fingerprints of what an embedding depends on."""
+import hashlib
+import json
+from typing import Any, Iterable, Mapping, Tuple
+
+from torch import Tensor, nn
+
+# Of a data preprocessor: what becomes of the pixels of an image.
+BUFFERS = ('mean', 'std')
+FLAGS = ('channel_conversion', '_channel_conversion', '_enable_normalize')
+
+
+def weights_fingerprint(named: Iterable[Tuple[str, Tensor]],
+                        preprocessor: nn.Module) -> str:
+    """Return 32 hex digits of weights and of how images are prepared.
+
+    Args:
+        named: Name -> tensor of everything that the embedding depends on.
+        preprocessor: The host's data preprocessor: the same weights embed an
+            image otherwise with another mean, deviation or order of colours.
+    """
+    digest = hashlib.sha256()
+    for name, value in sorted(named):
+        digest.update(f'{name} {tuple(value.shape)}'.encode())
+        value = value.detach().float().cpu().contiguous()
+        digest.update(value.numpy().tobytes())
+    digest.update(json.dumps(_preparation(preprocessor)).encode())
+    return digest.hexdigest()[:32]
+
+
+def _preparation(preprocessor: nn.Module) -> Mapping[str, Any]:
+    found = {}
+    for name in BUFFERS:
+        value = getattr(preprocessor, name, None)
+        if isinstance(value, Tensor):
+            found[name] = value.flatten().tolist()
+    for name in FLAGS:
+        value = getattr(preprocessor, name, None)
+        if value is not None:
+            found[name] = value
+    return found
+
+
+def settings_hash(settings: Any) -> str:
+    """Return 32 hex digits of a config, of plain types or not."""
+    text = json.dumps(settings, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
