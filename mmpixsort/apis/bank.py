@@ -18,6 +18,7 @@ from ..retrieval.build import RowRules, join_rows
 from ..retrieval.images import annotated_images, image_name, source_hash
 from ..retrieval.parts import (open_folder, part_path, part_ranges,
                                read_parts, remove_folder, write_part)
+from ..utils.files import only_builder
 
 
 def load_model(cfg: Config,
@@ -86,7 +87,8 @@ def build_bank(cfg: Union[str, Path, Config],
         The bank, on the main process as on all others.
 
     Raises:
-        ValueError: When model, checkpoint or data do not fit.
+        ValueError: When model, checkpoint or data do not fit, or another
+            process builds this bank.
     """
     from ..seg.segmentors.retrieval_bank import chosen_images, meta_of
     rules = rules.check()
@@ -99,22 +101,23 @@ def build_bank(cfg: Union[str, Path, Config],
         meta_of(model, dataset, rules), checkpoint=file_hash(checkpoint))
     names = [image_name(dataset, i) for i in images]
     folder = out.with_name(out.name + '.parts')
-    if is_main_process():
-        if restart:
+    with only_builder(out, is_main_process()):
+        if is_main_process():
+            if restart:
+                remove_folder(folder)
+            open_folder(folder, dict(
+                meta, images=names, source=source_hash(cfg, split)))
+        barrier()
+        _embed_parts(model, dataset, images, rules, folder)
+        barrier()
+        bank = join_rows(
+            list(read_parts(folder, len(images))), names=names, meta=meta,
+            dtype=dtype)
+        barrier()
+        if is_main_process():
+            write_bank(bank, out)
             remove_folder(folder)
-        open_folder(folder, dict(
-            meta, images=names, source=source_hash(cfg, split)))
-    barrier()
-    _embed_parts(model, dataset, images, rules, folder)
-    barrier()
-    bank = join_rows(
-        list(read_parts(folder, len(images))), names=names, meta=meta,
-        dtype=dtype)
-    barrier()
-    if is_main_process():
-        write_bank(bank, out)
-        remove_folder(folder)
-    return bank
+        return bank
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ from typing import Callable, Iterator, List, Union
 
 from ..datasets.captions import (Caption, CaptionStatistics,
                                  caption_statistics, read_captions)
+from ..utils.files import only_builder
 
 CHUNK = 256  # captions that are written at once
 
@@ -41,7 +42,8 @@ def extract_nouns(captions: Union[str, Path],
 
     Raises:
         FileExistsError: When `out` is there and `overwrite` is not set.
-        ValueError: When `out` does not end on .jsonl or is `captions`.
+        ValueError: When `out` does not end on .jsonl or is `captions`, or
+            another process writes it.
     """
     captions, out = Path(captions), Path(out)
     if out.suffix != '.jsonl' or out.resolve() == captions.resolve():
@@ -52,21 +54,22 @@ def extract_nouns(captions: Union[str, Path],
                               'set --overwrite')
     total = sum(1 for _ in read_captions(captions))  # also checks every line
     out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(f'{out.name}.part')
-    done = _resume(part, _key(captions, extractor))
-    progress(done, total)
-    with part.open('ab') as file:
-        for chunk in _chunks(islice(read_captions(captions), done, None)):
-            nouns = extractor.many([caption.text for caption in chunk])
-            file.write(b''.join(map(_line, chunk, nouns)))
-            file.flush()
-            done += len(chunk)
-            progress(done, total)
-        os.fsync(file.fileno())
-    statistics = caption_statistics(_read_part(part))
-    os.replace(part, out)
-    _note(part).unlink()
-    return statistics
+    with only_builder(out):
+        part = out.with_name(f'{out.name}.part')
+        done = _resume(part, _key(captions, extractor))
+        progress(done, total)
+        with part.open('ab') as file:
+            for chunk in _chunks(islice(read_captions(captions), done, None)):
+                nouns = extractor.many([caption.text for caption in chunk])
+                file.write(b''.join(map(_line, chunk, nouns)))
+                file.flush()
+                done += len(chunk)
+                progress(done, total)
+            os.fsync(file.fileno())
+        statistics = caption_statistics(_read_part(part))
+        os.replace(part, out)
+        _note(part).unlink()
+        return statistics
 
 
 def _key(captions: Path, extractor) -> str:

@@ -28,6 +28,7 @@ from ..registry import MODELS
 from ..retrieval.images import annotated_images, image_name, source_hash
 from ..retrieval.parts import (open_folder, part_path, part_ranges,
                                remove_folder)
+from ..utils.files import only_builder
 from ..utils.hashing import weights_fingerprint
 from .bank import _progress, file_hash
 from .instance_bank_file import (InstanceRows, StoredInstances,
@@ -174,24 +175,25 @@ def build_instance_bank(cfg: Union[str, Path, Config],
         checkpoint=file_hash(checkpoint),
         embed_dims=model.head.conv_embed.out_channels)
     folder = out.with_name(out.name + '.parts')
-    if is_main_process():
-        if restart:
+    with only_builder(out, is_main_process()):
+        if is_main_process():
+            if restart:
+                remove_folder(folder)
+            open_folder(folder, dict(
+                meta, source=source_hash(cfg, split)))
+        barrier()
+        _describe_parts(model, dataset, rules, folder)
+        barrier()
+        stored = StoredInstances(
+            join_instances([
+                load_rows(part_path(folder, part))[0]
+                for part in part_ranges(len(dataset))
+            ]), meta)
+        barrier()
+        if is_main_process():
+            write_instances(stored, out)
             remove_folder(folder)
-        open_folder(folder, dict(
-            meta, source=source_hash(cfg, split)))
-    barrier()
-    _describe_parts(model, dataset, rules, folder)
-    barrier()
-    stored = StoredInstances(
-        join_instances([
-            load_rows(part_path(folder, part))[0]
-            for part in part_ranges(len(dataset))
-        ]), meta)
-    barrier()
-    if is_main_process():
-        write_instances(stored, out)
-        remove_folder(folder)
-    return stored
+        return stored
 
 
 def _describe_parts(model: nn.Module, dataset, rules: InstanceRules,

@@ -1,8 +1,11 @@
-"""Write files whole or not at all."""
+"""Write files whole or not at all, by one process, where they belong."""
 import os
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Union
+from typing import Iterator, Union
+
+from filelock import FileLock, Timeout
 
 
 def write_whole(path: Union[str, Path], data: Union[str, bytes]) -> None:
@@ -32,6 +35,38 @@ def write_whole(path: Union[str, Path], data: Union[str, bytes]) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def only_builder(out: Union[str, Path],
+                 is_main: bool = True) -> Iterator[None]:
+    """Let one process at a time fill a place that takes long to fill.
+
+    Args:
+        out: The file that is built; ``.NAME.lock`` lies beside it meanwhile,
+            and a process that is killed lets go of it.
+        is_main: Whether this process is the one of its group to ask.
+
+    Raises:
+        ValueError: When another process builds it.
+    """
+    if not is_main:
+        yield
+        return
+    path = Path(out)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_name(f'.{path.name}.lock'), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ValueError(f'`out` {str(out)!r} is being written by another '
+                         'process: wait for it, or choose another file'
+                         ) from None
+    try:
+        yield
+    finally:
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
 
 
 def path_inside(folder: Union[str, Path], name: str) -> Path:

@@ -20,6 +20,7 @@ from mmpixsort.datasets import CLASSES, StreetScenes
 from mmpixsort.registry import MODELS
 from mmpixsort.retrieval import read_bank, remove
 from mmpixsort.retrieval.build import RowRules
+from mmpixsort.utils.files import only_builder
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs/segsort/segsort_fcn-mnv2_1xb4-600it_' \
@@ -124,6 +125,13 @@ def test_build_bank__does_not_go_on_with_other_settings(
     other.merge_from_dict(changes)
     with pytest.raises(ValueError, match='parts of a bank with other'):
         build_bank(other, folder / 'weights.pth', out)
+
+
+def test_build_bank__one_process_at_a_time(run, tmp_path):
+    folder, cfg, _ = run
+    with only_builder(tmp_path / 'y.bank'):
+        with pytest.raises(ValueError, match='written by another process'):
+            build_bank(cfg, folder / 'weights.pth', tmp_path / 'y.bank')
 
 
 def test_bank__is_refused_where_images_are_prepared_otherwise(run):

@@ -10,6 +10,7 @@ from mmpixsort.apis import extract_nouns as module
 from mmpixsort.apis.extract_nouns import extract_nouns
 from mmpixsort.datasets.captions import read_captions
 from mmpixsort.datasets.nouns import LexiconExtractor
+from mmpixsort.utils.files import only_builder
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'extract_nouns.py'
 TEXTS = ('A dog\u2028and its ball', 'Zwei Cafés', '', 'dogs "and" dogs')
@@ -88,6 +89,7 @@ def test_extract_nouns__killed_process(captions, extractor, tmp_path):
 import os
 from mmpixsort.apis import extract_nouns as module
 from mmpixsort.datasets.nouns import LexiconExtractor
+from mmpixsort.utils.files import only_builder
 module.CHUNK = 7
 module.extract_nouns(
     {str(captions)!r}, {str(out)!r}, LexiconExtractor(['dog', 'ball', 'café']),
@@ -174,3 +176,12 @@ def test_extract_nouns_tool__counts_and_repeats(captions, tmp_path):
 def test_extract_nouns_tool__help_has_an_example():
     done = _run('--help')
     assert 'Examples:' in done.stdout and '--lexicon words.txt' in done.stdout
+
+
+def test_extract_nouns__one_process_at_a_time(captions, tmp_path, extractor):
+    out = tmp_path / 'nouns.jsonl'
+    with only_builder(out):
+        with pytest.raises(ValueError, match='written by another process'):
+            extract_nouns(captions, out, extractor)
+    assert not out.exists()
+    extract_nouns(captions, out, extractor)

@@ -20,6 +20,7 @@ from mmpixsort.apis.instance_bank_file import (StoredInstances,
                                                write_instances)
 from mmpixsort.metrics.context_consistency import score_context
 from mmpixsort.retrieval.images import annotated_images
+from mmpixsort.utils.files import only_builder
 
 RULES = dict(min_area=20, rho=.7)
 
@@ -138,6 +139,14 @@ def test_build_instance_bank__goes_on_where_it_was_cut_off(
     build_instance_bank(cfg, folder / 'weights.pth', out, **RULES)
     assert described == [16, 17, 18, 19]  # the second part only
     assert out.read_bytes() == (folder / 'x.bank').read_bytes()
+
+
+def test_build_instance_bank__one_process_at_a_time(run, tmp_path):
+    folder, cfg, _ = run
+    with only_builder(tmp_path / 'y.bank'):
+        with pytest.raises(ValueError, match='written by another process'):
+            build_instance_bank(
+                cfg, folder / 'weights.pth', tmp_path / 'y.bank')
 
 
 def test_build_instance_bank__predicted(run, tmp_path):

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from mmpixsort.utils.files import path_inside, write_whole
+from mmpixsort.utils.files import only_builder, path_inside, write_whole
 
 
 def test_write__replaces_text_and_bytes(tmp_path):
@@ -61,3 +61,24 @@ def test_path_inside__takes_relative_names(tmp_path, name):
 def test_path_inside__refuses_what_leaves(tmp_path, name):
     with pytest.raises(ValueError, match='stay inside'):
         path_inside(tmp_path, name)
+
+
+def test_only_builder__refuses_a_second_process(tmp_path):
+    out = tmp_path / 'new' / 'x.bank'
+    code = ('import sys, time\n'
+            'from mmpixsort.utils.files import only_builder\n'
+            'with only_builder(sys.argv[1]):\n'
+            '    print("in", flush=True)\n    time.sleep(60)\n')
+    process = subprocess.Popen([sys.executable, '-c', code, out],
+                               stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b'in\n'
+    with pytest.raises(ValueError, match='written by another process'):
+        with only_builder(out):
+            raise AssertionError
+    with only_builder(out, is_main=False):
+        pass
+    process.kill()
+    process.wait()
+    with only_builder(out):  # a killed process has let go of it
+        pass
+    assert not list(out.parent.iterdir())
