@@ -9,20 +9,35 @@ options = {
         checkpoint='data/weights/mobilenetv2_1.0_imagenet_mmseg_fp16.pth')
 }
 _folder = '../panoptic_segsort/panoptic-segsort_fpn-mnv2'
-arms = dict(
-    plain=dict(config=f'{_folder}-components_1xb4-600it_cwfid.py'),
-    discriminative=dict(
-        config=f'{_folder}-discriminative_1xb4-600it_cwfid.py',
-        tests=dict(
-            meanshift={},
-            components={
-                'model.head.clusters':
-                dict(
-                    _delete_=True,
-                    type='mmpixsort.ComponentsBackend',
-                    min_pixels=4)
-            })),
-    sorting=dict())
+_tests = dict(
+    meanshift={},
+    components={
+        'model.head.clusters':
+        dict(_delete_=True, type='mmpixsort.ComponentsBackend', min_pixels=4)
+    },
+    # cells of 4 pixels; leaves of a plant need not touch
+    joined={
+        'model.head.clusters':
+        dict(
+            _delete_=True,
+            type='mmpixsort.SeparatedComponentsBackend',
+            margin=1.5,
+            join_margin=.75,
+            max_gap=8.,
+            min_pixels=4)
+    })
+_discriminative = dict(
+    config=f'{_folder}-discriminative_1xb4-600it_cwfid.py', tests=_tests)
+# a loss of embeddings takes from the classes: DSB2018 gains by five times the
+# weight
+_heavy = {'model.head.semantic_weight': 5.}
+arms = {
+    'plain': dict(config=f'{_folder}-components_1xb4-600it_cwfid.py'),
+    'discriminative': _discriminative,
+    'discriminative-5': dict(_discriminative, options=_heavy),
+    'sorting': dict(),
+    'sorting-5': dict(options=_heavy)
+}
 seeds = (0, 1, 2)
 scores = ('PQ', 'PQ_th')
 split = 'val'
