@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Tuple, Union
 
 from ...utils.files import write_whole
+from .train_hook import same_weights
 
 DIGITS = 4  # of scores
 
@@ -141,9 +142,8 @@ def unequal(study) -> List[Tuple[str, int, str]]:
             base = results.read(study.baseline, seed)
             if own is None or base is None or own is base:
                 continue
-            first, other = base['initial_weights'], own['initial_weights']
-            if any(first[part] != other[part] for part in first
-                   if part in other):
+            if not same_weights(base['initial_weights'],
+                                own['initial_weights']):
                 found.append((arm.name, seed, 'weights'))
             if base['images'] != own['images']:
                 found.append((arm.name, seed, 'images'))

@@ -11,13 +11,13 @@ import random
 import time
 from pathlib import Path
 from statistics import median
-from typing import Dict, Optional
+from typing import Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from torch import nn
+from torch import Tensor, nn
 
 from ...hooks.rng_state import get_rng_state, set_rng_state
 from ...utils.files import write_whole
@@ -111,23 +111,41 @@ class StudyHook(Hook):
 
 
 def part_hashes(model: nn.Module) -> Dict[str, str]:
-    """Return a hash of the parameters of every part of a model.
+    """Return hashes of the parameters of every part of a model.
 
     Args:
-        model: Whose children are the parts.
+        model: A part is a child of a child, such as `backbone.layer1`.
+
+    Returns:
+        Name of the part -> ``NAMES:VALUES``, 8 hex digits of the names and
+        shapes of its parameters, and 16 of their values.
     """
-    hashes = {}
-    for part, module in model.named_children():
-        parameters = list(module.named_parameters())
-        if not parameters:
-            continue
-        digest = hashlib.blake2b(digest_size=8)
-        for name, value in parameters:
-            digest.update(f'{name} {tuple(value.shape)}'.encode())
-            value = value.detach().float().cpu().contiguous()
-            digest.update(value.numpy().tobytes())
-        hashes[part] = digest.hexdigest()
-    return hashes
+    parts: Dict[str, list] = {}
+    for name, value in model.named_parameters():
+        part = '.'.join(name.split('.')[:2])
+        parts.setdefault(part, []).append((name, value))
+    return {part: _hash(named) for part, named in parts.items()}
+
+
+def _hash(named: List[Tuple[str, Tensor]]) -> str:
+    names, values = (hashlib.blake2b(digest_size=n) for n in (4, 8))
+    for name, value in named:
+        names.update(f'{name} {tuple(value.shape)}'.encode())
+        value = value.detach().float().cpu().contiguous()
+        values.update(value.numpy().tobytes())
+    return f'{names.hexdigest()}:{values.hexdigest()}'
+
+
+def same_weights(first: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Return whether two models agree where they have the same parameters.
+
+    Args:
+        first: See :func:`part_hashes`.
+        other: Of another model.
+    """
+    return not any(
+        first[part] != other[part] for part in first if part in other
+        and first[part].split(':')[0] == other[part].split(':')[0])
 
 
 def write_progress(path: Path, **progress) -> None:

@@ -9,7 +9,7 @@ from mmpixsort.apis.study.results import Results, rows, unequal
 def write(study, arm, seed, score, **changes):
     record = dict(
         arm=arm, seed=seed, config_hash='a', images='i', step_ms=500.,
-        memory_mb=100, initial_weights=dict(backbone='b'),
+        memory_mb=100, initial_weights={'backbone.a': '0:b'},
         tests=dict(test=dict(hash='t', scores=dict(mIoU=score, aAcc=50.))))
     Results(study.results).write(dict(record, **changes))
 
@@ -33,15 +33,16 @@ def test_table__has_spread_difference_and_cost(study):
 def test_table__says_where_runs_are_not_paired(study):
     assert not unequal(study)
     write(study, 'contrast', 1, 23., images='j',
-          initial_weights=dict(backbone='c'))
+          initial_weights={'backbone.a': '0:c'})
     assert unequal(study) == [('contrast', 1, 'weights'),
                               ('contrast', 1, 'images')]
     assert 'contrast, seed 1: other images than plain' in report.markdown(
         study)
-    # parts that only one of them has do not count
-    write(study, 'contrast', 1, 23.,
-          initial_weights=dict(backbone='b', metric_head='x'))
-    assert not unequal(study)
+    # parts that only one of them has, or with other shapes, do not count
+    for parts in ({'backbone.a': '0:b', 'metric_head.a': '0:x'},
+                  {'backbone.a': '1:x'}):
+        write(study, 'contrast', 1, 23., initial_weights=parts)
+        assert not unequal(study)
 
 
 def test_table__refuses_results_of_several_configs(study):
