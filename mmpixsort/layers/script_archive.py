@@ -15,6 +15,8 @@ from typing import Any, Dict, Tuple, Union
 import torch
 from torch import Tensor
 
+from ..utils.archives import stored_entry
+
 STORAGES = dict(
     BFloat16Storage=torch.bfloat16, BoolStorage=torch.bool,
     ByteStorage=torch.uint8, CharStorage=torch.int8,
@@ -72,19 +74,11 @@ def _read(archive: zipfile.ZipFile) -> Any:
     return _Reader(archive, root).load()
 
 
-def _entry(archive: zipfile.ZipFile, name: str) -> bytes:
-    """Return an entry, which cannot be larger than the file."""
-    if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
-        raise ValueError(f'entry {name!r} is compressed, which torch.jit.save '
-                         'never does with data')
-    return archive.read(name)
-
-
 class _Reader(pickle.Unpickler):
     """Read the pickle of an archive with a short list of names."""
 
     def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
-        super().__init__(io.BytesIO(_entry(archive, f'{root}data.pkl')))
+        super().__init__(io.BytesIO(stored_entry(archive, f'{root}data.pkl')))
         self.archive = archive
         self.root = root
 
@@ -107,7 +101,8 @@ class _Reader(pickle.Unpickler):
         if (kind != 'storage' or dtype not in STORAGES.values()
                 or not str(key).isalnum()):
             raise pickle.UnpicklingError(f'it refers to {saved!r}')
-        content = bytearray(_entry(self.archive, f'{self.root}data/{key}'))
+        content = bytearray(
+            stored_entry(self.archive, f'{self.root}data/{key}'))
         if len(content) != count * dtype.itemsize:
             raise pickle.UnpicklingError(
                 f'storage {key} has {len(content)} bytes, expected '

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..utils.archives import stored_arrays
 from .text_vocabulary import Vocabulary
 
 VERSION = 1
@@ -69,9 +70,9 @@ def read_text_bank(path: Union[str, Path]) -> TextBankFile:
         raise FileNotFoundError(f'text bank {str(path)!r} not found; make '
                                 'one with tools/build_text_bank.py')
     try:
-        with np.load(path, allow_pickle=False) as file:
-            rows, text = file['embeddings'], file['meta'].tobytes()
-        meta = json.loads(text)
+        arrays = stored_arrays(path, ('embeddings', 'meta'))
+        rows, meta = arrays['embeddings'], json.loads(
+            arrays['meta'].tobytes())
         vocabulary = Vocabulary(
             tuple(meta['classes']), tuple(map(tuple, meta['names'])))
         bank = TextBankFile(vocabulary, torch.from_numpy(rows),

@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..utils.archives import stored_arrays
+
 VERSION = 1
 FIELDS = dict(
     features=None, labels=torch.int64, image_ids=torch.int64,
@@ -218,7 +220,8 @@ def _safetensors():
 
 def _read_safetensors(path: Path):
     with _safetensors().safe_open(path, framework='pt') as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}
+        tensors = {name: file.get_tensor(name) for name in FIELDS
+                   if name in file.keys()}
         return tensors, file.metadata()['mmpixsort']
 
 
@@ -237,7 +240,6 @@ def _npz_bytes(tensors: Dict[str, Tensor], text: str) -> bytes:
 
 
 def _read_npz(path: Path):
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
+    arrays = stored_arrays(path, (*FIELDS, 'meta'))
     text = arrays.pop('meta').tobytes().decode()
     return {k: torch.from_numpy(v) for k, v in arrays.items()}, text
