@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..metrics.context_consistency import InstanceBank
-from ..retrieval.bank_file import _read_safetensors, _safetensors
+from ..retrieval.bank_file import _safetensors, read_safetensors
 from ..retrieval.parts import _write
 
 VERSION = 1
@@ -96,7 +96,7 @@ def save_rows(rows: InstanceRows, path: Path, text: str = '') -> None:
 
 def load_rows(path: Path) -> Tuple[InstanceRows, str]:
     """Read what `save_rows` wrote."""
-    tensors, text = _read_safetensors(path)
+    tensors, text = read_safetensors(path, InstanceRows._fields)
     return InstanceRows(**tensors), text
 
 

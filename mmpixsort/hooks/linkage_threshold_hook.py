@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.dist import all_reduce, get_rank, get_world_size
-from mmengine.hooks import Hook
+from mmengine.hooks import EMAHook, Hook
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from ..functional.segment_graph import linkage_threshold
 from ..registry import HOOKS
 from ..utils.wrapped import unwrap
 from .rng_state import get_rng_state, set_rng_state
+from .saving import iteration_of, saves_after_epoch, saves_after_iter
 
 
 @HOOKS.register_module()
@@ -30,8 +31,11 @@ class LinkageThresholdHook(Hook):
     are those of the annotation; of their segments those pairs count that
     touch, as merging starts from these, whatever their classes. Where no two
     instances touch, all pairs of an image count. All ranks share the work,
-    and the head keeps the number in its checkpoints. Nothing happens for a
-    head with a threshold of its own.
+    and the head keeps the number in its checkpoints, with the iteration it
+    is of. As the host saves before it validates, the number is measured
+    before a checkpoint is saved; a test measures again where the number is
+    of other weights, as under EMA, whose averaged weights come in later.
+    Nothing happens for a head with a threshold of its own.
 
     The data set is built once, beside that of the training. Augmentation is
     seeded by the number of the image, so that only the weights change what
@@ -56,19 +60,48 @@ class LinkageThresholdHook(Hook):
         self.num_images = num_images
         self.dataset = dataset
         self._built = None
+        self._loaded_iter = None
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Note of which iteration the weights are."""
+        self._loaded_iter = (checkpoint.get('meta') or {}).get('iter', -1)
+
+    def after_train_iter(self,
+                         runner,
+                         batch_idx: int,
+                         data_batch: Optional[dict] = None,
+                         outputs: Optional[dict] = None) -> None:
+        """Measure for the checkpoint that is saved next."""
+        if saves_after_iter(runner) and not _averages(runner):
+            self._measure(runner, runner.iter + 1)
+
+    def after_train_epoch(self, runner) -> None:
+        """Measure for the checkpoint that is saved next."""
+        if saves_after_epoch(runner) and not _averages(runner):
+            self._measure(runner, runner.iter)
 
     def before_val_epoch(self, runner) -> None:
-        """Measure."""
-        self._measure(runner)
+        """Measure, unless that was done for a checkpoint just now."""
+        head = getattr(unwrap(runner.model), 'head', None)
+        # averaged weights are those of no iteration
+        iteration = -1 if _averages(runner) else iteration_of(runner)
+        if iteration < 0 or getattr(
+                head, 'threshold_iter', None) != iteration:
+            self._measure(runner, iteration)
 
     def before_test_epoch(self, runner) -> None:
-        """Measure, unless the checkpoint holds the number."""
+        """Measure, unless the checkpoint holds the number of its weights."""
         head = getattr(unwrap(runner.model), 'head', None)
-        if getattr(head, 'threshold', None) is None or head.threshold > 1:
-            self._measure(runner)
+        if getattr(head, 'threshold', None) is None:
+            return
+        loaded = self._loaded_iter
+        if head.threshold > 1 or (
+                loaded is not None and head.threshold_iter != loaded):
+            self._measure(runner, -1 if loaded is None else loaded)
 
     @torch.no_grad()
-    def _measure(self, runner) -> None:
+    def _measure(self, runner, iteration: int) -> None:
+        """Measure with the weights of an iteration, -1: of none."""
         model = unwrap(runner.model)
         head = getattr(model, 'head', None)
         rules = getattr(head, 'rules', None)
@@ -82,6 +115,7 @@ class LinkageThresholdHook(Hook):
         if (total[1] == 0).any():
             total = self._statistics(model, touching=False)
         model.train(training)
+        head.threshold_iter.fill_(iteration)
         if (total[1] == 0).any():
             print_log(
                 'no instance of two segments or no two instances in '
@@ -129,6 +163,11 @@ class LinkageThresholdHook(Hook):
         total = total.to(model.head.threshold.device)
         all_reduce(total, 'sum')
         return total
+
+
+def _averages(runner) -> bool:
+    """Return whether other weights are tested and saved than are trained."""
+    return any(isinstance(hook, EMAHook) for hook in runner.hooks)
 
 
 @contextmanager

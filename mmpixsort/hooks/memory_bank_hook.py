@@ -4,7 +4,7 @@ from typing import Iterator, Optional, Sequence, Tuple
 
 import torch
 from mmengine.dist import all_reduce, get_rank, get_world_size
-from mmengine.hooks import CheckpointHook, Hook, LoggerHook, SyncBuffersHook
+from mmengine.hooks import Hook, LoggerHook, SyncBuffersHook
 from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..registry import HOOKS
 from ..utils.wrapped import unwrap
 from .rng_state import gather_rng_states, get_rng_state, set_rng_state
+from .saving import checkpoint_hooks, saves_after_epoch, saves_after_iter
 
 RNG_KEY = 'mmpixsort_rng'
 WARNING = logging.WARNING
@@ -114,20 +115,13 @@ class MemoryBankHook(Hook):
         if self.every_n_train_iters(
                 runner, self.interval) or self.is_last_train_iter(runner):
             self._raise_if_not_finite(runner)
-        if any(not hook.by_epoch and
-               (self.every_n_train_iters(runner, hook.interval,
-                                         hook.save_begin) or
-                (hook.save_last and self.is_last_train_iter(runner)))
-               for hook in _checkpoint_hooks(runner)):
+        if saves_after_iter(runner):
             self._raise_if_not_finite(runner)
             self._note_rng(runner)
 
     def after_train_epoch(self, runner) -> None:
         """Note the random state before a save."""
-        if any(hook.by_epoch and
-               (self.every_n_epochs(runner, hook.interval, hook.save_begin) or
-                (hook.save_last and self.is_last_train_epoch(runner)))
-               for hook in _checkpoint_hooks(runner)):
+        if saves_after_epoch(runner):
             self._raise_if_not_finite(runner)
             self._note_rng(runner)
 
@@ -263,7 +257,7 @@ def checkpoint_problems(runner) -> Iterator[str]:
         runner: Before it trains.
     """
     counts = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
-    for hook in _checkpoint_hooks(runner):
+    for hook in checkpoint_hooks(runner):
         if hook.max_keep_ckpts == 1:
             yield ('`max_keep_ckpts=1` removes the only checkpoint before the '
                    'next one is written: a run that is killed in between '
@@ -280,8 +274,3 @@ def _metric_heads(model: nn.Module) -> Iterator[Tuple[str, nn.Module]]:
     for name, module in unwrap(model).named_modules():
         if 'nonfinite_iter' in module._buffers:
             yield name, module
-
-
-def _checkpoint_hooks(runner) -> Iterator[CheckpointHook]:
-    return (hook for hook in runner.hooks
-            if isinstance(hook, CheckpointHook))

@@ -12,7 +12,7 @@ import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Optional, Union
+from typing import Collection, Dict, Optional, Union
 
 import numpy as np
 import torch
@@ -173,9 +173,9 @@ def read_bank(path: Union[str, Path]) -> PrototypeBank:
     if not path.is_file():
         raise FileNotFoundError(f'bank {str(path)!r} not found; make one '
                                 'with tools/build_bank.py')
-    read = _read_npz if path.suffix == '.npz' else _read_safetensors
+    read = _read_npz if path.suffix == '.npz' else read_safetensors
     try:
-        tensors, text = read(path)
+        tensors, text = read(path, FIELDS)
         meta = json.loads(text)
         digest, version = meta.pop('digest'), meta['version']
         missing = set(FIELDS) - set(tensors)
@@ -218,10 +218,16 @@ def _safetensors():
     return safetensors
 
 
-def _read_safetensors(path: Path):
+def read_safetensors(path: Path, names: Collection[str]):
+    """Return tensors of a file by their names, and its text.
+
+    Args:
+        path: The file; what else it holds is not read.
+        names: Of the tensors; those that are missing are left out.
+    """
     with _safetensors().safe_open(path, framework='pt') as file:
-        tensors = {name: file.get_tensor(name) for name in FIELDS
-                   if name in file.keys()}
+        tensors = {name: file.get_tensor(name) for name in file.keys()
+                   if name in names}
         return tensors, file.metadata()['mmpixsort']
 
 
@@ -239,7 +245,7 @@ def _npz_bytes(tensors: Dict[str, Tensor], text: str) -> bytes:
     return buffer.getvalue()
 
 
-def _read_npz(path: Path):
-    arrays = stored_arrays(path, (*FIELDS, 'meta'))
+def _read_npz(path: Path, names: Collection[str]):
+    arrays = stored_arrays(path, (*names, 'meta'))
     text = arrays.pop('meta').tobytes().decode()
     return {k: torch.from_numpy(v) for k, v in arrays.items()}, text

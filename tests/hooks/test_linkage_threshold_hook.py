@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tiny_instances as tiny
 import torch
+from mmengine.hooks import EMAHook
 from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import Runner
 
@@ -77,6 +78,55 @@ def test_hook__measures_and_the_checkpoint_keeps(tmp_path, monkeypatch):
     scores = rest.test()  # nothing to measure
     assert rest.model.head.threshold == threshold
     assert 0 <= scores['PQ'] <= 100
+
+
+def test_hook__checkpoint_repeats_its_validation(tmp_path, monkeypatch):
+    calls, measure = [], LinkageThresholdHook._measure
+
+    def count(self, run, iteration):
+        calls.append(iteration)
+        measure(self, run, iteration)
+
+    monkeypatch.setattr(LinkageThresholdHook, '_measure', count)
+    run = runner(tmp_path / 'train', FINE)
+    run.train()
+    assert calls == [2]  # for the checkpoint, and not again to validate
+    path = tmp_path / 'train' / 'iter_2.pth'
+    saved = torch.load(path, weights_only=True)['state_dict']
+    assert saved['head.threshold'] == run.model.head.threshold
+    assert saved['head.threshold_iter'] == 2
+    rest = runner(tmp_path / 'test', FINE, load_from=str(path))
+    rest.test()
+    assert calls == [2]
+    assert rest.model.head.threshold == saved['head.threshold']
+
+
+def test_hook__measures_again_for_other_weights(tmp_path):
+    run = runner(tmp_path / 'train', FINE)
+    run.train()
+    path = tmp_path / 'train' / 'iter_2.pth'
+    content = torch.load(path, weights_only=True)
+    right = content['state_dict']['head.threshold'].clone()
+    content['state_dict']['head.threshold'].fill_(.123)
+    content['state_dict']['head.threshold_iter'].fill_(1)
+    torch.save(content, tmp_path / 'other.pth')
+    rest = runner(tmp_path / 'test', FINE,
+                  load_from=str(tmp_path / 'other.pth'))
+    rest.test()
+    assert rest.model.head.threshold == pytest.approx(float(right))
+
+
+def test_hook__under_ema_is_of_the_averaged_weights(tmp_path):
+    run = runner(tmp_path / 'train', FINE)
+    run.register_hook(EMAHook(momentum=.5))
+    run.train()
+    path = tmp_path / 'train' / 'iter_2.pth'
+    saved = torch.load(path, weights_only=True)['state_dict']
+    assert saved['head.threshold_iter'] == -1
+    rest = runner(tmp_path / 'test', FINE, load_from=str(path))
+    rest.test()
+    assert -1 <= rest.model.head.threshold <= 1
+    assert rest.model.head.threshold_iter == 2
 
 
 def test_hook__leaves_a_given_threshold(tmp_path):

@@ -177,6 +177,8 @@ class PanopticSegSortHead(EmbeddingTrunk):
             with_fixed(bank, embed_dims=embed_dims))
         self.clock = TrainingClock()
         self.register_buffer('threshold', torch.tensor(UNMEASURED))
+        # the iteration whose weights it was measured with
+        self.register_buffer('threshold_iter', torch.tensor(-1))
         self.register_buffer(
             'nonfinite_iter', torch.tensor(-1), persistent=False)
 
