@@ -1,5 +1,5 @@
 # What the settings of the CamVid studies were chosen by. The last quarter of
-# each of the three training sequences is held out: 92 images, of which no
+# each of the three training sequences is held out: 91 images, of which no
 # one is trained on; the test images are not looked at.
 title = 'CamVid, tuning on a fold of the training images'
 base = '../plain/plain_fcn-mnv2_1xb8-1500it_camvid.py'
