@@ -193,16 +193,10 @@ def run_study(study: Study,
                 del slots[slot]
                 if process.returncode == 0:
                     open_runs.remove((job.arm.name, job.seed))
-                if process.returncode == BUSY:
-                    console.print(f'{job.arm.name} seed {job.seed} is left '
-                                  'to another process, which is at it')
-                elif process.returncode:
+                elif process.returncode != BUSY:
                     failed.append(job)
-                    console.print(_last_lines(job, process.returncode),
-                                  markup=False, highlight=False,
-                                  soft_wrap=True)
-                elif not live:
-                    console.print(f'finished {job.arm.name} seed {job.seed}')
+                console.print(_ending(job, process.returncode),
+                              markup=False, highlight=False, soft_wrap=True)
             if live:
                 live.update(_look(chosen, open_runs, failed))
     finally:
@@ -245,7 +239,13 @@ def _start(study: Study, job: Job, place: Place, num_jobs: int,
             env=environment(num_jobs, gpu))
 
 
-def _last_lines(job: Job, code: int) -> str:
+def _ending(job: Job, code: int) -> str:
+    """Return what to say of a run that ended: its last lines if it failed."""
+    if code == 0:
+        return f'finished {job.arm.name} seed {job.seed}'
+    if code == BUSY:
+        return (f'{job.arm.name} seed {job.seed} is left to another process, '
+                'which is at it')
     lines = (job.folder / 'log.txt').read_text(errors='replace').splitlines()
     return '\n'.join([
         f'FAILED {job.arm.name} seed {job.seed} (exit code {code}), the last '
