@@ -41,6 +41,11 @@ arms = dict(
         config=_contrast,
         options=dict(_levels, **{'model.metric_head.warmup_iters': 75})),
     decoder=dict(config=_contrast, options=_decoder),
+    # four times the anchors, which help sorting's classifier
+    anchors=dict(
+        config=_contrast,
+        options=dict(
+            _decoder, **{'model.metric_head.sampler.max_samples': 4096})),
     sorting=dict(
         config=_sorting,
         tests=_both,
