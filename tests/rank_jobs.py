@@ -6,6 +6,8 @@ import tiny
 import tiny_instances
 import tiny_text
 import torch
+from mmengine.registry import init_default_scope
+from mmengine.structures import PixelData
 
 from mmpixsort.banks import ClassQueue
 from mmpixsort.functional.queues import pixels_and_regions
@@ -19,11 +21,12 @@ RESUMED = ('plain', 'sorting')
 
 
 def rows(rank, step):
-    """Bank entries of one image of a rank."""
+    """Bank entries of images of a rank: one on rank 0, more on rank 1."""
     g = torch.Generator().manual_seed(10 * step + rank)
+    images = 1 + rank * (step % 3)
     embeddings = torch.nn.functional.normalize(
-        torch.randn(1, 4, 6, 6, generator=g), dim=1)
-    labels = torch.randint(-1, 3, (1, 6, 6), generator=g)
+        torch.randn(images, 4, 6, 6, generator=g), dim=1)
+    labels = torch.randint(-1, 3, (images, 6, 6), generator=g)
     return pixels_and_regions(
         embeddings, labels, num_classes=3, num_pixels=2, generator=g)
 
@@ -87,27 +90,72 @@ def resume(rank, work_dir, config):
     return [run.model.module.state_dict() for run in (whole, rest)]
 
 
-def joint_sorting(rank, num_ranks):
-    """Loss, and gradients of the weights, of this share of four images."""
-    head = tiny.sorting_head(
-        bank=QUEUE, projection=dict(
-            type='mmpixsort.ProjectionHead', norm_cfg=None))
-    torch.manual_seed(0)
-    head = MODELS.build(head)
+def sorting_part(bank, segments='clusters'):
+    """Head of segment sorting, and the loss of images of a seed."""
+    head = MODELS.build(tiny.sorting_head(
+        bank=bank, segments=segments, projection=dict(
+            type='mmpixsort.ProjectionHead', norm_cfg=None)))
     g = torch.Generator().manual_seed(1)
     features = torch.randn(4, 16, 8, 8, generator=g)
     labels = torch.randint(0, 4, (4, 1, 32, 32), generator=g)
+    labels[0, :, :20] = labels[3] = 255  # pixels count, not images
+    samples = [tiny.sample(label) for label in labels]
+    for sample in samples:
+        sample.gt_overseg = PixelData(
+            data=torch.arange(4).repeat_interleave(256).view(1, 32, 32))
+    return head, lambda share: head.loss(
+        (None, features[share]), samples[share])
+
+
+def detector_part(config):
+    """Head of a detector, and the loss of images of a seed."""
+    init_default_scope('mmdet')
+    head = MODELS.build(dict(config['head'], norm_cfg=None))
+    g = torch.Generator().manual_seed(1)
+    levels = [torch.randn(4, size, 16, 16, generator=g) for size in (8, 16)]
+    items = [tiny_instances.item(seed=i, blobs=2 + i) for i in range(4)]
+    samples = tiny_instances.with_stuff([sample for _, sample in items])
+    samples[3].gt_instance_map.data[:] = -1
+    samples[3].gt_sem_seg.sem_seg[:] = 255
+    for sample in samples:
+        sample.set_metainfo(dict(batch_input_shape=(32, 32)))
+    return head, lambda share: head.loss(
+        [level[share] for level in levels], samples[share])
+
+
+JOINT = dict(
+    sorting=(sorting_part, (QUEUE, ), ('loss_segsort', )),
+    regions=(sorting_part, (None, 'oversegmentation'), ('loss_segsort', )),
+    panoptic=(detector_part, (
+        tiny_instances.panoptic(dict(bank=QUEUE)), ),
+              ('loss_panoptic_segsort', )),
+    instances=(detector_part, (tiny_instances.config(), ),
+               ('loss_pull', 'loss_push', 'loss_reg')))
+SHARES = dict(equal=(0, 2, 4), unequal=(0, 3, 4), empty=(0, 1, 4))
+
+
+def joint(name, share):
+    """Loss, and gradients of the weights, of a share of four images."""
+    make, arguments, names = JOINT[name]
+    torch.manual_seed(0)
+    head, loss_of = make(*arguments)
     losses = []
-    for step in range(2):  # the second with a bank
-        share = slice(rank * 4 // num_ranks, (rank + 1) * 4 // num_ranks)
-        samples = [tiny.sample(label) for label in labels[share]]
+    for _ in range(2):  # the second with a bank
         head.zero_grad()
-        loss = head.loss((None, features[share]), samples)['loss_segsort']
+        parts = loss_of(share)
+        loss = sum(parts[part] for part in names)
         loss.backward()
         losses.append(loss.item())
-        features = features.flip(0)
-    return dict(losses=losses, bank=head.bank.state_dict(),
-                grads=[p.grad for p in head.parameters()])
+    bank = getattr(head, 'bank', None)
+    return dict(losses=losses, bank=bank and bank.state_dict(),
+                grads=[p.grad for p in head.parameters()
+                       if p.grad is not None])
+
+
+def joint_shares(rank):
+    """What :func:`joint` says of the share of a rank."""
+    return {(name, how): joint(name, slice(*bounds[rank:rank + 2]))
+            for name in JOINT for how, bounds in SHARES.items()}
 
 
 def detector(rank, config, loss_name):
@@ -174,7 +222,7 @@ def everything(rank, work_dir):
     """All of it, since starting the processes takes longest."""
     return dict(
         fill=fill(rank), nan=nan_on_one_rank(rank),
-        joint_sorting=joint_sorting(rank, 2),
+        joint=joint_shares(rank),
         text=text_grouping(rank),
         detectors={name: detector(rank, *job)
                    for name, job in DETECTORS.items()},

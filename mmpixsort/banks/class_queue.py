@@ -8,7 +8,7 @@ from ..functional.checks import check_choice, check_count, check_rows
 from ..functional.queues import ring_slots
 from ..registry import MODELS
 from ..structures import KeyBlock, LabeledEmbeddings
-from ..utils.gather import gather_rows
+from ..utils.gather import gather_labeled
 from .loading import WholeState
 
 DTYPES = dict(
@@ -83,7 +83,8 @@ class ClassQueue(WholeState):
                 sections: Sequence[int] = ()) -> None:
         """Append rows, those of all ranks in rank-major order.
 
-        Every rank must bring the same number of rows.
+        Ranks may bring different numbers of rows, none too; all ranks must
+        call it if any does.
 
         Args:
             embeddings: (N, D).
@@ -101,8 +102,8 @@ class ClassQueue(WholeState):
                 f'{embeddings.shape[1]}; set `embed_dims` of the bank to '
                 'that of the projection head')
         rings = self._rings(labels, sections)
-        embeddings = gather_rows(embeddings.to(self.keys.dtype))
-        rings = gather_rows(rings)
+        embeddings, rings = gather_labeled(
+            embeddings.to(self.keys.dtype), rings)
         slots, added = ring_slots(rings, self.written, self.capacity)
         self.keys.index_copy_(0, slots, embeddings)
         self.keys[0].zero_()

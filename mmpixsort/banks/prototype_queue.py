@@ -8,7 +8,7 @@ from ..functional.checks import check_count, check_rows
 from ..functional.queues import ring_slots
 from ..registry import MODELS
 from ..structures import KeyBlock, LabeledEmbeddings
-from ..utils.gather import gather_rows
+from ..utils.gather import gather_labeled
 from .loading import WholeState
 
 
@@ -70,7 +70,8 @@ class PrototypeQueue(WholeState):
     def enqueue(self, embeddings: Tensor, labels: Tensor) -> None:
         """Append the prototypes of an iteration, in rank-major order.
 
-        Every rank must bring the same number of rows.
+        Ranks may bring different numbers of rows, none too; all ranks must
+        call it if any does.
 
         Args:
             embeddings: (N, D).
@@ -85,8 +86,8 @@ class PrototypeQueue(WholeState):
                 f'`embeddings` must have {self.embed_dims} dims, got '
                 f'{embeddings.shape[1]}; set `embed_dims` of the bank to '
                 'that of the projection head')
-        embeddings, labels = embeddings.to(self.keys.dtype), labels.long()
-        embeddings, labels = gather_rows(embeddings), gather_rows(labels)
+        embeddings, labels = gather_labeled(
+            embeddings.to(self.keys.dtype), labels.long())
         self.clock += 1
         rings = labels.clamp(min=-1, max=0)
         slots, added = ring_slots(rings, self.written, self.capacity)

@@ -8,11 +8,11 @@ def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
     The zero of an empty batch is connected to the graph.
 
     Args:
-        values: (N,), zero where invalid, as every functional loss has it.
+        values: (N, ...), zero where invalid, as every functional loss has it.
         valid: (N,) bool.
 
     Returns:
-        Scalar.
+        (...).
 
     Example:
         >>> import torch
@@ -20,4 +20,4 @@ def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
         ...             torch.tensor([True, False, True]))
         tensor(2.)
     """
-    return values.sum() / valid.sum().clamp(min=1)
+    return values.sum(0) / valid.sum().clamp(min=1)

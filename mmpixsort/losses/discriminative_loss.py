@@ -1,6 +1,7 @@
 """The discriminative loss as a module."""
 from typing import Dict, Optional
 
+import torch
 from torch import Tensor, nn
 
 from ..functional.checks import (check_choice, check_count,
@@ -10,13 +11,15 @@ from ..functional.discriminative import (NORMALIZERS, PUSH_SCOPES,
 from ..functional.instance_hinge import DISTANCES
 from ..functional.instance_overlaps import OVERLAPS
 from ..functional.instance_slots import BACKGROUNDS
-from ..functional.reduction import masked_mean
 from ..registry import MODELS
+from ..utils.gather import mean_over_ranks
 
 
 @MODELS.register_module()
 class DiscriminativeLoss(nn.Module):
     """Average :func:`mmpixsort.functional.discriminative_loss` over images.
+
+    The mean is over the images of all ranks that have an instance.
 
     The defaults are those of De Brabandere et al.
     (https://arxiv.org/abs/1708.02551). Images without instances do not
@@ -115,10 +118,10 @@ class DiscriminativeLoss(nn.Module):
             overlap=self.overlap,
             min_pixels=self.min_pixels,
             num_ids=num_ids)
-        mean = {
-            name: masked_mean(value, terms.valid)
-            for name, value in terms._asdict().items() if name != 'valid'
-        }
+        values = terms._asdict()
+        valid = values.pop('valid')
+        mean = dict(zip(values, mean_over_ranks(
+            torch.stack(list(values.values()), 1), valid)))
         return dict(
             loss_pull=self.pull_weight * mean['pull'],
             loss_push=self.push_weight * mean['push'],

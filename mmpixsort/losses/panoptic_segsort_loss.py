@@ -1,12 +1,14 @@
 """Segment sorting of instances, pixels weighted by the size of theirs."""
 from typing import Optional
 
+from mmengine.dist import get_world_size
 from torch import Tensor, nn
 
 from ..functional.checks import check_non_negative, check_positive
 from ..functional.keys import Keys
 from ..functional.segsort import segment_sorting
 from ..registry import MODELS
+from ..utils.gather import sum_over_ranks
 
 
 @MODELS.register_module()
@@ -85,7 +87,9 @@ class PanopticSegSortLoss(nn.Module):
             anchor_groups=anchor_groups,
             key_groups=key_groups)
         weights = areas.clamp(min=1).to(nll.dtype)**-self.area_power * valid
-        total = weights.sum()
+        total = sum_over_ranks(weights.sum())
         # no pixel: nothing to divide by, and nothing to divide
         total = total + (total == 0)
-        return self.loss_weight * (weights * nll).sum() / total
+        # times the ranks, since DDP averages over them
+        share = (weights * nll).sum() * get_world_size() / total
+        return self.loss_weight * share

@@ -8,8 +8,8 @@ from ..functional.checks import (check_choice, check_non_negative,
 from ..functional.contrast import DENOMINATORS, pixel_contrast
 from ..functional.contrast_tiles import Miner
 from ..functional.keys import Keys, OwnKey
-from ..functional.reduction import masked_mean
 from ..registry import MODELS
+from ..utils.gather import mean_over_ranks
 
 
 @MODELS.register_module()
@@ -77,4 +77,4 @@ class PixelContrastLoss(nn.Module):
             own_key=own_key,
             denominator=self.denominator,
             miner=miner)
-        return self.loss_weight * masked_mean(loss, valid)
+        return self.loss_weight * mean_over_ranks(loss, valid)

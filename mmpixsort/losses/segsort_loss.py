@@ -6,16 +6,17 @@ from torch import Tensor, nn
 from ..functional.checks import (check_choice, check_non_negative,
                                  check_positive)
 from ..functional.keys import Keys
-from ..functional.reduction import masked_mean
 from ..functional.segsort import POSITIVES, segment_sorting
 from ..registry import MODELS
+from ..utils.gather import mean_over_ranks
 
 
 @MODELS.register_module()
 class SegSortLoss(nn.Module):
     """Average :func:`mmpixsort.functional.segment_sorting` over pixels.
 
-    The defaults are those of the released code of Hwang et al. (SegSort,
+    The mean is over the valid pixels of all ranks, see
+    :func:`mmpixsort.utils.gather.mean_over_ranks`. The defaults are those of the released code of Hwang et al. (SegSort,
     https://arxiv.org/abs/1910.06962).
 
     Args:
@@ -66,4 +67,4 @@ class SegSortLoss(nn.Module):
             own_key=own_key,
             concentration=self.concentration,
             positives=self.positives)
-        return self.loss_weight * masked_mean(nll, valid)
+        return self.loss_weight * mean_over_ranks(nll, valid)

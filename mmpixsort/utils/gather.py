@@ -1,11 +1,13 @@
 """Rows of all ranks, in the order of ranks."""
-from typing import List
+from typing import List, Tuple
 
 import torch
 from mmengine.dist import (all_gather, all_reduce, get_rank,
                            get_world_size)
 from torch import Tensor
 from torch.nn.functional import pad
+
+from ..functional.reduction import masked_mean
 
 
 def gather_rows(rows: Tensor) -> Tensor:
@@ -17,7 +19,7 @@ def gather_rows(rows: Tensor) -> Tensor:
     is descended. All ranks must run the backward pass if any does.
 
     Args:
-        rows: (N, ...), N equal on all ranks.
+        rows: (N, ...), N equal on all ranks: see :func:`gather_labeled`.
 
     Returns:
         (R * N, ...), for R ranks; `rows` itself for one.
@@ -25,6 +27,28 @@ def gather_rows(rows: Tensor) -> Tensor:
     if get_world_size() == 1:
         return rows
     return _GatherRows.apply(rows)
+
+
+def gather_labeled(embeddings: Tensor,
+                   labels: Tensor) -> Tuple[Tensor, Tensor]:
+    """Concatenate the labeled rows of ranks that bring any number of them.
+
+    As :func:`gather_rows`, after padding to the longest with rows of label
+    -1. Waits for the device once, with more than one rank.
+
+    Args:
+        embeddings: (N, D), N of this rank.
+        labels: (N,) integer.
+
+    Returns:
+        (R * M, D) and (R * M,), M the largest N of the R ranks; the
+        arguments themselves for one rank.
+    """
+    if get_world_size() == 1:
+        return embeddings, labels
+    most, = largest_sizes(len(labels))
+    return (gather_rows(pad_to(embeddings, most)),
+            gather_rows(pad_to(labels, most, fill=-1)))
 
 
 def largest_sizes(*sizes: int) -> List[int]:
@@ -70,6 +94,27 @@ def sum_over_ranks(values: Tensor) -> Tensor:
     total = values.detach().clone()
     all_reduce(total, 'sum')
     return total
+
+
+def mean_over_ranks(values: Tensor, valid: Tensor) -> Tensor:
+    """Average over the valid rows of all ranks, zero when there is none.
+
+    Each rank returns its share of the sum times the number of ranks. DDP
+    averages gradients over ranks, so every valid row counts alike, on
+    whichever rank it lies. All ranks must call it if any does.
+
+    Args:
+        values: (N, ...), zero where invalid; N may differ between ranks.
+        valid: (N,) bool.
+
+    Returns:
+        (...) with a gradient for `values` of this rank. The mean of the
+        results of all ranks is the mean over the valid rows of all ranks.
+    """
+    if get_world_size() == 1:
+        return masked_mean(values, valid)
+    count = sum_over_ranks(valid.sum()).clamp(min=1)
+    return values.sum(0) * (get_world_size() / count)
 
 
 class _GatherRows(torch.autograd.Function):

@@ -21,7 +21,7 @@ from mmpixsort.layers import TrainingClock
 from mmpixsort.layers.head_parts import note_nonfinite, with_fixed
 from mmpixsort.registry import MODELS
 from mmpixsort.structures import KeyBlock
-from mmpixsort.utils.gather import gather_rows
+from mmpixsort.utils.gather import gather_rows, largest_sizes
 
 from .embedding_trunk import EmbeddingTrunk, resize_maps, semantic_loss
 from .panoptic_results import maps_of_images, panoptic_of_image
@@ -195,7 +195,9 @@ class PanopticSegSortHead(EmbeddingTrunk):
         targets = panoptic_targets(
             batch_data_samples, size, num_things=self.num_things,
             num_classes=self.num_classes)
-        cut = self._partition(embeddings, targets)
+        # ranks may have different numbers of images
+        most, = largest_sizes(len(embeddings))
+        cut = self._partition(embeddings, targets, most)
         note_nonfinite(self.nonfinite_iter, cut.rows, cut.segment_ids,
                        self.clock.tick()[1])
         losses = dict(
@@ -207,10 +209,18 @@ class PanopticSegSortHead(EmbeddingTrunk):
             self._enqueue(cut, targets)
         return losses
 
-    def _partition(self, embeddings: Tensor,
-                   targets: PanopticTargets) -> Partition:
-        """Cut the regions of a batch and average their pixels."""
+    def _partition(self, embeddings: Tensor, targets: PanopticTargets,
+                   most: Optional[int] = None) -> Partition:
+        """Cut the regions of a batch and average their pixels.
+
+        Args:
+            embeddings: (B, D, h, w).
+            targets: Of the batch.
+            most: Number of images that there is room for, on the rank with
+                the most of them; None: B.
+        """
         batch, _, height, width = embeddings.shape
+        most = most or batch
         # the centre of a cell, which a resized logit is of too; in float64,
         # which holds every region
         regions = interpolate(
@@ -228,7 +238,7 @@ class PanopticSegSortHead(EmbeddingTrunk):
         region = regions.flatten()
         found = find_segments(
             join_codes(image, region, kept.flatten()),
-            batch * self.max_segments)
+            most * self.max_segments)
         rows = embeddings.permute(0, 2, 3, 1).flatten(0, 2)
         codes = found.codes // CODE_BASE
         slots = (image * num_regions + region).masked_fill(
@@ -240,7 +250,7 @@ class PanopticSegSortHead(EmbeddingTrunk):
             rows, found.segment_ids,
             prototypes(rows, found.segment_ids, len(found.codes)),
             codes.remainder(CODE_BASE).masked_fill(found.codes < 0, -1),
-            codes // CODE_BASE + get_rank() * batch,
+            codes // CODE_BASE + get_rank() * most,
             areas[:-1].view(batch, num_regions), region, image, num_found)
 
     def _sort(self, cut: Partition, targets: PanopticTargets) -> Tensor:

@@ -17,7 +17,7 @@ from ...layers.head_parts import (check_source, head_feature,
                                   zero_loss)
 from ...registry import MODELS
 from ...structures import KeyBlock, LabeledEmbeddings
-from ...utils.gather import gather_rows
+from ...utils.gather import gather_labeled
 
 KEY_SCOPES = ('batch', 'bank', 'batch_and_bank')
 
@@ -245,7 +245,8 @@ def _key_scope(key_scope: Optional[str], has_bank: bool,
 
 def _keys_of_others(anchors: LabeledEmbeddings) -> KeyBlock:
     """Return the anchors of all ranks, the own ones marked unused."""
-    labels = gather_rows(anchors.labels).unflatten(0, (get_world_size(), -1))
+    keys, labels = gather_labeled(
+        anchors.embeddings.detach(), anchors.labels)
+    labels = labels.unflatten(0, (get_world_size(), -1))
     labels[get_rank()] = -1
-    return KeyBlock(gather_rows(anchors.embeddings.detach()),
-                    labels.flatten())
+    return KeyBlock(keys, labels.flatten())

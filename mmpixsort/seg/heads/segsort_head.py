@@ -18,7 +18,7 @@ from ...layers.head_parts import (check_source, head_feature,
                                   zero_loss)
 from ...registry import MODELS
 from ...structures import KeyBlock
-from ...utils.gather import gather_rows
+from ...utils.gather import gather_rows, largest_sizes
 from ..transforms.pack_segments import stack_oversegmentation
 
 SEGMENTS = ('clusters', 'oversegmentation')
@@ -226,8 +226,10 @@ class SegSortHead(BaseModule):
               iteration: int) -> Sorting:
         """Cut a batch into segments and make their prototypes."""
         codes = self._codes(embeddings.detach(), samples)
+        # one size on all ranks, whatever their numbers of images
+        most, = largest_sizes(len(embeddings))
         limit = self.max_segments or (
-            PER_CLUSTER * len(embeddings) * self.segmenter.num_clusters)
+            PER_CLUSTER * most * self.segmenter.num_clusters)
         found = find_segments(codes, limit)
         rows = embeddings.permute(0, 2, 3, 1).flatten(0, 2)
         means = prototypes(rows, found.segment_ids, limit)
