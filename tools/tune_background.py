@@ -10,7 +10,6 @@ import argparse
 import json
 import sys
 import warnings
-from pathlib import Path
 
 # Before any config is read: it makes prefixes and checkpoints of mmengine
 # work, or says what is wrong with the installation.
@@ -54,6 +53,7 @@ def main() -> None:
     from mmengine.config import Config
 
     from mmpixsort.apis.tune_background import tune_background
+    from mmpixsort.utils.files import write_whole
     try:
         if args.num < 2:
             raise ValueError(f'`--num` must be at least 2, got {args.num}')
@@ -72,7 +72,7 @@ def main() -> None:
         print(f'{threshold:8.3f}  mIoU {score:6.2f}{mark}')
     print(f'use --cfg-options model.decode_head.threshold={curve.best}')
     if args.out:
-        Path(args.out).write_text(json.dumps(curve._asdict(), indent=1))
+        write_whole(args.out, json.dumps(curve._asdict(), indent=1))
 
 
 if __name__ == '__main__':

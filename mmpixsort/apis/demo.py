@@ -12,6 +12,8 @@ from typing import Dict, Optional
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from ..utils.files import write_whole
+
 METHODS = ('pixel-contrast', 'none')
 
 
@@ -155,14 +157,14 @@ def write_scores(out: Path, metrics: Dict[str, float], run: dict) -> None:
     means = {k: metrics[k] for k in ('mIoU', 'mAcc', 'aAcc') if k in metrics}
     text = json.dumps(dict(run, **means, IoU=classes), indent=2)
     # JSON has no NaN: a class that never occurs has no score
-    (out / 'scores.json').write_text(text.replace('NaN', 'null') + '\n')
+    write_whole(out / 'scores.json', text.replace('NaN', 'null') + '\n')
     width = max(map(len, (*classes, *means)), default=0)
     lines = [f'{name}: {value}' for name, value in run.items()]
     lines += ['', f'{"class":<{width}}  IoU (%)']
     lines += [f'{name:<{width}}  {v:7.2f}' for name, v in classes.items()]
     lines += ['-' * (width + 9)]
     lines += [f'{name:<{width}}  {v:7.2f}' for name, v in means.items()]
-    (out / 'scores.txt').write_text('\n'.join(lines) + '\n')
+    write_whole(out / 'scores.txt', '\n'.join(lines) + '\n')
 
 
 def _collect_pictures(source: Path, target: Path) -> None:

@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 
 from ..functional.regions import resize_ids
 from ..functional.segment_scores import overlap_counts
+from ..utils.files import write_whole
 from .demo import is_progress, rescale
 from .text_model import load_text_segmentor
 from .tune_background import mean_iou, tune_background
@@ -154,11 +155,11 @@ def text_baselines(cfg: Config, seed: int = 0) -> Dict[str, float]:
 def _write(out: Path, runs: Sequence[TextRun], baselines: Dict[str, float],
            iters: int) -> None:
     """Write scores.json, and as a table scores.txt."""
-    (out / 'scores.json').write_text(json.dumps(dict(
+    write_whole(out / 'scores.json', json.dumps(dict(
         iterations=iters, baselines=baselines,
         runs=[run._asdict() for run in runs]), indent=1) + '\n')
-    (out / 'scores.txt').write_text(
-        text_table(runs, baselines, iters) + '\n')
+    write_whole(out / 'scores.txt',
+                text_table(runs, baselines, iters) + '\n')
 
 
 def text_table(runs: Sequence[TextRun], baselines: Dict[str, float],

@@ -13,7 +13,7 @@ from ..functional.checks import check_count
 from ..retrieval import PrototypeBank, read_bank
 from ..retrieval.build import segment_boxes
 from ..retrieval.images import annotated_images, image_name
-from ..utils.files import write_whole
+from ..utils.files import write_image, write_whole
 from ..visualization.panels import paint_labels
 from ..visualization.retrieval_sheet import Crop, Row, crop_segment, page
 from ..visualization.retrieval_sheet import sheet as draw_sheet
@@ -76,7 +76,7 @@ def explain(cfg: Union[str, Path, Config],
     write_whole(files.page, page(
         rows, title=f'Why {osp.basename(image)} was labelled so',
         overview=[picture, prediction]))
-    cv2.imwrite(str(files.sheet), draw_sheet(rows)[..., ::-1])
+    write_image(files.sheet, draw_sheet(rows)[..., ::-1])
     return files
 
 

@@ -12,7 +12,7 @@ from typing import Callable, Iterator, List, Union
 
 from ..datasets.captions import (Caption, CaptionStatistics,
                                  caption_statistics, read_captions)
-from ..utils.files import only_builder
+from ..utils.files import only_builder, write_whole
 
 CHUNK = 256  # captions that are written at once
 
@@ -90,7 +90,7 @@ def _resume(part: Path, key: str) -> int:
     note = _note(part)
     if not (part.exists() and note.exists() and note.read_text() == key):
         part.unlink(missing_ok=True)
-        note.write_text(key)
+        write_whole(note, key)
         part.touch()
         return 0
     done, size = 0, 0

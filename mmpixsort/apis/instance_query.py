@@ -7,7 +7,6 @@ import os.path as osp
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
-import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from ..functional.checks import check_count
 from ..functional.context import context_consistency, grow_masks
 from ..retrieval.images import annotated_images, image_name
-from ..utils.files import write_whole
+from ..utils.files import write_image, write_whole
 from ..visualization.panels import paint_labels
 from ..visualization.retrieval_sheet import Crop, Row, crop_segment, page
 from ..visualization.retrieval_sheet import sheet as draw_sheet
@@ -118,7 +117,7 @@ def _write(out: Path, name: str, rows: List[Row],
     write_whole(files.page, page(
         rows, title=f'Instances like those of {name}', overview=overview,
         caption=CAPTION))
-    cv2.imwrite(str(files.sheet), draw_sheet(rows, sources=True)[..., ::-1])
+    write_image(files.sheet, draw_sheet(rows, sources=True)[..., ::-1])
     return files
 
 

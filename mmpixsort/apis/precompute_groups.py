@@ -19,6 +19,7 @@ from ..datasets.group_maps import (group_path, open_group_folder,
 from ..functional.checks import check_choice
 from ..registry import MODELS
 from ..retrieval.images import annotated_images
+from ..utils.files import remove_leftovers
 
 SPLITS = ('train', 'val', 'test')
 # what changes the geometry of an image alike in every run
@@ -81,6 +82,7 @@ def precompute_groups(cfg: Union[str, Path, Config],
     steps = image_steps(dataset)
     settings = group_settings(cfg, spec, grouper, steps)
     open_group_folder(out, settings)
+    remove_leftovers(out)
     pipeline = Compose(steps)
     targets = [(group_path(out, path), index)
                for path, index in indices.items()][:max_images]

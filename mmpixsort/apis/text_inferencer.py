@@ -1,4 +1,5 @@
 """Segment an image by words that are given with it."""
+import threading
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence, Union
 
@@ -8,6 +9,7 @@ import torch
 from mmengine.config import Config
 
 from ..layers.text_vocabulary import canonical_word
+from ..utils.files import write_image
 from ..visualization.word_map import draw_words
 from .exemplars import image_data
 from .text_model import load_text_segmentor
@@ -38,6 +40,8 @@ class WordMap(NamedTuple):
 class TextGroupInferencer:
     """Segment images with any list of words.
 
+    Several threads may call it; one call runs at a time.
+
     Args:
         config: Path or Config of a TextGroupSegmentor.
         checkpoint: Of its weights; None: those of the config.
@@ -63,6 +67,7 @@ class TextGroupInferencer:
                  cfg_options: Optional[dict] = None) -> None:
         self.cfg, self.model = load_text_segmentor(
             config, checkpoint, device=device, cfg_options=cfg_options)
+        self._lock = threading.RLock()
 
     @torch.no_grad()
     def __call__(self,
@@ -86,11 +91,13 @@ class TextGroupInferencer:
             ValueError: For no word, a word twice, or one that the text
                 tower or the bank does not know.
         """
-        if words is not None:
-            self._set_words(words, aliases)
-        if isinstance(image, (list, tuple)):
-            return [self._segment(one) for one in image]
-        return self._segment(image)
+        # the words are a state of the model: one call at a time
+        with self._lock:
+            if words is not None:
+                self._set_words(words, aliases)
+            if isinstance(image, (list, tuple)):
+                return [self._segment(one) for one in image]
+            return self._segment(image)
 
     def _segment(self, image: Image) -> WordMap:
         data = image_data(self.cfg, image)
@@ -134,6 +141,5 @@ def save_word_map(found: WordMap, image: Union[str, Path],
     if out.suffix.lower() not in SUFFIXES:
         raise ValueError(f'`out` must end in one of {SUFFIXES}, got '
                          f'{str(out)!r}')
-    out.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(out), drawn[..., ::-1])
+    write_image(out, drawn[..., ::-1])
     return out

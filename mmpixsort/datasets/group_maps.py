@@ -5,7 +5,6 @@ whole image: nearest neighbours bring it to the size of the image.
 """
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Dict, Union
 
@@ -13,6 +12,7 @@ import cv2
 import numpy as np
 
 from ..functional.checks import check_count
+from ..utils.files import write_image, write_whole
 
 SETTINGS = 'groups.json'
 VERSION = 1
@@ -50,7 +50,7 @@ def write_groups(path: Union[str, Path], ids: np.ndarray,
                          f'{ids.min()} to {ids.max()}')
     dtype = _dtype(num_regions)
     values = np.where(ids < 0, np.iinfo(dtype).max, ids).astype(dtype)
-    write_file(path, cv2.imencode('.png', values)[1].tobytes())
+    write_image(path, values)
 
 
 def _dtype(num_regions: int) -> type:
@@ -122,8 +122,7 @@ def open_group_folder(folder: Union[str, Path], settings: Dict) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         stored = dict(
             version=VERSION, hash=settings_hash(settings), settings=settings)
-        write_file(
-            note, json.dumps(stored, indent=2, sort_keys=True).encode())
+        write_whole(note, json.dumps(stored, indent=2, sort_keys=True))
         return
     stored = read_group_settings(folder)
     if stored['hash'] != settings_hash(settings):
@@ -157,17 +156,3 @@ def read_group_settings(folder: Union[str, Path]) -> Dict:
         raise ValueError(f'{str(path)!r} was changed, or is not of version '
                          f'{VERSION}; write the groups anew')
     return stored
-
-
-def write_file(path: Union[str, Path], content: bytes) -> None:
-    """Write a file, whole or not at all."""
-    path = Path(path)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        with open(temporary, 'wb') as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -5,12 +5,13 @@ A map (H, W) holds the id of the region of each pixel, from 0.
 Hwang et al. (SegSort, https://arxiv.org/abs/1910.06962) train without
 annotation on the regions of HED contours. What is here needs no MATLAB.
 """
-import os
 from pathlib import Path
 from typing import Union
 
 import cv2
 import numpy as np
+
+from ..utils.files import write_image
 
 # 65535 is left for padding, and a place for the id that padding has in hosts
 MAX_REGIONS = 65534
@@ -104,15 +105,7 @@ def write_segments(path: Union[str, Path], ids: np.ndarray) -> None:
             f'`ids` must be (H, W) in [0, {MAX_REGIONS}), got shape '
             f'{ids.shape} from {ids.min()} to {ids.max()}; use larger '
             'regions')
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _, data = cv2.imencode('.png', ids.astype(np.uint16))
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        temporary.write_bytes(data.tobytes())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_image(path, ids.astype(np.uint16))
 
 
 def read_segments(path: Union[str, Path]) -> np.ndarray:

@@ -1,4 +1,5 @@
 """Take features out of a host: choose among levels, tap a module."""
+import threading
 from contextlib import contextmanager
 from typing import Iterator, List, Optional, Sequence, Tuple, Union
 
@@ -61,6 +62,8 @@ def tap(module: Optional[nn.Module],
 
     The hooks live only inside the `with`: one that stayed would write into
     the original from a deep copy, as an EMA model is, and would not pickle.
+    Calls of other threads are not collected, so that one model can predict
+    in several threads at once.
 
     Args:
         module: To listen to; None collects nothing.
@@ -73,15 +76,20 @@ def tap(module: Optional[nn.Module],
         return
 
     entered = []  # of calls that have not returned, or never did
+    owner = threading.get_ident()
 
     def before(_, inputs):
+        if threading.get_ident() != owner:
+            return None
         first = inputs[0] if inputs else None
         entered.append(first)
         if detach and first is not None:
             return (first.detach(), *inputs[1:])
+        return None
 
     def after(_, inputs, output):
-        calls.append((entered.pop(), output))
+        if threading.get_ident() == owner:
+            calls.append((entered.pop(), output))
 
     handles = (module.register_forward_pre_hook(before),
                module.register_forward_hook(after))

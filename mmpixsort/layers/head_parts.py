@@ -63,6 +63,18 @@ def zero_loss(head: nn.Module) -> Tensor:
     return sum((p.flatten()[:0].sum() for p in head.parameters()), zero)
 
 
+def has_no_length(embeddings: Tensor) -> Tensor:
+    """Return which unit rows are zero, and so point nowhere (N,).
+
+    Such a row, of a feature that is zero, must take no part: the gradient
+    of its normalisation is without bound. NaN counts as a length.
+
+    Args:
+        embeddings: (N, D), rows of length 1 or 0.
+    """
+    return torch.linalg.vector_norm(embeddings.detach(), dim=1) < .5
+
+
 @torch.no_grad()
 def note_nonfinite(nonfinite_iter: Tensor, embeddings: Tensor,
                    labels: Tensor, iteration: int) -> Tensor:

@@ -19,6 +19,8 @@ from .text_vocabulary import (Vocabulary, canonical_word, listed,
 
 __all__ = ['TextBank', 'canonical_word']
 
+MAX_CACHED = 10_000  # names: 20 MB at 512 dims
+
 
 @MODELS.register_module()
 class TextBank(nn.Module):
@@ -275,7 +277,8 @@ class TextBank(nn.Module):
                 fingerprint: Optional[str]) -> Tuple[dict, str]:
         """Return a cache with the vocabulary, and whose weights it is of.
 
-        Of one state of the weights, or training would fill the memory.
+        Of one state of the weights, or training would fill the memory; when
+        that has too many names, of this vocabulary alone.
         """
         if fingerprint is None:
             owner = getattr(encode, '__self__', encode)
@@ -291,6 +294,10 @@ class TextBank(nn.Module):
             with torch.autocast(self.embeddings.device.type, enabled=False):
                 rows = embed_names(missing, self.templates, encode)
             keys = [self._key(fingerprint, name) for name in missing]
+            if len(cache) + len(missing) > MAX_CACHED:
+                names = set(vocabulary.flat_names())
+                cache = {key: row for key, row in cache.items()
+                         if key[2] in names}
             cache.update(zip(keys, rows))
         return cache, fingerprint
 

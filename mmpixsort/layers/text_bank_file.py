@@ -2,8 +2,8 @@
 
 Shapes: N names, E dims of the joint space.
 """
+import io
 import json
-import os
 from pathlib import Path
 from typing import NamedTuple, Tuple, Union
 
@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 from ..utils.archives import stored_arrays
+from ..utils.files import write_whole
 from .text_vocabulary import Vocabulary
 
 VERSION = 1
+UNIT = 1e-3  # by which the length of a row may differ from 1
 
 
 class TextBankFile(NamedTuple):
@@ -48,14 +50,9 @@ def write_text_bank(bank: TextBankFile, path: Union[str, Path]) -> None:
         fingerprint=bank.fingerprint)
     text = np.frombuffer(json.dumps(meta).encode(), np.uint8)
     rows = bank.embeddings.detach().float().cpu().numpy()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        with open(temporary, 'wb') as file:
-            np.savez(file, embeddings=rows, meta=text)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    content = io.BytesIO()
+    np.savez(content, embeddings=rows, meta=text)
+    write_whole(path, content.getvalue())
 
 
 def read_text_bank(path: Union[str, Path]) -> TextBankFile:
@@ -77,9 +74,11 @@ def read_text_bank(path: Union[str, Path]) -> TextBankFile:
             tuple(meta['classes']), tuple(map(tuple, meta['names'])))
         bank = TextBankFile(vocabulary, torch.from_numpy(rows),
                             tuple(meta['prompts']), meta['fingerprint'])
+        lengths = np.linalg.norm(rows, axis=-1)
         sound = (meta['version'] == VERSION and rows.ndim == 2 and
                  rows.dtype == np.float32 and
-                 len(rows) == len(vocabulary.flat_names()))
+                 len(rows) == len(vocabulary.flat_names()) and
+                 np.allclose(lengths, 1, atol=UNIT))
     except Exception as error:  # of numpy, zip or JSON, about any damage
         raise ValueError(
             f'{str(path)!r} must be a text bank of mmpixsort, but cannot be '
@@ -88,6 +87,8 @@ def read_text_bank(path: Union[str, Path]) -> TextBankFile:
     if not sound:
         raise ValueError(
             f'{str(path)!r} must be a text bank of version {VERSION} with a '
-            f'row for each name, got version {meta["version"]} and rows '
-            f'{rows.shape} {rows.dtype}; build it anew')
+            f'unit row for each name, got version {meta["version"]} and rows '
+            f'{rows.shape} {rows.dtype} of length '
+            f'{lengths.min(initial=np.inf):.3g} to '
+            f'{lengths.max(initial=0):.3g}; build it anew')
     return bank

@@ -16,7 +16,8 @@ class SegSortLoss(nn.Module):
     """Average :func:`mmpixsort.functional.segment_sorting` over pixels.
 
     The mean is over the valid pixels of all ranks, see
-    :func:`mmpixsort.utils.gather.mean_over_ranks`. The defaults are those of the released code of Hwang et al. (SegSort,
+    :func:`mmpixsort.utils.gather.mean_over_ranks`. The defaults are those
+    of the released code of Hwang et al. (SegSort,
     https://arxiv.org/abs/1910.06962).
 
     Args:

@@ -8,7 +8,6 @@ meta holds a digest of everything, which is checked on reading.
 import hashlib
 import io
 import json
-import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ..utils.archives import stored_arrays
+from ..utils.files import write_whole
 
 VERSION = 1
 FIELDS = dict(
@@ -149,16 +149,7 @@ def write_bank(bank: PrototypeBank, path: Union[str, Path]) -> None:
     else:
         content = _safetensors().torch.save(
             bank.tensors(), metadata=dict(mmpixsort=text))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        with open(temporary, 'wb') as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, content)
 
 
 def read_bank(path: Union[str, Path]) -> PrototypeBank:

@@ -4,8 +4,8 @@ A part holds the rows of a run of images, and depends neither on the number
 of processes nor on what was built before: the joined bank is the same, byte
 by byte, however often the build was cut off.
 """
+import io
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Dict, Iterator, List, Tuple
@@ -13,6 +13,7 @@ from typing import Dict, Iterator, List, Tuple
 import numpy as np
 import torch
 
+from ..utils.files import write_whole
 from .build import ImageRows
 
 PART_IMAGES = 16  # images of a part: what a cut-off build loses at most
@@ -32,7 +33,7 @@ def open_folder(folder: Path, settings: Dict) -> None:
             'images or settings: remove the folder (--restart) or choose '
             'another `out`')
     folder.mkdir(parents=True, exist_ok=True)
-    _write(note, lambda file: file.write(text.encode()))
+    write_whole(note, text)
 
 
 def part_ranges(num_images: int) -> List[range]:
@@ -54,7 +55,9 @@ def write_part(folder: Path, images: range,
     arrays = dict(counts=np.array([len(r.labels) for r in rows]))
     for name, parts in zip(ImageRows._fields, zip(*rows)):
         arrays[name] = torch.cat(parts).numpy()
-    _write(part_path(folder, images), lambda file: np.savez(file, **arrays))
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    write_whole(part_path(folder, images), content.getvalue())
 
 
 def read_parts(folder: Path,
@@ -73,16 +76,3 @@ def read_parts(folder: Path,
 def remove_folder(folder: Path) -> None:
     """Remove the parts."""
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _write(path: Path, fill) -> None:
-    """Write a file such that no reader ever sees a part of it."""
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        with open(temporary, 'wb') as file:
-            fill(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,11 +1,17 @@
 """Write files whole or not at all, by one process, where they belong."""
+import glob
 import os
 import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator, Union
 
+import cv2
+import numpy as np
 from filelock import FileLock, Timeout
+
+STALE = 3600  # seconds after which a file that is being written is not
 
 
 def write_whole(path: Union[str, Path], data: Union[str, bytes]) -> None:
@@ -23,7 +29,7 @@ def write_whole(path: Union[str, Path], data: Union[str, bytes]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     data = data.encode() if isinstance(data, str) else data
     handle, temporary = tempfile.mkstemp(
-        dir=path.parent, prefix=f'.{path.name}.')
+        dir=path.parent, prefix=f'.{path.name}.', suffix='.tmp')
     try:
         with os.fdopen(handle, 'wb') as file:
             file.write(data)
@@ -35,6 +41,41 @@ def write_whole(path: Union[str, Path], data: Union[str, bytes]) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def write_image(path: Union[str, Path], image: np.ndarray) -> None:
+    """Write an image, whole or not at all.
+
+    Args:
+        path: Its suffix says the format.
+        image: (H, W) or (H, W, 3) in the order BGR, uint8 or uint16, as
+            OpenCV has it.
+
+    Raises:
+        ValueError: When the format cannot hold the image.
+    """
+    path = Path(path)
+    try:
+        done, data = cv2.imencode(path.suffix, image)
+    except cv2.error as error:
+        raise ValueError(
+            f'{str(path)!r} must end on a format of OpenCV that holds '
+            f'{image.dtype} of shape {image.shape}, such as .png') from error
+    if not done:
+        raise ValueError(f'{str(path)!r} cannot be encoded')
+    write_whole(path, data.tobytes())
+
+
+def remove_leftovers(folder: Union[str, Path]) -> None:
+    """Remove what killed processes left of files that they were writing.
+
+    Args:
+        folder: Of which files without an end, older than an hour, go; not
+            those of folders in it.
+    """
+    for path in Path(folder).glob('.*.tmp'):
+        if time.time() - path.stat().st_mtime > STALE:
+            path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -62,6 +103,8 @@ def only_builder(out: Union[str, Path],
         raise ValueError(f'`out` {str(out)!r} is being written by another '
                          'process: wait for it, or choose another file'
                          ) from None
+    for leftover in path.parent.glob(f'.{glob.escape(path.name)}.*.tmp'):
+        leftover.unlink(missing_ok=True)  # of a killed builder
     try:
         yield
     finally:

@@ -1,3 +1,7 @@
+"""Words of a call, of a config, of several threads; pictures."""
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
 import cv2
 import numpy as np
 import pytest
@@ -43,6 +47,18 @@ def test_inferencer__words_of_the_call_and_of_the_config(image):
     again = segment(image)  # those of the last call
     assert again.classes == found.classes
     assert np.array_equal(again.labels, found.labels)
+
+
+def test_inferencer__several_threads_ask_for_different_words(image):
+    segment = inferencer()
+    jobs = [['dog', 'cat'], ['cat', 'dog'], ['dog'], tiny_text.NOUNS] * 4
+    alone = [segment(image, words) for words in jobs]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(partial(segment, image), jobs))
+    for one, other in zip(alone, found):
+        assert one.classes == other.classes
+        assert np.array_equal(one.labels, other.labels)
+        assert np.array_equal(one.scores, other.scores)
 
 
 def test_inferencer__arrays_and_lists(image):

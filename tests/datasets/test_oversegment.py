@@ -94,6 +94,16 @@ def test_tool__converts_and_goes_on(tmp_path):
     assert (tmp_path / 'out/deep/b.png').stat().st_mtime_ns == first
 
 
+def test_tool__refuses_images_that_would_share_a_map(tmp_path):
+    for name in ('a.png', 'a.jpg', 'b.png'):
+        cv2.imwrite(str(tmp_path / name), np.zeros((4, 4, 3), np.uint8))
+    done = subprocess.run(
+        [sys.executable, TOOL, tmp_path, tmp_path / 'out'],
+        capture_output=True, text=True)
+    assert done.returncode == 1 and not (tmp_path / 'out').exists()
+    assert 'a.jpg' in done.stderr and 'a.png would share' in done.stderr
+
+
 def _pipeline(*steps):
     init_default_scope('mmseg')
     built = [TRANSFORMS.build(step) for step in steps]

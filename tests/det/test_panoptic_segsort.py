@@ -42,6 +42,24 @@ def test_loss__mixed_sizes_touch_every_parameter(head):
     assert log['loss_panoptic_segsort'] > 0 and log['panoptic_segments'] > 6
 
 
+def test_loss__embeddings_of_no_length_take_no_part():
+    head = tiny.build_config(tiny.panoptic(dict(bank=QUEUE))).train().head
+    for name, value in head.named_parameters():
+        if name.endswith('bias'):
+            torch.nn.init.zeros_(value)
+    _, samples = batch(tiny.build(), (32, 32), (32, 32))
+    levels = [torch.randn(2, size, 16, 16) for size in (8, 16)]
+    for level in levels:
+        level[:, :, :8] = level[1] = 0  # embedded as zeros
+        level.requires_grad_()
+    head.eval()  # batch norm would move the zeros
+    for _ in range(2):  # the second with a bank
+        head.loss(levels, samples)['loss_panoptic_segsort'].backward()
+    assert 0 < levels[0].grad.abs().max() < 10
+    keys, _ = head.bank.entries()
+    assert torch.allclose(keys.norm(dim=1), torch.ones(len(keys)))
+
+
 @pytest.mark.parametrize('stuff', ['negative', 'ignore', 'positive'])
 def test_loss__equals_the_definition(stuff):
     model = tiny.build_config(tiny.panoptic(dict(

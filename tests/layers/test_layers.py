@@ -1,6 +1,8 @@
 """Projection, features of the host, schedule."""
 import copy
 import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -63,6 +65,28 @@ def test_tap__leaves_nothing_behind():
     with tap(None) as calls:
         module(x)
     assert calls == []
+
+
+def test_tap__calls_of_other_threads_are_theirs():
+    class Slow(nn.Module):
+
+        def forward(self, x):
+            meet.wait()  # both threads are in the module, with hooks on it
+            return x * 2
+
+    module, meet = Slow(), threading.Barrier(2)
+
+    def call(value):
+        with tap(module, detach=value == 1) as calls:
+            module(torch.full((1, ), float(value), requires_grad=True))
+            meet.wait()
+        (given, output), = calls
+        return given.item(), output.item(), output.requires_grad
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(call, range(2)))
+    assert found == [(0., 0., True), (1., 2., False)]
+    assert not module._forward_hooks and not module._forward_pre_hooks
 
 
 def test_warmup_weight__by_hand():

@@ -8,6 +8,7 @@ from functional.test_noun_region import sine_rows
 from torch import nn
 from torch.nn.functional import normalize
 
+from mmpixsort.layers import text_bank
 from mmpixsort.layers.text_bank import TextBank
 from mmpixsort.layers.text_bank_file import read_text_bank
 from mmpixsort.layers.text_templates import TEMPLATES, check_templates
@@ -301,6 +302,26 @@ def test_text_bank__damaged_files(tower, tmp_path):
     np.savez(path, embeddings=np.array([{}], object))
     with pytest.raises(ValueError, match='cannot be read'):
         TextBank(file=path)
+
+
+@pytest.mark.parametrize('bad', [np.nan, np.inf, 0., 1000.])
+def test_text_bank__rows_of_a_file_must_be_unit_rows(tower, tmp_path, bad):
+    path = tmp_path / 'x.npz'
+    made(tower).save(path)
+    arrays = dict(np.load(path))
+    arrays['embeddings'][1] *= bad
+    np.savez(path, **arrays)
+    with pytest.raises(ValueError, match='unit row for each name'):
+        TextBank(file=path)
+
+
+def test_text_bank__names_that_are_kept_are_bounded(tower, monkeypatch):
+    monkeypatch.setattr(text_bank, 'MAX_CACHED', 3)
+    bank = made(tower)
+    for word in WORDS:
+        bank.set_vocabulary([word], encode=tower.encode_text)
+        assert len(bank._cache) <= 3
+        assert bank.classes == (word, ) and bank.is_ready
 
 
 def test_templates__differ_and_hold_one_place():

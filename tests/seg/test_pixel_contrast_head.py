@@ -59,6 +59,23 @@ def test_head__warm_up_fills_the_bank_without_a_loss():
         assert head.bank.written.sum() > 0
 
 
+def test_head__embeddings_of_no_length_take_no_part():
+    head = _head(projection=dict(
+        type='mmpixsort.ProjectionHead', norm_cfg=None))
+    for name, value in head.projection.named_parameters():
+        if name.endswith('bias'):
+            torch.nn.init.zeros_(value)
+    levels, samples = _features()
+    levels[1][:, :, :4] = 0  # embedded as zeros
+    levels[1].requires_grad_()
+    for _ in range(2):  # the second with a bank
+        assert _touches_all(
+            head, head.loss(levels, samples)['loss_pixel_contrast'])
+    assert 0 < levels[1].grad.abs().max() < 10
+    keys, _ = head.bank.entries()
+    assert torch.allclose(keys.norm(dim=1), torch.ones(len(keys)))
+
+
 def test_head__warm_up_gradient_is_zero_and_not_none():
     head = _head(warmup_iters=9)
     levels, samples = _features()

@@ -1,6 +1,7 @@
 """SegSortHead on a tiny host: training, and prediction by retrieval."""
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -45,6 +46,27 @@ def test_training__lowers_the_loss(source, classifier, bank):
     unused = [n for n, p in model.named_parameters() if p.grad is None]
     if classifier != 'none' and source == 'decoder':
         assert not unused
+
+
+@pytest.mark.parametrize('sampler', [None, dict(
+    type='mmpixsort.HardAnchorSampler', max_samples=64)])
+def test_loss__embeddings_of_no_length_take_no_part(sampler):
+    head = SegSortHead(**{k: v for k, v in tiny.sorting_head(
+        sampler=sampler, bank=QUEUE, projection=dict(
+            type='mmpixsort.ProjectionHead', linear=True)).items()
+        if k != 'type'})
+    torch.nn.init.zeros_(next(
+        value for name, value in head.projection.named_parameters()
+        if name.endswith('bias')))
+    _, samples = tiny.batch(2)
+    feature = torch.randn(2, 16, 8, 8)
+    feature[:, :, :4] = feature[1] = 0  # embedded as zeros
+    feature.requires_grad_()
+    for _ in range(2):  # the second with a bank
+        head.loss((None, feature), samples)['loss_segsort'].backward()
+    assert 0 < feature.grad.abs().max() < 10
+    keys, _ = head.bank.entries()
+    assert torch.allclose(keys.norm(dim=1), torch.ones(len(keys)))
 
 
 def test_loss__equals_the_definition():
@@ -284,6 +306,16 @@ def test_retrieval__image_does_not_depend_on_its_batch(trained):
         alone = predict(model, images[i:i + 1], samples[i:i + 1])
         assert torch.equal(alone[0].pred_sem_seg.data,
                            together[i].pred_sem_seg.data)
+
+
+def test_retrieval__in_several_threads(trained):
+    model, _ = trained
+    jobs = [tiny.batch(2, seed=i) for i in range(12)]
+    alone = [predict(model, *job)[0].pred_sem_seg.data for job in jobs]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda job: predict(model, *job), jobs))
+    for one, (other, _) in zip(alone, found):
+        assert torch.equal(one, other.pred_sem_seg.data)
 
 
 def test_retrieval__one_window_equals_the_whole(trained):

@@ -5,9 +5,13 @@ import subprocess
 import sys
 import time
 
+import cv2
+import numpy as np
 import pytest
 
-from mmpixsort.utils.files import only_builder, path_inside, write_whole
+from mmpixsort.utils.files import (only_builder, path_inside,
+                                   remove_leftovers, write_image,
+                                   write_whole)
 
 
 def test_write__replaces_text_and_bytes(tmp_path):
@@ -49,6 +53,43 @@ def test_write__survives_a_kill(tmp_path):
     process.wait()
     text = path.read_text()
     assert len(text) == 10**6 and len(set(text)) == 1
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+def test_write_image__is_read_back(tmp_path, dtype):
+    image = np.arange(12, dtype=dtype).reshape(3, 4) * 20
+    write_image(tmp_path / 'new' / 'x.png', image)
+    assert np.array_equal(image, cv2.imread(
+        str(tmp_path / 'new' / 'x.png'), cv2.IMREAD_UNCHANGED))
+
+
+@pytest.mark.parametrize('name', ['x', 'x.text'])
+def test_write_image__unknown_format(tmp_path, name):
+    with pytest.raises(ValueError, match='must end on a format of OpenCV'):
+        write_image(tmp_path / name, np.zeros((2, 2), np.uint8))
+    assert not any(tmp_path.iterdir())
+
+
+def test_write_image__full_disk_raises(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError('disk full')
+
+    monkeypatch.setattr(os, 'fsync', full)
+    with pytest.raises(OSError, match='disk full'):
+        write_image(tmp_path / 'x.png', np.zeros((2, 2), np.uint8))
+    assert not any(tmp_path.iterdir())
+
+
+def test_leftovers_of_killed_processes_go(tmp_path):
+    old, new = tmp_path / '.a.png.x.tmp', tmp_path / '.b.png.y.tmp'
+    for path in (old, new, tmp_path / 'c.tmp'):
+        path.touch()
+    os.utime(old, (0, 0))
+    remove_leftovers(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == ['.b.png.y.tmp', 'c.tmp']
+    # who builds a file alone knows that it is not being written
+    with only_builder(tmp_path / 'b.png'):
+        assert not new.exists()
 
 
 @pytest.mark.parametrize('name', ['a.png', 'a/b.png', './a.png', 'a..b'])

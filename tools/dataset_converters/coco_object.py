@@ -16,11 +16,10 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Dict, List
 
-import cv2
 import numpy as np
 from rich.progress import track
 
-from mmpixsort.utils.files import path_inside, write_whole
+from mmpixsort.utils.files import path_inside, write_image
 
 
 def parse_args() -> argparse.Namespace:
@@ -57,12 +56,6 @@ def paint(entries: List[dict], size: tuple,
     return labels
 
 
-def write(path: Path, labels: np.ndarray) -> None:
-    """Write labels, whole or not at all."""
-    _, data = cv2.imencode('.png', labels)
-    write_whole(path, data.tobytes())
-
-
 def convert(instances: Path, out: Path) -> None:
     """Write the labels of every image."""
     content = json.loads(instances.read_text(encoding='utf-8'))
@@ -87,7 +80,7 @@ def convert(instances: Path, out: Path) -> None:
         size = image['height'], image['width']
         labels = paint(entries[image['id']], size, label_of)
         share.append((labels > 0).mean())
-        write(path, labels)
+        write_image(path, labels)
     covered = f', {np.mean(share):.1%} of the pixels things' if share else ''
     print(f'{len(share)} label maps written, {skipped} were there{covered}, '
           f'in {out}')

@@ -12,6 +12,7 @@ import sys
 from functools import partial
 from multiprocessing import Pool
 from pathlib import Path
+from typing import List
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ from mmpixsort.datasets.oversegment import (contour_segments,
                                             felzenszwalb_segments,
                                             read_segments, slic_segments,
                                             write_segments)
+from mmpixsort.utils.files import remove_leftovers
 
 ENDINGS = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif')
 
@@ -57,9 +59,24 @@ def cut(image: np.ndarray, args: argparse.Namespace) -> np.ndarray:
     return contour_segments(image, args.threshold)
 
 
+def map_path(path: Path, args: argparse.Namespace) -> Path:
+    """Return where the map of an image goes."""
+    return args.out / path.relative_to(args.images).with_suffix('.png')
+
+
+def check_names(paths: List[Path], args: argparse.Namespace) -> None:
+    """Raise ValueError about images that would share a map."""
+    owners = {}
+    for path in paths:
+        other = owners.setdefault(map_path(path, args), path)
+        if other != path:
+            raise ValueError(f'{other} and {path} would share the map '
+                             f'{map_path(path, args)}: rename one of them')
+
+
 def convert(path: Path, args: argparse.Namespace) -> int:
     """Write the map of an image; return its number of regions."""
-    out = args.out / path.relative_to(args.images).with_suffix('.png')
+    out = map_path(path, args)
     if out.exists():
         return int(read_segments(out).max()) + 1
     grey = args.method == 'contours'
@@ -83,6 +100,8 @@ def main() -> None:
         sys.exit(f'error: no image in {args.images}')
     work = partial(convert, args=args)
     try:
+        check_names(paths, args)
+        remove_leftovers(args.out)
         if args.num_workers > 1:
             with Pool(args.num_workers) as pool:
                 counts = list(track(

@@ -13,11 +13,10 @@ import argparse
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 from rich.progress import track
 
-from mmpixsort.datasets.group_maps import write_file
+from mmpixsort.utils.files import write_image
 
 # folder of the release -> struct in its files, folder of PNGs
 PARTS = dict(cls=('GTcls', 'SegmentationClass'),
@@ -64,8 +63,7 @@ def convert(dataset: Path, out: Path) -> None:
             png = out / target / f'{path.stem}.png'
             if png.exists():
                 continue
-            _, data = cv2.imencode('.png', read_map(path, struct))
-            write_file(png, data.tobytes())
+            write_image(png, read_map(path, struct))
             written += 1
         print(f'{written} maps written, {len(paths) - written} were there, '
               f'in {out / target}')

@@ -18,7 +18,8 @@ from mmpixsort.functional.prototypes import (CODE_BASE, find_segments,
 from mmpixsort.functional.segment_graph import (pair_statistics,
                                                 segment_neighbors)
 from mmpixsort.layers import TrainingClock
-from mmpixsort.layers.head_parts import note_nonfinite, with_fixed
+from mmpixsort.layers.head_parts import (has_no_length, note_nonfinite,
+                                         with_fixed)
 from mmpixsort.registry import MODELS
 from mmpixsort.structures import KeyBlock
 from mmpixsort.utils.gather import gather_rows, largest_sizes
@@ -246,10 +247,12 @@ class PanopticSegSortHead(EmbeddingTrunk):
         areas = torch.zeros(
             batch * num_regions + 1, device=slots.device).scatter_add_(
                 0, slots, torch.ones_like(slots, dtype=torch.float32))
+        means = prototypes(rows, found.segment_ids, len(found.codes))
         return Partition(
-            rows, found.segment_ids,
-            prototypes(rows, found.segment_ids, len(found.codes)),
-            codes.remainder(CODE_BASE).masked_fill(found.codes < 0, -1),
+            rows, found.segment_ids.masked_fill(has_no_length(rows), -1),
+            means,
+            codes.remainder(CODE_BASE).masked_fill(
+                (found.codes < 0) | has_no_length(means), -1),
             codes // CODE_BASE + get_rank() * most,
             areas[:-1].view(batch, num_regions), region, image, num_found)
 

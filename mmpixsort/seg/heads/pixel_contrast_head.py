@@ -12,7 +12,7 @@ from ...functional.labels import resize_labels
 from ...functional.queues import pixels_and_regions
 from ...functional.random import keyed_generator
 from ...layers import TrainingClock, warmup_weight
-from ...layers.head_parts import (check_source, head_feature,
+from ...layers.head_parts import (check_source, has_no_length, head_feature,
                                   note_nonfinite, stack_labels, with_fixed,
                                   zero_loss)
 from ...registry import MODELS
@@ -191,6 +191,8 @@ class PixelContrastHead(BaseModule):
         anchors = self.sampler(embeddings, labels, logits, generator)
         note_nonfinite(self.nonfinite_iter, anchors.embeddings,
                        anchors.labels, iteration)
+        anchors = anchors._replace(labels=anchors.labels.masked_fill(
+            has_no_length(anchors.embeddings), -1))
         loss = self.loss_module(
             anchors.embeddings,
             anchors.labels,
@@ -224,8 +226,9 @@ class PixelContrastHead(BaseModule):
             generator=generator)
         finite = note_nonfinite(self.nonfinite_iter, rows.embeddings,
                                 rows.labels, iteration)
-        self.bank.enqueue(rows.embeddings,
-                          rows.labels.masked_fill(~finite, -1), rows.sections)
+        gone = ~finite | has_no_length(rows.embeddings)
+        self.bank.enqueue(rows.embeddings, rows.labels.masked_fill(gone, -1),
+                          rows.sections)
 
 
 def _key_scope(key_scope: Optional[str], has_bank: bool,

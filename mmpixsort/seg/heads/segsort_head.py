@@ -13,7 +13,7 @@ from ...functional.prototypes import (CODE_BASE, find_segments, join_codes,
                                       prototypes)
 from ...functional.random import keyed_generator
 from ...layers import TrainingClock, warmup_weight
-from ...layers.head_parts import (check_source, head_feature,
+from ...layers.head_parts import (check_source, has_no_length, head_feature,
                                   note_nonfinite, stack_labels, with_fixed,
                                   zero_loss)
 from ...registry import MODELS
@@ -240,9 +240,10 @@ class SegSortHead(BaseModule):
         else:  # unique over ranks too
             labels = torch.arange(limit, device=rows.device)
             labels += get_rank() * limit
-        labels = labels.masked_fill(found.codes < 0, -1)
+        labels = labels.masked_fill(
+            (found.codes < 0) | has_no_length(means), -1)
         anchor_labels = labels[found.segment_ids].masked_fill(
-            found.segment_ids < 0, -1)
+            (found.segment_ids < 0) | has_no_length(rows), -1)
         return Sorting(rows, anchor_labels, found.segment_ids,
                        means if self.prototype_grad else means.detach(),
                        labels, found.num_found)
@@ -260,7 +261,8 @@ class SegSortHead(BaseModule):
         own_key = found.own_key[pixel]
         return found._replace(
             anchors=found.anchors[pixel],
-            anchor_labels=anchor_labels.masked_fill(own_key < 0, -1),
+            anchor_labels=anchor_labels.masked_fill(
+                found.anchor_labels[pixel] < 0, -1),
             own_key=own_key.masked_fill(anchor_labels < 0, -1))
 
     def _codes(self, embeddings: Tensor, samples: List) -> Tensor:
