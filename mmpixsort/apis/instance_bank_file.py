@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..metrics.context_consistency import InstanceBank
 from ..retrieval.bank_file import _safetensors, read_safetensors
-from ..retrieval.parts import _write
+from ..utils.files import write_whole
 
 VERSION = 1
 KIND = 'instances'
@@ -90,8 +90,7 @@ def save_rows(rows: InstanceRows, path: Path, text: str = '') -> None:
     tensors = {k: v.contiguous() for k, v in rows._asdict().items()}
     content = _safetensors().torch.save(
         tensors, metadata=dict(mmpixsort=text))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path, lambda file: file.write(content))
+    write_whole(path, content)
 
 
 def load_rows(path: Path) -> Tuple[InstanceRows, str]:
