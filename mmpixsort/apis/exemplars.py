@@ -78,7 +78,7 @@ def add_exemplars(cfg: Config,
         fingerprint=fingerprint(model, model.retrieval.head),
         embed_dims=head.projection.embed_dims)
     data = image_data(cfg, image)
-    labels = _read_mask(mask, tuple(data['data_samples'].ori_shape))
+    labels = read_mask(mask, tuple(data['data_samples'].ori_shape))
     data['data_samples'].gt_sem_seg = PixelData(data=labels[None])
     rows = model.retrieval.rows(model, data, RowRules())
     meta = dict(bank.meta, classes=[name], palette=[])
@@ -87,7 +87,7 @@ def add_exemplars(cfg: Config,
     return add(bank, new, [name])
 
 
-def _read_mask(path: Union[str, Path], size: tuple) -> torch.Tensor:
+def read_mask(path: Union[str, Path], size: tuple) -> torch.Tensor:
     """Return labels (H, W): 0 under the mask, 255 elsewhere."""
     mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if mask is None:

@@ -15,6 +15,7 @@ from ..layers.text_bank_file import TextBankFile
 from ..layers.text_templates import check_templates
 from ..layers.text_vocabulary import Vocabulary, make_vocabulary
 from ..registry import MODELS
+from ..utils.reading import read_text, reading
 
 PREFIX = 'backbone.'  # of a dual encoder in the checkpoint of a segmentor
 
@@ -36,7 +37,7 @@ def read_vocabulary(source: Union[str, Path]) -> Vocabulary:
         return make_vocabulary(_dataset_classes(str(source)))
     classes: List[str] = []
     aliases: Dict[str, Sequence[str]] = {}
-    for line in path.read_text(encoding='utf-8').splitlines():
+    for line in read_text(path, 'a list of classes').splitlines():
         line = line.strip()
         if not line or line.startswith('#'):
             continue
@@ -44,7 +45,8 @@ def read_vocabulary(source: Union[str, Path]) -> Vocabulary:
         classes.append(word)
         if colon:
             aliases[word] = names.split(',')
-    return make_vocabulary(classes, aliases)
+    with reading(path, 'a list of classes'):
+        return make_vocabulary(classes, aliases)
 
 
 def _dataset_classes(name: str) -> Sequence[str]:
@@ -144,7 +146,8 @@ def import_matrix(matrix: Union[str, Path],
     good = unit.norm(dim=1) > .5
     if not good.all():
         row = int((~good).nonzero()[0])
-        raise ValueError('`matrix` must hold finite rows that are not 0, got '
+        raise ValueError(f'`matrix` {str(matrix)!r} must hold finite rows '
+                         'that are not 0, got '
                          f'another in row {row}, {words[row]!r}')
     bank = TextBank()
     bank.use(TextBankFile(vocabulary, unit, check_templates(templates), ''))
@@ -156,11 +159,13 @@ def _read_matrix(matrix: Path, names: Path) -> Tuple[np.ndarray, List[str]]:
     for path in (matrix, names):
         if not path.is_file():
             raise FileNotFoundError(f'{str(path)!r} not found')
-    rows = np.load(matrix, allow_pickle=False)
-    words = names.read_text(encoding='utf-8').splitlines()
+    with reading(matrix, 'a matrix of floats, as numpy.save writes it'):
+        rows = np.load(matrix, allow_pickle=False)
+        shape, dtype = rows.shape, rows.dtype
+    words = read_text(names, 'a list of names').splitlines()
     words = [word for word in words if word.strip()]
-    if rows.ndim != 2 or rows.dtype.kind != 'f' or len(rows) != len(words):
+    if len(shape) != 2 or dtype.kind != 'f' or shape[0] != len(words):
         raise ValueError(
-            f'`matrix` must be floats ({len(words)}, E), a row for each name '
-            f'of {str(names)!r}, got {rows.dtype} {rows.shape}')
+            f'`matrix` {str(matrix)!r} must be floats ({len(words)}, E), a '
+            f'row for each name of {str(names)!r}, got {dtype} {shape}')
     return rows, words

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import (Callable, Dict, Iterable, Iterator, List, NamedTuple,
                     Optional, Sequence, Tuple, Union)
 
+from ..utils.reading import read_json, reading
 from .nouns import fold_text
 
 ENDINGS = ('.jsonl', '.csv', '.tsv', '.json')
@@ -78,9 +79,14 @@ def read_captions(path: Union[str, Path]) -> Iterator[Caption]:
     if path.suffix not in ENDINGS:
         raise ValueError(f'captions must be a file of {", ".join(ENDINGS)}, '
                          f'got {str(path)!r}')
-    if path.suffix == '.json':
-        return _read_coco(path)
-    return _read_lines(path) if path.suffix == '.jsonl' else _read_table(path)
+    return _guarded(path)
+
+
+def _guarded(path: Path) -> Iterator[Caption]:
+    read = dict([('.json', _read_coco), ('.jsonl', _read_lines)]).get(
+        path.suffix, _read_table)
+    with reading(path, 'captions'):
+        yield from read(path)
 
 
 def _read_lines(path: Path) -> Iterator[Caption]:
@@ -108,7 +114,7 @@ def _read_table(path: Path) -> Iterator[Caption]:
 
 
 def _read_coco(path: Path) -> Iterator[Caption]:
-    content = json.loads(path.read_text(encoding='utf-8'))
+    content = read_json(path, 'captions of COCO')
     if not isinstance(content, dict) or not {
             'images', 'annotations'} <= content.keys():
         raise ValueError(f'{path}: expected captions of COCO, an object with '

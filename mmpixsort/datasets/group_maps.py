@@ -13,6 +13,7 @@ import numpy as np
 
 from ..functional.checks import check_count
 from ..utils.files import write_image, write_whole
+from ..utils.reading import read_json, reading
 
 SETTINGS = 'groups.json'
 VERSION = 1
@@ -145,13 +146,10 @@ def read_group_settings(folder: Union[str, Path]) -> Dict:
     path = Path(folder) / SETTINGS
     if not path.is_file():
         raise FileNotFoundError(f'settings of groups {str(path)!r} not found')
-    try:
-        stored = json.loads(path.read_text())
+    with reading(path, 'settings of groups'):
+        stored = read_json(path, 'settings of groups')
         known = stored['version'] == VERSION
         known = known and stored['hash'] == settings_hash(stored['settings'])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f'{str(path)!r} must be settings of groups, but '
-                         f'cannot be read ({error})') from error
     if not known:
         raise ValueError(f'{str(path)!r} was changed, or is not of version '
                          f'{VERSION}; write the groups anew')

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from ..functional.checks import check_count
+from ..utils.reading import reading
 
 # where a PNG tells its colour type, and the one whose values index a palette
 PNG_COLOUR_TYPE = 25
@@ -70,7 +71,7 @@ def _palette_indices(path: Path) -> np.ndarray:
     except ImportError as error:
         raise ImportError(f'{str(path)!r} has a palette, which needs Pillow: '
                           'pip install mmpixsort[mim]') from error
-    with Image.open(path) as image:
+    with reading(path, 'a PNG with a palette'), Image.open(path) as image:
         return np.asarray(image).astype(np.int32)
 
 

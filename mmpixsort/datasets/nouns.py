@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import (Dict, Iterator, List, Mapping, Optional, Sequence, Tuple,
                     Union)
 
+from ..utils.reading import read_text
+
 EVERYDAY = 'everyday'
 EVERYDAY_FILE = Path(__file__).with_name('everyday_nouns.txt')
 IRREGULAR = dict(
@@ -95,7 +97,7 @@ def read_lexicon(path: Union[str, Path]) -> Dict[str, List[str]]:
         raise FileNotFoundError(f'lexicon {str(path)!r} not found; it is a '
                                 'text file with a noun a line')
     lexicon: Dict[str, List[str]] = {}
-    lines = path.read_text(encoding='utf-8-sig').splitlines()
+    lines = read_text(path, 'a word list').splitlines()
     for number, line in enumerate(lines, 1):
         entry = line.split('#')[0].strip()
         if not entry:

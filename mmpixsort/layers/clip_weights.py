@@ -11,9 +11,9 @@ import re
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Union
 
-import torch
 from torch import Tensor
 
+from ..utils.reading import read_tensors, reading
 from .script_archive import is_script, script_tensors
 
 WRAPPERS = ('state_dict', 'model')
@@ -61,11 +61,12 @@ def read_clip(path: Union[str, Path],
         raise FileNotFoundError(f'no file at `{path}`; weights are never '
                                 'downloaded: fetch the file by hand and give '
                                 'its path')
-    entries = load_entries(path)
-    for name in WRAPPERS:
-        if isinstance(entries.get(name), Mapping):
-            entries = entries[name]
-    return parse_clip(entries, prefix=prefix)
+    with reading(path, 'the weights of a CLIP'):
+        entries = load_entries(path)
+        for name in WRAPPERS:
+            if isinstance(entries.get(name), Mapping):
+                entries = entries[name]
+        return parse_clip(entries, prefix=prefix)
 
 
 def load_entries(path: Path) -> Mapping[str, Any]:
@@ -80,7 +81,7 @@ def load_entries(path: Path) -> Mapping[str, Any]:
         return load_file(str(path))
     if is_script(path):
         return script_tensors(path)
-    entries = torch.load(path, map_location='cpu', weights_only=True)
+    entries = read_tensors(path, 'a state dict')
     if not isinstance(entries, Mapping):
         raise ValueError(f'`{path}` must hold a state dict, got '
                          f'{type(entries).__name__}')

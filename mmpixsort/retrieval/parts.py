@@ -13,7 +13,9 @@ from typing import Dict, Iterator, List, Tuple
 import numpy as np
 import torch
 
+from ..utils.archives import stored_arrays
 from ..utils.files import write_whole
+from ..utils.reading import reading
 from .build import ImageRows
 
 PART_IMAGES = 16  # images of a part: what a cut-off build loses at most
@@ -64,7 +66,9 @@ def read_parts(folder: Path,
                num_images: int) -> Iterator[Tuple[int, ImageRows]]:
     """Yield number and rows of every image."""
     for images in part_ranges(num_images):
-        with np.load(part_path(folder, images), allow_pickle=False) as part:
+        path = part_path(folder, images)
+        with reading(path, 'a part of a bank; start anew with --restart'):
+            part = stored_arrays(path, ('counts', *ImageRows._fields))
             ends = part['counts'].cumsum()
             fields = [
                 np.split(part[name], ends[:-1]) for name in ImageRows._fields

@@ -112,52 +112,6 @@ def only_builder(out: Union[str, Path],
         lock.release()
 
 
-@contextmanager
-def reading(path: Union[str, Path], what: str) -> Iterator[None]:
-    """Turn what a damaged file raises into one error that names it.
-
-    Errors that name the file, errors of the system, such as a missing file,
-    and missing packages are passed on.
-
-    Args:
-        path: The file.
-        what: What it must be, and where it comes from: 'a bank, of
-            tools/build_bank.py'.
-
-    Raises:
-        ValueError: When whatever reads the file inside raises.
-
-    Example:
-        >>> with reading('x.json', 'captions'):
-        ...     json.loads('{')
-        Traceback (most recent call last):
-        ValueError: 'x.json' must be captions, but cannot be read \
-(JSONDecodeError): it is cut off, changed, or something else
-    """
-    try:
-        yield
-    except ImportError:
-        raise
-    except Exception as error:
-        known = isinstance(error, ValueError) and str(path) in str(error)
-        system = isinstance(error, OSError) and error.errno is not None
-        if known or system:
-            raise
-        raise ValueError(
-            f'{str(path)!r} must be {what}, but cannot be read '
-            f'({_short(error)}): it is cut off, changed, or something else'
-        ) from error
-
-
-def _short(error: Exception) -> str:
-    """Return the kind of an error and its first sentence.
-
-    What follows may advise to read the file without protection.
-    """
-    sentence = str(error).partition('\n')[0].partition('. ')[0][:160]
-    return f'{type(error).__name__}: {sentence}'.removesuffix(': ')
-
-
 def path_inside(folder: Union[str, Path], name: str) -> Path:
     """Return the path of a file below a folder.
 

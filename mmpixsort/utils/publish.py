@@ -16,6 +16,8 @@ from typing import Any, Dict, Mapping, Optional, Tuple, Union
 import torch
 from torch import Tensor
 
+from .reading import read_tensors
+
 BRANCH = 'metric_head.'
 # The segmentors of this package and what they are without their branch.
 HOST_TYPES = {
@@ -48,8 +50,7 @@ def publish_checkpoint(
         ValueError: if `source` has no `state_dict`, or nothing is left of it.
     """
     source, target = Path(source), Path(target)
-    checkpoint = torch.load(
-        source, map_location='cpu', weights_only=True)
+    checkpoint = read_tensors(source, 'a checkpoint of the Runner')
     if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
         raise ValueError(f'`{source}` must be a checkpoint with a '
                          '`state_dict`, as the Runner saves it')

@@ -10,7 +10,6 @@ Example:
         data/coco/coco_object/val2017
 """
 import argparse
-import json
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 from rich.progress import track
 
 from mmpixsort.utils.files import path_inside, write_image
+from mmpixsort.utils.reading import read_json
 
 
 def parse_args() -> argparse.Namespace:
@@ -58,7 +58,7 @@ def paint(entries: List[dict], size: tuple,
 
 def convert(instances: Path, out: Path) -> None:
     """Write the labels of every image."""
-    content = json.loads(instances.read_text(encoding='utf-8'))
+    content = read_json(instances, 'annotations of COCO')
     if not isinstance(content, dict) or not {
             'images', 'annotations', 'categories'} <= content.keys():
         raise ValueError(f'{instances} must hold `images`, `annotations` and '

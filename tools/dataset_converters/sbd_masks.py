@@ -17,6 +17,7 @@ import numpy as np
 from rich.progress import track
 
 from mmpixsort.utils.files import write_image
+from mmpixsort.utils.reading import reading
 
 # folder of the release -> struct in its files, folder of PNGs
 PARTS = dict(cls=('GTcls', 'SegmentationClass'),
@@ -40,7 +41,8 @@ def read_map(path: Path, struct: str) -> np.ndarray:
         ValueError: When it is no such file, or a label does not fit.
     """
     from scipy.io import loadmat
-    content = loadmat(path, squeeze_me=True, struct_as_record=False)
+    with reading(path, 'a file of SBD'):
+        content = loadmat(path, squeeze_me=True, struct_as_record=False)
     if struct not in content:
         raise ValueError(f'{path} must hold `{struct}`, got '
                          f'{[k for k in content if k[0] != "_"]}')

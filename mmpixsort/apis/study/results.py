@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Tuple, Union
 
 from ...utils.files import write_whole
+from ...utils.reading import read_json, reading
 from .train_hook import same_weights
 
 DIGITS = 4  # of scores
@@ -38,12 +39,9 @@ class Results:
         path = self.path(arm, seed)
         if not path.is_file():
             return None
-        try:
-            record = json.loads(path.read_text())
+        with reading(path, 'the result of a run; remove it to run again'):
+            record = read_json(path, 'the result of a run')
             record['tests'], record['config_hash']
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f'{path} must be the result of a run, got '
-                             f'{error!r}; remove it to run again') from error
         return record
 
     def finished(self, arm: str, seed: int, config_hash: str,

@@ -29,6 +29,7 @@ from torch import Tensor
 
 from ...utils.data_folders import check_data_folders
 from ...utils.files import write_whole
+from ...utils.reading import read_tensors
 from ...utils.wrapped import unwrap
 from .plan import (Arm, Place, Study, config_of_test, find_scorer, read_study,
                    run_config, scoring_hash, training_hash)
@@ -190,11 +191,9 @@ def newest_checkpoint(folder: Path) -> Optional[Path]:
     """
     for path in reversed(_newest(folder, 1 << 30)):
         try:
-            torch.load(path, map_location='cpu', mmap=True,
-                       weights_only=True)
-        except (RuntimeError, EOFError, OSError, ValueError) as error:
-            print_log(f'{path.name} cannot be read ({error}), an older '
-                      'checkpoint is taken', 'current')
+            read_tensors(path, 'a checkpoint')
+        except ValueError as error:
+            print_log(f'{error}: an older checkpoint is taken', 'current')
             path.unlink()
         else:
             return path
@@ -212,7 +211,7 @@ def average_checkpoints(paths: List[Path], out: Path) -> None:
         out: The file to write.
     """
     states = [
-        torch.load(path, map_location='cpu', weights_only=True)['state_dict']
+        read_tensors(path, 'a checkpoint')['state_dict']
         for path in paths
     ]
     mean = dict(states[-1])

