@@ -33,6 +33,14 @@ def test_documents__link_to_files_that_exist(path):
     assert missing == []
 
 
+def test_documents__name_tests_that_exist():
+    text = (ROOT / 'docs/runs.md').read_text()
+    named = re.findall(r'`(tests/\S+\.py)::(\w+)`', text)
+    assert len(named) > 20
+    for path, name in named:
+        assert f'def {name}(' in (ROOT / path).read_text(), (path, name)
+
+
 def test_contributing__the_loss_trains_in_the_head():
     space = {}
     for code in _blocks('CONTRIBUTING.md'):

@@ -37,6 +37,15 @@ def panoptic(head=(), **changes):
                               max_segments=64), **dict(head)))
 
 
+def panoptic_discriminative(**head):
+    """Config of the panoptic detector with the discriminative loss."""
+    return config(type='mmpixsort.PanopticSegSort') | dict(head=dict(
+        dict(type='mmpixsort.PanopticDiscriminativeHead', in_channels=24,
+             in_index=[0, 1], num_things=2, num_stuff=2, channels=8,
+             embed_dims=4, clusters=dict(
+                 type='mmpixsort.MeanShiftBackend', min_pixels=2)), **head))
+
+
 def with_stuff(samples):
     """Add semantic maps: things by their labels, stuff 2 left, 3 right."""
     for sample in samples:

@@ -210,6 +210,45 @@ def test_predict__annotated_foreground():
         model.predict(inputs, samples)
 
 
+def detectors():
+    """A detector of every kind that reads an instance map, and its name."""
+    return dict(instances=tiny.config(), panoptic=tiny.panoptic(),
+                discriminative=tiny.panoptic_discriminative())
+
+
+@pytest.mark.parametrize('name', detectors())
+def test_loss__map_of_another_size_than_its_image(name):
+    model = tiny.build_config(detectors()[name]).train()
+    inputs, samples = tiny.batch((32, 32), (24, 32), model=model)
+    tiny.with_stuff(samples)
+    model(inputs, samples, mode='loss')
+    ids = samples[1].gt_instance_map.data
+    samples[1].gt_instance_map = PixelData(data=ids[:, ::2, ::2])
+    with pytest.raises(ValueError, match='gt_instance_map.* must have the '
+                       r'size of its image, .*\(24, 32\).* got \(12, 16\)'):
+        model(inputs, samples, mode='loss')
+
+
+@pytest.mark.parametrize('name', detectors())
+def test_loss__ids_without_a_label_take_no_part(name):
+    model = tiny.build_config(detectors()[name]).train()
+    inputs, samples = tiny.batch((32, 32), model=model)
+    tiny.with_stuff(samples)
+    ids = samples[0].gt_instance_map.data
+    labels = samples[0].gt_instances.labels
+    last = ids == len(labels)
+
+    def losses():
+        parts = model(inputs, samples, mode='loss')
+        return torch.stack([value for key, value in parts.items()
+                            if 'loss' in key and 'semantic' not in key])
+
+    samples[0].gt_instances = InstanceData(labels=labels[:-1])
+    first = losses()  # the last id has no label
+    ids[last] = -1
+    assert first.sum() > 0 and torch.equal(first, losses())
+
+
 def test_loss__without_maps():
     model = tiny.build()
     inputs, samples = tiny.batch(*SIZES, model=model)

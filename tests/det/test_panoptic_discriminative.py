@@ -2,15 +2,10 @@ import pytest
 import tiny_instances
 import torch
 
-HEAD = dict(
-    type='mmpixsort.PanopticDiscriminativeHead', in_channels=24,
-    in_index=[0, 1], num_things=2, num_stuff=2, channels=8, embed_dims=4,
-    clusters=dict(type='mmpixsort.MeanShiftBackend', min_pixels=2))
-
 
 def build(**head):
-    return tiny_instances.build_config(tiny_instances.config(
-        type='mmpixsort.PanopticSegSort') | dict(head=dict(HEAD, **head)))
+    return tiny_instances.build_config(
+        tiny_instances.panoptic_discriminative(**head))
 
 
 def batch(model, *sizes):

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from mmpixsort.functional.checks import check_labels
 from mmpixsort.functional.prototypes import CODE_BASE
 
 from .instance_targets import stack_instances
@@ -55,8 +54,6 @@ def panoptic_targets(data_samples: List, size: Sequence[int], *,
         ValueError: When a sample lacks a map, a map has another size than
             its image, or there are more than 2^16 regions.
     """
-    for sample in data_samples:
-        _check_maps(sample, size)
     ids, num_ids = stack_instances(data_samples, size)
     seen = num_ids - 1
     num_regions = seen + num_classes - num_things
@@ -74,22 +71,6 @@ def panoptic_targets(data_samples: List, size: Sequence[int], *,
     regions = torch.where(is_stuff, seen + semantic - num_things,
                           torch.where(is_thing, ids - 1, -1))
     return PanopticTargets(semantic, regions, num_regions, seen)
-
-
-def _check_maps(sample, size: Sequence[int]) -> None:
-    """Raise unless the maps that are there are integers and of one size."""
-    sizes = {tuple(size), tuple(sample.metainfo.get('img_shape', size)[:2])}
-    for name, key in (('gt_sem_seg', 'sem_seg'), ('gt_instance_map', 'data')):
-        if name not in sample:
-            continue
-        values = sample.get(name).get(key)[0]
-        check_labels(f'{name}.{key}', values, values.shape)
-        if tuple(values.shape) not in sizes:
-            raise ValueError(
-                f'`{name}.{key}` must have the size of its image, '
-                f'{" or ".join(map(str, sorted(sizes)))}, got '
-                f'{tuple(values.shape)}; load the annotation before `Resize` '
-                'in a pipeline for training or measuring')
 
 
 def _padded_semantic(sample, size: Sequence[int]) -> Tensor:
