@@ -40,6 +40,9 @@ class NoisyBlocks(Dataset):
         labels[:2] = 255
         return dict(inputs=image, data_samples=sample(labels[None], index))
 
+    def get_data_info(self, index):
+        return dict(img_path=f'image_{index}')
+
 
 @DATASETS.register_module(force=True)
 class BlockViews(NoisyBlocks):

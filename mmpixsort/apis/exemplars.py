@@ -1,6 +1,6 @@
 """Annotated segments of single images, for a bank that is changed."""
 from pathlib import Path
-from typing import Union
+from typing import Sequence, Union
 
 import cv2
 import numpy as np
@@ -13,9 +13,8 @@ from torch import nn
 
 from ..retrieval import PrototypeBank, add, check_fits
 from ..retrieval.build import RowRules, join_rows
+from ..retrieval.images import ANNOTATION, type_name, view_pipeline
 
-# the transforms that read what a single image does not have
-ANNOTATION = ('LoadAnnotations', 'LoadStreetScene')
 LOADING = ('LoadImageFromFile', 'LoadImageFromNDArray')
 
 
@@ -29,16 +28,27 @@ def image_data(cfg: Config, image: Union[str, Path, np.ndarray]) -> dict:
     Raises:
         FileNotFoundError: When there is no such file.
     """
-    is_array = isinstance(image, np.ndarray)
-    if not is_array and not Path(image).is_file():
+    if not isinstance(image, np.ndarray) and not Path(image).is_file():
         raise FileNotFoundError(f'image {str(image)!r} not found')
     init_default_scope(cfg.get('default_scope') or 'mmseg')
-    dataset = cfg.test_dataloader.dataset
-    steps = [dict(step) for step in dataset.pipeline
-             if not step['type'].endswith(ANNOTATION)]
+    # a single image has no annotation
+    return load_image(image, [step for step in view_pipeline(cfg)
+                              if type_name(step) not in ANNOTATION])
+
+
+def load_image(image: Union[str, Path, np.ndarray],
+               steps: Sequence[dict]) -> dict:
+    """Run an image file or an array through steps without annotation.
+
+    Args:
+        image: File, or (H, W, 3) uint8 BGR, as OpenCV reads it.
+        steps: Configs of the transforms; what loads the image is exchanged
+            for what the kind of `image` asks for.
+    """
+    is_array = isinstance(image, np.ndarray)
     if is_array or not any(
-            step['type'] == 'LoadImageFromFile' for step in steps):
-        steps = [step for step in steps if step['type'] not in LOADING]
+            type_name(step) == LOADING[0] for step in steps):
+        steps = [step for step in steps if type_name(step) not in LOADING]
         steps.insert(0, dict(type=LOADING[is_array]))
     if is_array:
         return Compose([TRANSFORMS.build(step) for step in steps])(
@@ -78,9 +88,13 @@ def add_exemplars(cfg: Config,
         fingerprint=fingerprint(model, model.retrieval.head),
         embed_dims=head.projection.embed_dims)
     data = image_data(cfg, image)
-    labels = read_mask(mask, tuple(data['data_samples'].ori_shape))
-    data['data_samples'].gt_sem_seg = PixelData(data=labels[None])
+    marked = read_mask(mask, tuple(data['data_samples'].ori_shape)) == 0
+    ignored = head.ignore_index
+    number = int(ignored == 0)  # any class that is not ignored
+    data['data_samples'].gt_sem_seg = PixelData(
+        data=torch.where(marked, number, ignored)[None])
     rows = model.retrieval.rows(model, data, RowRules())
+    rows = rows._replace(labels=torch.zeros_like(rows.labels))
     meta = dict(bank.meta, classes=[name], palette=[])
     new = join_rows([(0, rows)], names=[str(image)], meta=meta,
                     dtype=str(bank.features.dtype).removeprefix('torch.'))

@@ -2,7 +2,6 @@
 
 Shapes: M instances of the bank, Q queries, k neighbours, C classes.
 """
-import copy
 import os.path as osp
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
@@ -33,9 +32,6 @@ CAPTION = (
     'around both are (1: the same shares), and their image. Yellow: the '
     'instance; white: the ring whose classes are counted.')
 ADDED = -1  # number of the image that is not of the bank
-# of the pipeline, what reads annotation
-ANNOTATION = ('LoadPanopticMap', 'LoadPanopticAnnotations',
-              'PaintInstanceMap')
 
 
 class Picture(NamedTuple):
@@ -92,7 +88,7 @@ def retrieve_instances(cfg: Union[str, Path, Config],
                          f'{bank_rows!r}')
     cfg = cfg if isinstance(cfg, Config) else Config.fromfile(cfg)
     stored = read_instances(bank)
-    data = None if image is None else detector_data(cfg, image)
+    data = None if image is None else image_data(cfg, image)
     model = load_detector(cfg, checkpoint)
     check_fits_detector(stored, fingerprint=detector_fingerprint(model))
     pictures, overview = Pictures(cfg, model, stored), []
@@ -119,24 +115,6 @@ def _write(out: Path, name: str, rows: List[Row],
         caption=CAPTION))
     write_image(files.sheet, draw_sheet(rows, sources=True)[..., ::-1])
     return files
-
-
-def detector_data(cfg: Config, image: Union[str, Path]) -> dict:
-    """Prepare an image file as the test pipeline of a detector does.
-
-    Raises:
-        FileNotFoundError: When there is no such file.
-    """
-    steps = []
-    for step in cfg.test_dataloader.dataset.pipeline:
-        kind = step['type'].rsplit('.', 1)[-1]
-        if kind == 'PackInstanceInputs':
-            step = dict(step, type='mmdet.PackDetInputs')
-        if kind not in ANNOTATION and kind != 'LoadImageFromNDArray':
-            steps.append(step)
-    plain = copy.deepcopy(cfg)
-    plain.test_dataloader.dataset.pipeline = steps
-    return image_data(plain, image)
 
 
 def nearest_rows(queries: InstanceRows,

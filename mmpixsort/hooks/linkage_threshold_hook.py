@@ -50,7 +50,8 @@ class LinkageThresholdHook(Hook):
         ValueError: On `num_images` below 1.
     """
 
-    priority = 'NORMAL'
+    # after hooks that exchange the weights, before checkpoints are saved
+    priority = 'BELOW_NORMAL'
 
     def __init__(self,
                  *,

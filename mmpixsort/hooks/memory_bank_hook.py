@@ -32,8 +32,9 @@ class MemoryBankHook(Hook):
       takes it up after the loader has replayed: with `randomness.seed` set,
       a run resumed at half is the unbroken one. Validation, which draws a
       seed for its loader, is kept from moving that state.
-    - A bank of another shape raises on resume; on `load_from`, for training
-      on other classes, it warns.
+    - A bank of another shape raises on resume. With `load_from`, which starts
+      another training, perhaps on other classes, every bank starts empty.
+    - Checkpoints hold the bank as it is, also where EMAHook averages buffers.
     - `SyncBuffersHook` is refused: it would average banks and pointers.
 
     Args:
@@ -42,7 +43,8 @@ class MemoryBankHook(Hook):
             finite; None takes that of the run's LoggerHook.
     """
 
-    priority = 'NORMAL'
+    # after EMAHook, which exchanges what is saved
+    priority = 'BELOW_NORMAL'
 
     def __init__(self,
                  *,
@@ -126,7 +128,11 @@ class MemoryBankHook(Hook):
             self._note_rng(runner)
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Put the random state of all ranks into the checkpoint."""
+        """Put the random state of all ranks and the live banks into it."""
+        state_dict = checkpoint.get('state_dict', {})
+        for name, value in bank_states(runner.model):
+            if name in state_dict:
+                state_dict[name] = value.cpu()
         if get_world_size() == 1:
             self._note_rng(runner)
         if self._rng_iter == runner.iter:
@@ -143,6 +149,9 @@ class MemoryBankHook(Hook):
                     'the run, or start a new one with `load_from`')
             print_log(f'{problem}: the bank starts empty', 'current', WARNING)
         if not runner._resume:
+            for name, value in bank_states(runner.model):
+                if name in state_dict:  # keys of another training
+                    state_dict[name] = value.clone()
             return
         states = checkpoint.get(RNG_KEY)
         if states is None or len(states) != get_world_size():
@@ -237,17 +246,25 @@ def bank_problems(model: nn.Module, state_dict: dict) -> Iterator[str]:
         model: Bare or wrapped.
         state_dict: Of the bare model.
     """
+    for name, value in bank_states(model):
+        saved = state_dict.get(name)
+        if saved is None:
+            yield f'bank `{name}` is not in the checkpoint'
+        elif saved.shape != value.shape:
+            yield (f'bank `{name}` has shape {tuple(saved.shape)} in the '
+                   f'checkpoint and {tuple(value.shape)} in the model')
+
+
+def bank_states(model: nn.Module) -> Iterator[Tuple[str, Tensor]]:
+    """Yield the names in a state dict, and the values, of memory banks.
+
+    Args:
+        model: Bare or wrapped.
+    """
     for name, bank in unwrap(model).named_modules():
-        if not (hasattr(bank, 'enqueue') and hasattr(bank, 'read')):
-            continue
-        for key, value in bank.state_dict().items():
-            saved = state_dict.get(f'{name}.{key}')
-            if saved is None:
-                yield f'bank `{name}.{key}` is not in the checkpoint'
-            elif saved.shape != value.shape:
-                yield (f'bank `{name}.{key}` has shape {tuple(saved.shape)} '
-                       f'in the checkpoint and {tuple(value.shape)} in the '
-                       'model')
+        if hasattr(bank, 'enqueue') and hasattr(bank, 'read'):
+            for key, value in bank.state_dict().items():
+                yield f'{name}.{key}', value
 
 
 def checkpoint_problems(runner) -> Iterator[str]:

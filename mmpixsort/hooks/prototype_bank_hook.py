@@ -17,18 +17,19 @@ class PrototypeBankHook(Hook):
     Before a validation or test whose model has `test_cfg.retrieval` without
     the path of a bank, the images of the training set are embedded and their
     segments kept in memory; all ranks share the work. For a bank on disk see
-    `tools/build_bank.py`.
+    `tools/build_bank.py`. It runs after hooks that exchange the weights, as
+    EMAHook does before a validation.
 
     Args:
         dataset: Config of the annotated images; None: those of
-            `train_dataloader`, with the pipeline of the test.
+            `train_dataloader`, with the pipeline of the stage that runs.
         max_images: Of the data set to use, evenly spread; None: all.
 
     Raises:
         ValueError: On `max_images` below 1.
     """
 
-    priority = 'NORMAL'
+    priority = 'BELOW_NORMAL'
 
     def __init__(self,
                  *,
@@ -41,21 +42,22 @@ class PrototypeBankHook(Hook):
         self.max_images = max_images
 
     def before_val_epoch(self, runner) -> None:
-        """Fill the bank."""
-        self._fill(runner)
+        """Fill the bank for a validation."""
+        self._fill(runner, 'val')
 
     def before_test_epoch(self, runner) -> None:
-        """Fill the bank."""
-        self._fill(runner)
+        """Fill the bank for a test."""
+        self._fill(runner, 'test')
 
     @torch.no_grad()
-    def _fill(self, runner) -> None:
+    def _fill(self, runner, stage: str) -> None:
         model = unwrap(runner.model)
         retrieval = getattr(model, 'retrieval', None)
         if retrieval is None or retrieval.bank is not None:
             return
         bank = model.build_bank(
-            runner.cfg, dataset=self.dataset, max_images=self.max_images)
+            runner.cfg, dataset=self.dataset, max_images=self.max_images,
+            stage=stage)
         retrieval.use(model, bank)
         if is_main_process():
             print_log(

@@ -1,6 +1,6 @@
-"""The annotated images that a bank is made of."""
+"""The annotated images that a bank is made of, and how they are prepared."""
 import copy
-from typing import List, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
 from mmengine.config import ConfigDict
 from mmengine.registry import DATASETS
@@ -8,37 +8,165 @@ from torch.utils.data import Dataset
 
 from ..utils.hashing import settings_hash
 
+STAGES = ('test', 'val')
+# transforms that read annotation, and those that only pass it on
+ANNOTATION = ('LoadAnnotations', 'LoadPanopticMap', 'LoadStreetScene',
+              'LoadCaptionedShapes', 'PaintInstanceMap')
+WRAPPED = ('dataset', 'datasets')  # keys of a data set that holds others
 
-def annotated_images(cfg: ConfigDict,
-                     dataset: Optional[dict] = None,
-                     split: str = 'train') -> Dataset:
-    """Build the images of a split, prepared as for a test.
+
+def type_name(cfg: dict) -> str:
+    """Return the name of the type of a config, without scope or module.
+
+    Args:
+        cfg: Config whose `type` is a name, with or without a scope, or a
+            class.
+
+    Example:
+        >>> type_name(dict(type='mmseg.RepeatDataset')), type_name(
+        ...     dict(type=dict))
+        ('RepeatDataset', 'dict')
+    """
+    kind = cfg['type']
+    return kind.rsplit('.', 1)[-1] if isinstance(kind, str) else kind.__name__
+
+
+def source_configs(dataset: dict) -> List[dict]:
+    """Return the configs of the data sets inside of all wrappers, each once.
+
+    Concatenations, repetitions, class balancing and mixtures of images are
+    undone at every depth: a bank holds an image once.
+
+    Args:
+        dataset: Config of a data set.
+    """
+    inner = next((dataset[key] for key in WRAPPED if dataset.get(key)), None)
+    if inner is None:
+        return [dataset]
+    found: List[dict] = []
+    for part in inner if isinstance(inner, (list, tuple)) else [inner]:
+        found += [leaf for leaf in source_configs(part) if leaf not in found]
+    return found
+
+
+def view_pipeline(cfg: ConfigDict, stage: str = 'test') -> List[dict]:
+    """Return the pipeline of a stage for one view of an image.
 
     Args:
         cfg: Config of a run.
-        dataset: Config to take as it is; None: that of
-            `{split}_dataloader`, with the pipeline of the test, or of the
-            validation where the test augments.
-        split: 'train', 'val' or 'test'.
+        stage: 'test' or 'val', whose pipeline is taken; the other one's
+            where the stage has no data, or augments (`TestTimeAug`) and the
+            other one does not.
 
     Raises:
-        ValueError: When the config has no such data.
+        ValueError: When neither has data.
     """
-    if dataset is None:
-        loader = cfg.get(f'{split}_dataloader')
-        pipeline = _test_pipeline(cfg)
-        if not loader or pipeline is None:
-            raise ValueError(
-                f'the config must have `{split}_dataloader`, and '
-                '`test_dataloader` or `val_dataloader` without TestTimeAug, '
-                'whose pipeline the images of a bank go through; or give '
-                'the data set')
-        dataset = copy.deepcopy(loader['dataset'])
-        for part in _innermost(dataset):
-            part['pipeline'] = pipeline
-            part['test_mode'] = True
-        dataset = _once(dataset)
-    return DATASETS.build(dataset)
+    stages = sorted(STAGES, key=lambda name: name != stage)
+    found = [
+        source_configs(cfg[f'{name}_dataloader']['dataset'])[0]['pipeline']
+        for name in stages if cfg.get(f'{name}_dataloader')
+    ]
+    if not found:
+        raise ValueError(
+            'the config must have `test_dataloader` or `val_dataloader`, '
+            'whose pipeline images go through, got neither')
+    plain = [steps for steps in found if not _augments(steps)]
+    return copy.deepcopy(plain[0] if plain else _one_view(found[0]))
+
+
+def _augments(steps: Sequence[dict]) -> bool:
+    return any(type_name(step) == 'TestTimeAug' for step in steps)
+
+
+def _one_view(steps: Sequence[dict]) -> List[dict]:
+    """Take one of the views of a pipeline with test-time augmentation."""
+    plain = []
+    for step in steps:
+        if type_name(step) != 'TestTimeAug':
+            plain.append(step)
+            continue
+        for choices in step['transforms']:
+            plain.append(min(choices, key=_change))
+    return plain
+
+
+def _change(step: dict) -> float:
+    """Return how much a step of an augmentation changes an image."""
+    return abs(step.get('scale_factor', 1.) - 1.) + step.get('prob', 0.)
+
+
+def annotated_pipeline(cfg: ConfigDict, stage: str = 'test') -> List[dict]:
+    """Return the pipeline of a stage, with annotation.
+
+    Where the stage has none, as a test without ground truth, annotation is
+    loaded by the steps of the training, right before the packing, so that it
+    keeps its own size.
+
+    Args:
+        cfg: Config of a run.
+        stage: 'test' or 'val'.
+
+    Raises:
+        ValueError: When no pipeline of the config loads annotation.
+    """
+    steps = view_pipeline(cfg, stage)
+    if any(type_name(step) in ANNOTATION for step in steps):
+        return steps
+    loader = cfg.get('train_dataloader')
+    train = source_configs(loader['dataset'])[0]['pipeline'] if loader else ()
+    load = [step for step in train if type_name(step) in ANNOTATION]
+    if not load:
+        raise ValueError(
+            'a pipeline of the config must load annotation, got none in '
+            f'{stage} and train: {[type_name(step) for step in steps]}')
+    load += [step for step in train if _packs(step)]
+    return [step for step in steps if not _packs(step)] + copy.deepcopy(load)
+
+
+def _packs(step: dict) -> bool:
+    return type_name(step).startswith('Pack')
+
+
+def annotated_images(cfg: ConfigDict,
+                     dataset: Optional[dict] = None,
+                     split: str = 'train',
+                     stage: str = 'test') -> Dataset:
+    """Build the images of a split, prepared as in a test or validation.
+
+    Args:
+        cfg: Config of a run.
+        dataset: Config to take as it is; None: the data sets of
+            `{split}_dataloader`, each image once.
+        split: 'train', 'val' or 'test'.
+        stage: 'test' or 'val', whose pipeline the images go through.
+
+    Raises:
+        ValueError: When the config has no such data, or no pipeline with
+            annotation.
+    """
+    if dataset is not None:
+        return DATASETS.build(dataset)
+    loader = cfg.get(f'{split}_dataloader')
+    if not loader:
+        raise ValueError(f'the config must have `{split}_dataloader`, whose '
+                         'images a bank is made of, got none; or give the '
+                         'data set')
+    pipeline = annotated_pipeline(cfg, stage)
+    parts = [
+        dict(copy.deepcopy(part), pipeline=pipeline, test_mode=True)
+        for part in source_configs(loader['dataset'])
+    ]
+    if len(parts) == 1:
+        return DATASETS.build(parts[0])
+    return DATASETS.build(dict(
+        type='ConcatDataset', _scope_='mmengine', datasets=parts,
+        **_ignored_keys(loader['dataset'])))
+
+
+def _ignored_keys(dataset: dict) -> Dict[str, Any]:
+    """Return the keys of metainfo in which joined data sets may differ."""
+    keys = dataset.get('ignore_keys')
+    return {} if keys is None else dict(ignore_keys=keys)
 
 
 def source_hash(cfg: ConfigDict, split: str = 'train') -> str:
@@ -54,35 +182,8 @@ def source_hash(cfg: ConfigDict, split: str = 'train') -> str:
     loader = cfg.get(f'{split}_dataloader') or {}
     test_cfg = dict((cfg.get('model') or {}).get('test_cfg') or {})
     test_cfg.pop('retrieval', None)  # its share is in the bank's own meta
-    return settings_hash([loader.get('dataset'), _test_pipeline(cfg),
+    return settings_hash([loader.get('dataset'), annotated_pipeline(cfg),
                           test_cfg])
-
-
-def _test_pipeline(cfg: ConfigDict) -> Optional[List[dict]]:
-    """Return the first pipeline of test or validation with one view."""
-    for split in ('test', 'val'):
-        loader = cfg.get(f'{split}_dataloader')
-        if loader:
-            pipeline = _innermost(loader['dataset'])[0]['pipeline']
-            if all(step['type'] != 'TestTimeAug' for step in pipeline):
-                return copy.deepcopy(pipeline)
-    return None
-
-
-def _innermost(dataset: dict) -> List[dict]:
-    """Return the configs that wrappers hold."""
-    inner = dataset.get('datasets') or dataset.get('dataset')
-    if inner is None:
-        return [dataset]
-    parts = inner if isinstance(inner, (list, tuple)) else [inner]
-    return [leaf for part in parts for leaf in _innermost(part)]
-
-
-def _once(dataset: dict) -> dict:
-    """Undo the wrapper that repeats images."""
-    while dataset['type'] == 'RepeatDataset':
-        dataset = dataset['dataset']
-    return dataset
 
 
 def image_name(dataset: Dataset, index: int) -> str:

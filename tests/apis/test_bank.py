@@ -230,6 +230,23 @@ def test_add_exemplars__a_new_class_is_predicted(run, tmp_path):
     assert share > .2  # the weights are untrained
 
 
+@pytest.mark.parametrize('ignored', [0, 3])
+def test_add_exemplars__where_a_class_number_is_ignored(run, tmp_path,
+                                                        ignored):
+    folder, cfg, bank = run
+    scene = StreetScenes(num_images=1, size=(64, 96), seed=3, split='val')[0]
+    sky = scene.semantic == CLASSES.index('sky')
+    cv2.imwrite(str(tmp_path / 'a.png'), scene.image[..., ::-1])
+    cv2.imwrite(str(tmp_path / 'mask.png'), np.uint8(sky) * 255)
+    model = load_model(cfg, folder / 'weights.pth')
+    files = dict(image=tmp_path / 'a.png', mask=tmp_path / 'mask.png')
+    want = add_exemplars(cfg, model, bank, name='heaven', **files)
+    model.metric_head.ignore_index = ignored
+    got = add_exemplars(cfg, model, bank, name='heaven', **files)
+    assert torch.equal(got.labels, want.labels)
+    assert torch.equal(got.features, want.features)
+
+
 def test_add_exemplars__bad_mask(run, tmp_path):
     folder, cfg, bank = run
     image = np.zeros((64, 96, 3), np.uint8)

@@ -82,6 +82,10 @@ def test_paint__no_masks_at_all():
     assert (found['gt_instance_map'] == 0).all()
     assert len(found['gt_instance_labels']) == 0
     with pytest.raises(ValueError, match='must hold `gt_masks`'):
-        PaintInstanceMap()(dict())
+        PaintInstanceMap()(dict(gt_bboxes=[]))
     with pytest.raises(ValueError, match='must hold `gt_instance_map`'):
-        PackInstanceInputs()(dict())
+        PackInstanceInputs()(dict(gt_bboxes=[]))
+    plain = dict(img=np.zeros((6, 8, 3), np.uint8))  # of a new image
+    assert PaintInstanceMap()(plain) is plain
+    assert 'gt_instance_map' not in PackInstanceInputs(meta_keys=())(
+        plain)['data_samples']

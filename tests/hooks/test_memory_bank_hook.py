@@ -104,6 +104,41 @@ def test_bank__is_the_same_with_and_without_ema(tmp_path, one_thread,
             getattr(ema.model.metric_head.bank, name))
 
 
+@methods
+@pytest.mark.parametrize('ema_first', [True, False])
+def test_checkpoint__holds_the_bank_as_it_is_under_averaged_buffers(
+        tmp_path, one_thread, method, ema_first):
+    hooks = [dict(type='EMAHook', update_buffers=True, momentum=.5,
+                  priority='HIGH' if ema_first else 'NORMAL')]
+    run = _train(tmp_path, MODELS[method], iters=4, hooks=hooks)
+    saved = torch.load(tmp_path / 'iter_4.pth', weights_only=True)
+    bank = run.model.metric_head.bank.state_dict()
+    assert bank['written'].sum() > 0
+    for name, value in bank.items():
+        assert torch.equal(
+            value, saved['state_dict'][f'metric_head.bank.{name}']), name
+
+
+@methods
+@pytest.mark.parametrize('hooks', [[], [dict(type='EMAHook')]])
+def test_load_from__starts_with_an_empty_bank(tmp_path, method, hooks,
+                                              monkeypatch):
+    """Its rows may be of other classes, whatever their shape."""
+    _train(tmp_path / 'first', MODELS[method], iters=2)
+    checkpoint = tmp_path / 'first' / 'iter_2.pth'
+    state = torch.load(checkpoint, weights_only=True)['state_dict']
+    assert state['metric_head.bank.written'].sum() > 0
+    run = tiny.runner(
+        tmp_path / 'second', MODELS[method], iters=1, hooks=hooks,
+        load_from=str(checkpoint))
+    run.call_hook('before_run')
+    run.load_or_resume()
+    bank = run.model.metric_head.bank
+    assert bank.written.sum() == 0 and bank.keys.abs().sum() == 0
+    name = 'backbone.conv1.weight'
+    assert torch.equal(run.model.state_dict()[name], state[name])
+
+
 def test_gradient_accumulation__fills_the_bank_each_iteration(tmp_path):
     once = _train(tmp_path / 'once', iters=4)
     twice = _train(tmp_path / 'twice', iters=4, accumulate=2)
@@ -262,7 +297,10 @@ def test_load_from__a_bare_state_dict(tmp_path):
     runner = tiny.runner(tmp_path / 'run', tiny.attached(), iters=1,
                          load_from=str(tmp_path / 'bare.pth'))
     runner.load_or_resume()
-    assert runner.model.metric_head.bank.written.sum() == 2
+    assert runner.model.metric_head.bank.written.sum() == 0
+    name = 'backbone.conv1.weight'
+    assert torch.equal(
+        runner.model.state_dict()[name], model.state_dict()[name])
 
 
 @classic

@@ -16,8 +16,8 @@ from mmpixsort.functional.labels import resize_labels
 from mmpixsort.functional.random import keyed_generator
 from mmpixsort.retrieval import read_bank, relabel, write_bank
 from mmpixsort.seg import SegSortHead
-from mmpixsort.seg.segmentors.retrieval_inference import (fingerprint,
-                                                          windows)
+from mmpixsort.seg.segmentors.retrieval_inference import (
+    RetrievalInference, fingerprint, windows)
 
 
 QUEUE = tiny.PROTOTYPE_QUEUE
@@ -246,9 +246,6 @@ def trained():
 
 def fill(model):
     data = dict(type='NoisyBlocks', _scope_='mmengine', num_images=12)
-    from mmengine.registry import DATASETS
-    DATASETS.get('NoisyBlocks').get_data_info = (
-        lambda self, index: dict(img_path=f'image_{index}'))
     bank = model.build_bank(Config(), dataset=data)
     model.retrieval.use(model, bank)
     return bank
@@ -444,6 +441,65 @@ def test_runner__trains_and_validates_by_retrieval(tmp_path):
     run.train()
     assert (tmp_path / 'iter_2.pth').exists()
     assert run.model.retrieval._loaded is not None
+
+
+@pytest.mark.parametrize('ema_first', [True, False])
+def test_runner__bank_is_of_the_averaged_weights(tmp_path, ema_first):
+    """In whatever order the hooks stand."""
+    model = tiny.sorting('decoder', 'none', retrieval=RETRIEVAL)
+    hooks = [dict(type='EMAHook', momentum=.1), dict(
+        type='mmpixsort.PrototypeBankHook', dataset=dict(
+            type='NoisyBlocks', _scope_='mmengine', num_images=6))]
+    run = tiny.runner(tmp_path, model, iters=4,
+                      hooks=hooks[::1 if ema_first else -1])
+    seen = []
+    use = RetrievalInference.use
+
+    def spy(self, network, bank):
+        seen.append(network.backbone.conv1.weight.clone())
+        use(self, network, bank)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RetrievalInference, 'use', spy)
+        run.train()
+    averaged = next(hook for hook in run.hooks if type(
+        hook).__name__ == 'EMAHook').ema_model.module.backbone.conv1.weight
+    assert torch.equal(seen[-1], averaged)
+    assert not torch.equal(averaged, run.model.backbone.conv1.weight)
+
+
+def test_retrieval__after_the_weights_have_changed(trained, tmp_path):
+    model, bank = trained
+    images, samples = tiny.batch(2, seed=5)
+    model = copy.deepcopy(model)
+    predict(model, images, samples)
+    other = copy.deepcopy(model.state_dict())
+    for value in other.values():
+        if value.is_floating_point():
+            value *= 1.01
+    model.load_state_dict(other)
+    with pytest.raises(ValueError, match='weights of the model must be those'):
+        predict(model, images, samples)
+    fill(model)
+    predict(model, images, samples)
+    # a bank of a file is compared in full, and read anew where it fits
+    write_bank(bank, tmp_path / 'x.npz')
+    model.retrieval.bank = str(tmp_path / 'x.npz')
+    model.load_state_dict(trained[0].state_dict())
+    predict(model, images, samples)
+    model.load_state_dict(other)
+    with pytest.raises(ValueError, match='bank must be of the weights'):
+        predict(model, images, samples)
+
+
+@pytest.mark.parametrize('ignored', [0, 2])
+def test_bank__of_a_class_that_is_ignored_has_no_rows(ignored):
+    config = tiny.sorting('decoder', retrieval=RETRIEVAL,
+                          ignore_index=ignored)
+    config.decode_head.ignore_index = ignored
+    bank = fill(tiny.build(config).eval())
+    found = set(bank.labels.tolist())
+    assert ignored not in found and len(found) == tiny.CLASSES - 1
 
 
 def test_runner__augmented_test_with_pictures_and_segment_scores(tmp_path):

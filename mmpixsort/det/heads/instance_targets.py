@@ -71,8 +71,10 @@ def stack_instances(data_samples: List,
         if 'gt_instance_map' not in sample:
             raise ValueError(
                 '`gt_instance_map` must be in every data sample: put '
+                'LoadAnnotations(with_bbox=True, with_mask=True) or '
+                'mmpixsort.LoadPanopticMap into the pipeline, and '
                 'mmpixsort.PaintInstanceMap and mmpixsort.'
-                'PackInstanceInputs at the end of the pipeline')
+                'PackInstanceInputs at its end')
         ids = sample.gt_instance_map.data[0]
         maps.append(pad(ids, (0, size[1] - ids.shape[1],
                               0, size[0] - ids.shape[0]), value=-1))

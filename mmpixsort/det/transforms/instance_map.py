@@ -51,13 +51,15 @@ class PaintInstanceMap(BaseTransform):
         self.keep_masks = keep_masks
 
     def transform(self, results: dict) -> dict:
-        """Paint."""
+        """Paint, or pass an image without annotation through."""
         masks = results.get('gt_masks')
-        if masks is None:
+        if masks is None and any(key.startswith('gt_') for key in results):
             raise ValueError(
                 'results must hold `gt_masks`, got none: put '
                 'LoadAnnotations(with_bbox=True, with_mask=True) before '
                 'PaintInstanceMap')
+        if masks is None:
+            return results
         arrays = masks.to_ndarray().astype(bool)
         labels = np.asarray(results.get(
             'gt_bboxes_labels', np.zeros(len(arrays))), dtype=np.int64)
@@ -103,15 +105,18 @@ class PackInstanceInputs(PackDetInputs):
 
     The data sample gets `gt_instance_map` (1, H, W) int32, and as the
     labels of `gt_instances` those of its ids. Boxes of masks that are not
-    seen are left out with them.
+    seen are left out with them. An image without annotation is packed as by
+    `PackDetInputs`; a head that trains on it says what is missing.
     """
 
     def transform(self, results: dict) -> dict:
         """Pack image, map, labels and metainfo."""
         if 'gt_instance_map' not in results:
-            raise ValueError(
-                'results must hold `gt_instance_map`, got none: put '
-                'mmpixsort.PaintInstanceMap before PackInstanceInputs')
+            if any(key.startswith('gt_') for key in results):
+                raise ValueError(
+                    'results must hold `gt_instance_map`, got none: put '
+                    'mmpixsort.PaintInstanceMap before PackInstanceInputs')
+            return super().transform(results)
         instances = {'gt_bboxes', 'gt_bboxes_labels', 'gt_ignore_flags'}
         packed = super().transform(
             {k: v for k, v in results.items() if k not in instances})

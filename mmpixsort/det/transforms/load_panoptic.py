@@ -26,7 +26,8 @@ class LoadPanopticMap(BaseTransform):
     `gt_bboxes`, `gt_bboxes_labels` and `gt_ignore_flags`, True for crowds,
     whose pixels keep their class; and `ignore_index` 255. Boxes are those
     of the masks. In a test pipeline put it after `Resize`: ground truth is
-    scored at the size of its file.
+    scored at the size of its file. An image without a map, as one of a user
+    who asks for a prediction, passes through.
 
     Args:
         missing: What to do about segments that the map does not show:
@@ -35,7 +36,7 @@ class LoadPanopticMap(BaseTransform):
 
     Raises:
         TypeError: When a map in memory is not of integers.
-        ValueError: When there is no map, or map and list do not fit.
+        ValueError: When map and list do not fit.
     """
 
     def __init__(self,
@@ -48,7 +49,10 @@ class LoadPanopticMap(BaseTransform):
         self._warned = False
 
     def transform(self, results: dict) -> dict:
-        """Load."""
+        """Load, or pass an image without ground truth through."""
+        if results.get('panoptic_map') is None and (
+                results.get('seg_map_path') is None):
+            return results
         ids = self._read(results)
         segments = _checked(results)
         shown = _segment_of_pixel(ids, [item['id'] for item in segments])
@@ -76,11 +80,6 @@ class LoadPanopticMap(BaseTransform):
         """Return the map (H, W) of what the image was before resizing."""
         ids = results.pop('panoptic_map', None)
         if ids is None:
-            if results.get('seg_map_path') is None:
-                raise ValueError(
-                    'results must hold `seg_map_path` or `panoptic_map`, '
-                    f'got none for {_name(results)}; leave LoadPanopticMap '
-                    'and PaintInstanceMap out where there is no ground truth')
             ids = read_panoptic_map(
                 results['seg_map_path'], backend_args=self.backend_args)
         if ids.dtype.kind not in 'iu':

@@ -164,16 +164,19 @@ class MetricHeadMixin:
                    cfg,
                    *,
                    dataset: Optional[dict] = None,
-                   max_images: Optional[int] = None) -> PrototypeBank:
+                   max_images: Optional[int] = None,
+                   stage: str = 'test') -> PrototypeBank:
         """Return a bank of the training images, by all ranks together.
 
         Args:
             cfg: Config of the run.
             dataset: Config of the images; None: the training set.
-            max_images: To use, evenly spread; None: all.
+            max_images: Number of images to use, evenly spread; None: all.
+            stage: 'test' or 'val', whose pipeline prepares the images.
         """
         return bank_in_memory(
-            self, annotated_images(cfg, dataset), max_images=max_images)
+            self, annotated_images(cfg, dataset, stage=stage),
+            max_images=max_images)
 
     def _classified(self, calls: List) -> tuple:
         """Return the decoder feature and class logits, None if not seen."""

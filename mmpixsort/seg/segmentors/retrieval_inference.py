@@ -3,7 +3,7 @@
 Shapes: B images, H W size of the input, D embedding dims, h w size of the
 map that is cut, S segments, C classes of the bank.
 """
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from mmengine.dataset import pseudo_collate
@@ -81,6 +81,7 @@ class RetrievalInference:
         self.ties = ties
         self.search = search
         self._loaded: Optional[Tuple[Retriever, nn.Module]] = None
+        self._weights: Optional[Tensor] = None  # a sample of those of the bank
 
     def segmenter(self, model: nn.Module,
                   settings: Optional[dict] = None) -> nn.Module:
@@ -119,6 +120,7 @@ class RetrievalInference:
             device=device)
         self._loaded = retriever, self.segmenter(model,
                                                  bank.meta['clustering'])
+        self._weights = _weight_sample(model, self.head)
 
     def __call__(self, model: nn.Module, inputs: Tensor,
                  metas: Sequence[dict]) -> List[Found]:
@@ -129,12 +131,27 @@ class RetrievalInference:
                     '`test_cfg.retrieval.bank` must be the path of a bank, '
                     'got None; make one with tools/build_bank.py')
             self.use(model, str(self.bank))
+        self._check_weights(model)
         retriever, segmenter = self._loaded
         found = []
         for embedding in self.embed(model, inputs, metas):
             segments = cut_image(embedding, segmenter)
             found.append(Found(segments, retriever(segments.prototypes)))
         return found
+
+    def _check_weights(self, model: nn.Module) -> None:
+        """Raise unless the bank is of the weights that the model has now."""
+        sample = _weight_sample(model, self.head)
+        if torch.equal(sample, self._weights.to(sample)):
+            return
+        if self.bank is not None:  # the file may fit the new weights
+            self.use(model, str(self.bank))
+            return
+        raise ValueError(
+            'the weights of the model must be those that its bank of '
+            'prototypes was made with, got others since: make it anew with '
+            '`model.retrieval.use(model, model.build_bank(cfg))`; in a run, '
+            'PrototypeBankHook must come after hooks that change weights')
 
     @torch.no_grad()
     def rows(self, model: nn.Module, data: dict,
@@ -153,7 +170,7 @@ class RetrievalInference:
                 'the images of a bank must have annotations, got none for '
                 f'{sample.get("img_path")}: put LoadAnnotations into the '
                 'pipeline of `test_dataloader`')
-        labels = sample.gt_sem_seg.data[0]
+        labels = self._labels(model, sample)
         segmenter = self.segmenter(model)
         parts = []
         for scale in rules.scales:
@@ -181,13 +198,22 @@ class RetrievalInference:
         """
         batch = model.data_preprocessor(pseudo_collate([data]), False)
         sample = batch['data_samples'][0]
-        labels = sample.gt_sem_seg.data[0]
+        labels = self._labels(model, sample)
         embedding, = self.embed(model, batch['inputs'], [sample.metainfo])
         ids, _ = cut_annotated(
             embedding, labels, self.segmenter(model),
             num_classes=model.metric_heads[self.head].num_classes,
             drop_void=drop_void)
         return ids, labels
+
+    def _labels(self, model: nn.Module, sample) -> Tensor:
+        """Return the labels (H, W) of an image, -1 where they are ignored.
+
+        `ignore_index` may be the number of a class.
+        """
+        labels = sample.gt_sem_seg.data[0].long()
+        return labels.masked_fill(
+            labels == model.metric_heads[self.head].ignore_index, -1)
 
     def clustering(self, model: nn.Module) -> dict:
         """Return the settings of the clustering, for the file of a bank."""
@@ -307,13 +333,32 @@ def segment_data(found: Found, sample: SegDataSample) -> PixelData:
 
 def fingerprint(model: nn.Module, head: int = 0) -> str:
     """Return a hash of all of a model that an embedding depends on."""
+    return weights_fingerprint(
+        _embedding_weights(model, head), model.data_preprocessor)
+
+
+def _embedding_weights(model: nn.Module,
+                       head: int) -> Iterator[Tuple[str, Tensor]]:
+    """Yield the weights that an embedding depends on, with their names."""
     metric_head = model.metric_heads[head]
     parts = dict(backbone=model.backbone, projection=metric_head.projection)
     if model.with_neck:
         parts['neck'] = model.neck
     if metric_head.source == 'decoder':
         parts['decode_head'] = model.decode_head
-    return weights_fingerprint(
-        ((f'{part}.{name}', value) for part, module in parts.items()
-         for name, value in module.state_dict().items()),
-        model.data_preprocessor)
+    for part, module in parts.items():
+        for name, value in module.state_dict().items():
+            yield f'{part}.{name}', value
+
+
+def _weight_sample(model: nn.Module, head: int) -> Tensor:
+    """Return the first number of every weight that an embedding depends on.
+
+    A step of training, an average or a loaded checkpoint changes some of
+    them; to look at all before each prediction would cost a pass over the
+    weights.
+    """
+    return torch.cat([
+        value.detach().flatten()[:1].float()
+        for _, value in _embedding_weights(model, head)
+    ])
