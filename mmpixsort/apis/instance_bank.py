@@ -22,7 +22,7 @@ from ..det.heads.instance_results import boxes_of_masks
 from ..det.heads.panoptic_results import INSTANCE_OFFSET
 from ..functional.checks import check_choice, check_count, check_positive
 from ..functional.context import context_histograms
-from ..functional.prototypes import prototypes
+from ..functional.prototypes import segment_sums
 from ..layers import tap
 from ..registry import MODELS
 from ..retrieval.images import annotated_images, image_name, source_hash
@@ -256,23 +256,26 @@ def describe_image(model: nn.Module,
     embeddings, baseline = _original_maps(
         model.head, model.extract_feat(batch['inputs']), sample.metainfo,
         rules.feature)
-    rows = _describe(scene, embeddings, baseline, rules, num_classes)
+    rows = _describe(scene, embeddings, baseline, rules, num_classes,
+                     unit=model.head.unit_embeddings)
     image_ids = torch.full_like(rows.classes, image_id)
     rows = rows._replace(image_ids=image_ids)
     return InstanceRows(*(part.cpu() for part in rows)), scene.ids.cpu()
 
 
 def _describe(scene: Scene, embeddings: Tensor, baseline: Tensor,
-              rules: InstanceRules, num_classes: int) -> InstanceRows:
+              rules: InstanceRules, num_classes: int, *,
+              unit: bool) -> InstanceRows:
     """Average maps (D, H, W) and (E, H, W) by instance."""
     count, owners = len(scene.classes), scene.ids.flatten() - 1
     areas = owners[owners >= 0].bincount(minlength=count)
     kept = (areas >= rules.min_area).nonzero().flatten()
     masks = scene.ids == (kept + 1)[:, None, None]
-    means = (prototypes(maps.flatten(1).T, owners, count)[kept]
-             for maps in (embeddings, baseline))
+    sums, plain = (segment_sums(maps.flatten(1).T, owners, count)[kept]
+                   for maps in (embeddings, baseline))
+    means = normalize(sums, dim=1) if unit else sums / areas[kept, None]
     return InstanceRows(
-        *means, scene.classes[kept], kept, kept + 1,
+        means, normalize(plain, dim=1), scene.classes[kept], kept, kept + 1,
         boxes_of_masks(masks).long(), areas[kept],
         context_histograms(masks, scene.semantic, num_classes, rules.rho))
 
@@ -334,8 +337,7 @@ def _original_maps(head: nn.Module, levels: List[Tensor], meta: dict,
     with tap(_classifier(head)) as calls:
         logits, embeddings = head(levels)
     baseline = logits if feature == 'logits' else calls[-1][0]
-    # heads that compare cosines say so by `embed`
-    unit = hasattr(head, 'embed')
+    unit = head.unit_embeddings
     embeddings = normalize(embeddings, dim=1) if unit else embeddings
     embeddings, baseline = (
         _original_size(maps, meta) for maps in (embeddings, baseline))

@@ -15,7 +15,7 @@ from ..metrics.context_consistency import InstanceBank
 from ..retrieval.bank_file import _safetensors, read_safetensors
 from ..utils.files import write_whole
 
-VERSION = 1
+VERSION = 2
 KIND = 'instances'
 
 
@@ -23,7 +23,8 @@ class InstanceRows(NamedTuple):
     """Instances, one a row.
 
     Attributes:
-        embeddings: (M, D) float32 unit rows.
+        embeddings: (M, D) float32: means of the embeddings of an instance,
+            unit rows where the head's embeddings are unit vectors.
         baseline: (M, E) float32 unit rows of a feature to compare with.
         classes: (M,) int64, index into `meta['classes']`.
         image_ids: (M,) int64, index into `meta['images']`.

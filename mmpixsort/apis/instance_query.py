@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..functional.checks import check_count
 from ..functional.context import context_consistency, grow_masks
+from ..functional.retrieval import row_similarity
 from ..retrieval.images import annotated_images, image_name
 from ..utils.files import write_image, write_whole
 from ..visualization.panels import paint_labels
@@ -132,15 +133,16 @@ def nearest_rows(queries: InstanceRows,
 
     Returns:
         Similarities and rows of the bank (Q, k), most similar first; -1
-        where there are fewer.
+        where there are fewer. See :func:`row_similarity`.
     """
     check_count('num_neighbors', num_neighbors)
     bank = stored.rows
     allowed = queries.image_ids[:, None] != bank.image_ids
     if not any_class:
         allowed &= queries.classes[:, None] == bank.classes
-    scores = (queries.embeddings @ bank.embeddings.T).masked_fill(
-        ~allowed, -torch.inf)
+    scores = row_similarity(
+        queries.embeddings, bank.embeddings).masked_fill(
+            ~allowed, -torch.inf)
     best, found = scores.topk(min(num_neighbors, len(stored)), 1)
     return best, found.masked_fill(best == -torch.inf, -1)
 

@@ -15,6 +15,26 @@ TIE_BONUS = 1e-5
 BLOCK = 32  # similarities whose maximum stands for them
 
 
+def row_similarity(queries: Tensor, keys: Tensor) -> Tensor:
+    r"""Return similarities (Q, K) of rows that may be unit vectors or not.
+
+    :math:`1 - \|q - k\|^2 / 2`: the cosine of unit rows, and for rows whose
+    length counts, as those of the discriminative loss, a number that falls
+    with their distance.
+
+    Args:
+        queries: (Q, D).
+        keys: (K, D).
+
+    Example:
+        >>> row_similarity(torch.eye(2), torch.eye(2))
+        tensor([[1., 0.],
+                [0., 1.]])
+    """
+    lengths = queries.square().sum(1, keepdim=True) + keys.square().sum(1)
+    return 1 + queries @ keys.T - lengths / 2
+
+
 @torch.no_grad()
 def nearest_keys(queries: Tensor,
                  keys: Tensor,

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from ..functional.checks import check_count, check_labels
 from ..functional.context import context_consistency
+from ..functional.retrieval import row_similarity
 
 # Queries times instances of one product: 16 MiB
 MAX_PAIRS = 2**22
@@ -31,7 +32,7 @@ class InstanceBank(NamedTuple):
     """Instances of a data set, one a row.
 
     Attributes:
-        embeddings: (M, D) unit rows.
+        embeddings: (M, D) rows, compared by :func:`row_similarity`.
         classes: (M,) integer.
         image_ids: (M,) integer.
         histograms: (M, C) floating rows of `context_histograms`: they sum to
@@ -136,7 +137,8 @@ def nearest_instances(bank: InstanceBank, num_neighbors: int) -> Tensor:
     """
     rows = bank.embeddings.float()
     return _select(bank, num_neighbors,
-                   lambda queries, keys: rows[queries] @ rows[keys].T)
+                   lambda queries, keys: row_similarity(
+                       rows[queries], rows[keys]))
 
 
 def random_instances(bank: InstanceBank,

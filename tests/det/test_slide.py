@@ -37,8 +37,8 @@ def slide_loop(inputs, crop_size, stride):
                     if inside:
                         parts.append([m[:, :, y, x] for m in embed(crop)])
             logits[:, :, i, j] = sum(p[0] for p in parts) / len(parts)
-            embeddings[:, :, i, j] = sum(p[1] for p in parts)
-    return logits, normalize(embeddings, dim=1)
+            embeddings[:, :, i, j] = sum(p[1] for p in parts) / len(parts)
+    return logits, embeddings
 
 
 @pytest.mark.parametrize('crop, stride', [
@@ -46,9 +46,24 @@ def slide_loop(inputs, crop_size, stride):
 def test_slide_maps__equals_a_loop(crop, stride):
     inputs = torch.randn(
         2, 3, 32, 40, generator=torch.Generator().manual_seed(0))
-    got = slide_maps(embed, inputs, SlideRules('slide', crop, stride).check())
-    for part, want in zip(got, slide_loop(inputs, crop, stride)):
+    rules = SlideRules('slide', crop, stride).check()
+    logits, units = slide_maps(embed, inputs, rules, unit=True)
+    means = slide_maps(embed, inputs, rules, unit=False)[1]
+    want = slide_loop(inputs, crop, stride)
+    assert torch.allclose(logits, want[0], atol=1e-5)
+    assert torch.allclose(means, want[1], atol=1e-5)
+    assert torch.allclose(units, normalize(want[1], dim=1), atol=1e-5)
+
+
+def test_predict__windows_keep_the_length_of_discriminative_embeddings():
+    model = tiny.build_config(tiny.panoptic_discriminative(
+        ) | dict(test_cfg=dict(mode='slide', crop_size=(32, 32),
+                               stride=(16, 16)))).eval()
+    inputs, _ = tiny.batch((32, 32), training=False, model=model)
+    whole = model.head.embed(model.extract_feat(inputs))
+    for part, want in zip(model._maps(inputs), whole):
         assert torch.allclose(part, want, atol=1e-5)
+    assert (whole[1].norm(dim=1) - 1).abs().max() > .1
 
 
 @pytest.mark.parametrize('crop', [(32, 40), (96, 96)])
@@ -86,7 +101,7 @@ def test_predict__windows_overlap():
 def test_slide_maps__window_between_cells():
     with pytest.raises(ValueError, match='multiple of 4 pixels'):
         slide_maps(embed, torch.zeros(1, 3, 32, 32),
-                   SlideRules('slide', (16, 16), (6, 6)))
+                   SlideRules('slide', (16, 16), (6, 6)), unit=True)
 
 
 @pytest.mark.parametrize('test_cfg, error', [

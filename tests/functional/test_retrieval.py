@@ -7,6 +7,7 @@ import torch
 from torch.nn.functional import normalize
 
 from mmpixsort.functional import nearest_keys, vote_fractions
+from mmpixsort.functional.retrieval import row_similarity
 
 FIXTURES = Path(__file__).parent.parent / 'data' / 'segsort.npz'
 
@@ -87,3 +88,14 @@ def test_retrieval__bad_input():
                        concentration=1.)
     with pytest.raises(ValueError, match='`ties` must be one of'):
         vote_fractions(torch.zeros(1, 1).long(), num_classes=2, ties='last')
+
+
+def test_row_similarity__cosines_of_unit_rows_and_order_of_distances():
+    g = torch.Generator().manual_seed(0)
+    queries, keys = (torch.randn(n, 5, generator=g) for n in (4, 9))
+    units = [torch.nn.functional.normalize(rows, dim=1)
+             for rows in (queries, keys)]
+    assert torch.allclose(
+        row_similarity(*units), units[0] @ units[1].T, atol=1e-6)
+    order = row_similarity(queries, keys).argsort(1, descending=True)
+    assert torch.equal(order, torch.cdist(queries, keys).argsort(1))

@@ -61,10 +61,11 @@ class PanopticSegSort(EmbeddingInstanceSegmentor):
         return batch_data_samples
 
     def _maps(self, batch_inputs: Tensor) -> Tuple[Tensor, Tensor]:
-        """Return logits (B, C, h, w) and unit embeddings (B, D, h, w)."""
+        """Return logits (B, C, h, w) and embeddings (B, D, h, w)."""
         def embed(crop: Tensor) -> Tuple[Tensor, Tensor]:
             return self.head.embed(self.extract_feat(crop))
 
         if self.slide.mode == 'whole':
             return embed(batch_inputs)
-        return slide_maps(embed, batch_inputs, self.slide)
+        return slide_maps(embed, batch_inputs, self.slide,
+                          unit=self.head.unit_embeddings)

@@ -48,21 +48,23 @@ class SlideRules(NamedTuple):
 
 
 def slide_maps(embed: Callable[[Tensor], Tuple[Tensor, Tensor]],
-               inputs: Tensor, rules: SlideRules) -> Tuple[Tensor, Tensor]:
-    """Average logits and unit embeddings over windows, cell by cell.
+               inputs: Tensor, rules: SlideRules, *,
+               unit: bool) -> Tuple[Tensor, Tensor]:
+    """Average logits and embeddings over windows, cell by cell.
 
     On the grid of the embedding rather than of the input: one clustering
     sees the whole image at the scale of the training, and the sums take B
     (C + D) h w numbers.
 
     Args:
-        embed: (B, 3, H', W') -> logits (B, C, h', w') and unit embeddings
+        embed: (B, 3, H', W') -> logits (B, C, h', w') and embeddings
             (B, D, h', w').
         inputs: (B, 3, H, W).
-        rules: Of the windows; one larger than the input is cut to it.
+        rules: Rules of the windows; one larger than the input is cut to it.
+        unit: Whether embeddings are unit vectors, and their mean is made one.
 
     Returns:
-        Logits (B, C, h, w), and embeddings (B, D, h, w), unit again.
+        Logits (B, C, h, w) and embeddings (B, D, h, w).
 
     Raises:
         ValueError: When a window does not begin and end where cells do.
@@ -86,7 +88,8 @@ def slide_maps(embed: Callable[[Tensor], Tuple[Tensor, Tensor]],
             for total, part in zip(totals, parts):
                 total[(..., *place)] += part
             counts[place] += 1
-    return totals[0] / counts, normalize(totals[1], dim=1)
+    logits, embeddings = (total / counts for total in totals)
+    return logits, normalize(embeddings, dim=1) if unit else embeddings
 
 
 def _cells(rows: slice, columns: slice,

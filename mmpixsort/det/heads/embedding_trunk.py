@@ -40,6 +40,10 @@ class EmbeddingTrunk(BaseModule):
         init_cfg: As in the host.
     """
 
+    # Whether `embed` gives unit vectors, which are compared by cosine; other
+    # embeddings are compared by distance, and their length counts.
+    unit_embeddings = False
+
     def __init__(self, *, in_channels: int, num_outputs: int,
                  in_index: Union[int, Sequence[int]],
                  decoder: Optional[dict], channels: int, num_convs: int,

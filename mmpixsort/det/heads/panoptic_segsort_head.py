@@ -111,6 +111,8 @@ class PanopticSegSortHead(EmbeddingTrunk):
             than 255 classes, as 255 is void.
     """
 
+    unit_embeddings = True
+
     def __init__(self,
                  *,
                  in_channels: int,
