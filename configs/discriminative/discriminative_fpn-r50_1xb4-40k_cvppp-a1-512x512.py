@@ -28,3 +28,4 @@ model = dict(
         foreground='annotated'))
 # levels of the pyramid that the head does not read
 find_unused_parameters = True
+custom_hooks = [dict(type='mmpixsort.MemoryBankHook')]

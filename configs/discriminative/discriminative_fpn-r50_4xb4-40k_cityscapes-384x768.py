@@ -27,3 +27,4 @@ model = dict(
         loss=dict(type='mmpixsort.DiscriminativeLoss', push_scope='class')))
 # levels of the pyramid that the head does not read
 find_unused_parameters = True
+custom_hooks = [dict(type='mmpixsort.MemoryBankHook')]

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from ..registry import HOOKS
 from ..utils.wrapped import unwrap
+from .class_checks import (check_classes, check_instance_labels,
+                           heads_with_classes)
 from .rng_state import gather_rng_states, get_rng_state, set_rng_state
 from .saving import checkpoint_hooks, saves_after_epoch, saves_after_iter
 
@@ -23,7 +25,8 @@ NEVER = 1 << 62  # later than any iteration
 class MemoryBankHook(Hook):
     """Keep banks exact, and name bad input before it does harm.
 
-    - Labels are checked on the CPU batch, before the step.
+    - Numbers of classes of heads, data set and pipeline are compared when
+      training starts; labels are checked on the CPU batch, before the step.
     - Embeddings and losses that are not finite raise at the next log
       interval and before a checkpoint is saved, on all ranks, with the
       iteration at which they came up; so for every head, also one that has
@@ -38,7 +41,8 @@ class MemoryBankHook(Hook):
     - `SyncBuffersHook` is refused: it would average banks and pointers.
 
     Args:
-        check_labels: Whether to check the labels of every batch.
+        check_labels: Whether to compare numbers of classes, and to check the
+            labels of every batch.
         interval: Iterations between checks for embeddings that are not
             finite; None takes that of the run's LoggerHook.
     """
@@ -73,6 +77,8 @@ class MemoryBankHook(Hook):
         """Take up the log interval; warn of what would not be exact."""
         for problem in checkpoint_problems(runner):
             print_log(problem, 'current', WARNING)
+        if self.check_labels:
+            check_classes(runner.model, runner.train_loop.dataloader.dataset)
         if self.interval is None:
             self.interval = next((hook.interval for hook in runner.hooks
                                   if isinstance(hook, LoggerHook)), 50)
@@ -84,10 +90,11 @@ class MemoryBankHook(Hook):
         """Restore the random state of a resumed run; check the labels."""
         self._restore_rng()
         if self.check_labels and isinstance(data_batch, dict):
-            for _, head in _metric_heads(runner.model):
-                check_labels(
-                    data_batch.get('data_samples') or (), head.num_classes,
-                    head.ignore_index)
+            samples = data_batch.get('data_samples') or ()
+            for _, head in heads_with_classes(runner.model):
+                check_instance_labels(samples, head)
+                if hasattr(head, 'ignore_index'):  # reads a semantic map
+                    check_labels(samples, head.num_classes, head.ignore_index)
 
     def before_train_epoch(self, runner) -> None:
         """Restore the random state where epochs come one by one.

@@ -16,7 +16,7 @@ from .embedding_trunk import EmbeddingTrunk, resize_maps, semantic_loss
 from .panoptic_instances import CellInstances
 from .panoptic_results import maps_of_images, panoptic_of_cells
 from .panoptic_rules import PanopticRules
-from .panoptic_targets import panoptic_targets
+from .panoptic_targets import VOID, panoptic_targets
 
 
 @MODELS.register_module()
@@ -86,6 +86,7 @@ class PanopticDiscriminativeHead(EmbeddingTrunk):
             init_cfg=init_cfg)
         self.num_things = num_things
         self.num_classes = num_things + num_stuff
+        self.ignore_index = VOID
         self.semantic_weight = semantic_weight
         self.loss_module = MODELS.build(loss)
         self.clusters = MODELS.build(clusters)

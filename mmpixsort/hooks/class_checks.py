@@ -1,0 +1,94 @@
+"""Compare what heads, data sets and pipelines say of the classes.
+
+Shapes: n instances of an image.
+"""
+from typing import Dict, Iterator, Sequence, Tuple
+
+from torch import nn
+from torch.utils.data import Dataset
+
+from ..utils.wrapped import unwrap
+
+
+def heads_with_classes(model: nn.Module) -> Iterator[Tuple[str, nn.Module]]:
+    """Yield the heads of this package that state numbers of classes.
+
+    Args:
+        model: Bare or wrapped.
+    """
+    for name, module in unwrap(model).named_modules():
+        if hasattr(module, 'loss_module') and hasattr(module, 'num_classes'):
+            yield name, module
+
+
+def stated_counts(head: nn.Module) -> Dict[str, int]:
+    """Return the number of classes of a head by the key of metainfo."""
+    things = getattr(head, 'num_things', None)
+    if things is None:
+        return dict(classes=head.num_classes)
+    return dict(thing_classes=things, stuff_classes=head.num_classes - things)
+
+
+def check_classes(model: nn.Module, dataset: Dataset) -> None:
+    """Raise ValueError unless heads, data set and pipeline agree.
+
+    A data set without the metainfo in question is not compared.
+
+    Args:
+        model: Bare or wrapped.
+        dataset: Training set, with `metainfo`.
+    """
+    metainfo = getattr(dataset, 'metainfo', None) or {}
+    for name, head in heads_with_classes(model):
+        for key, count in stated_counts(head).items():
+            names = metainfo.get(key)
+            if names is not None and len(names) != count:
+                argument = dict(
+                    classes='num_classes', thing_classes='num_things',
+                    stuff_classes='num_stuff')[key]
+                raise ValueError(
+                    f'`{argument}` of `{name}` must be {len(names)}, the '
+                    f'`{key}` of the training set {list(names)}, got '
+                    f'{count}; correct the head, or `metainfo` of the data '
+                    'set')
+    things = metainfo.get('thing_classes')
+    for step in _steps(dataset):
+        count = getattr(step, 'num_things', None)
+        if None not in (things, count) and count != len(things):
+            raise ValueError(
+                f'`num_things` of {type(step).__name__} must be '
+                f'{len(things)}, the `thing_classes` of the training set '
+                f'{list(things)}, got {count}')
+
+
+def _steps(dataset: Dataset) -> Iterator[object]:
+    """Yield the transforms of a data set and of those that it wraps."""
+    pipeline = getattr(dataset, 'pipeline', None)
+    yield from getattr(pipeline, 'transforms', ())
+    inner = getattr(dataset, 'datasets', None) or [
+        getattr(dataset, 'dataset', None)]
+    for part in inner:
+        if part is not None:
+            yield from _steps(part)
+
+
+def check_instance_labels(data_samples: Sequence, head: nn.Module) -> None:
+    """Raise ValueError for an instance whose label is no class of a head.
+
+    Args:
+        data_samples: Samples of mmdet, on the CPU, whose `gt_instances` have
+            labels (n,).
+        head: Head with `num_classes`, and `num_things` where only the first
+            classes are things.
+    """
+    count = getattr(head, 'num_things', head.num_classes)
+    for sample in data_samples:
+        labels = getattr(getattr(sample, 'gt_instances', None), 'labels', None)
+        if labels is None or len(labels) == 0:
+            continue
+        if labels.min() < 0 or labels.max() >= count:
+            raise ValueError(
+                f'labels of instances must lie in [0, {count}), the classes '
+                f'of things of the head, got {labels.unique().tolist()} in '
+                f'{sample.get("img_path")}; map them in the data set or set '
+                'the number of classes of the head')
