@@ -14,7 +14,7 @@ from ..retrieval import PrototypeBank, read_bank
 from ..retrieval.build import segment_boxes
 from ..retrieval.images import annotated_images, image_name
 from ..utils.files import write_image, write_whole
-from ..visualization.panels import paint_labels
+from ..visualization.panels import as_picture, paint_labels
 from ..visualization.retrieval_sheet import Crop, Row, crop_segment, page
 from ..visualization.retrieval_sheet import sheet as draw_sheet
 from .bank import load_model
@@ -82,9 +82,8 @@ def explain(cfg: Union[str, Path, Config],
 
 def picture_of(data: dict) -> np.ndarray:
     """Return the picture (H, W, 3) RGB of an item at its original size."""
-    picture = data['inputs'].permute(1, 2, 0).numpy()[..., ::-1]
     height, width = data['data_samples'].ori_shape
-    return cv2.resize(np.ascontiguousarray(picture), (width, height))
+    return cv2.resize(as_picture(data['inputs'].numpy()), (width, height))
 
 
 def _rows(picture: np.ndarray, result, bank: PrototypeBank,

@@ -52,6 +52,21 @@ def two_class_logits(logits: Tensor, threshold: float) -> Tensor:
     return torch.cat([torch.zeros_like(logits), logits - shift], 1)
 
 
+def one_class_logit(logits: Tensor, threshold: float) -> Tensor:
+    """Turn two logits into one of the foreground; see `two_class_logits`.
+
+    Args:
+        logits: (B, 2, h, w).
+        threshold: In (0, 1): sigmoid of the result is above it where the
+            second logit is the larger one.
+
+    Returns:
+        (B, 1, h, w).
+    """
+    shift = math.log(threshold / (1. - threshold))
+    return logits[:, 1:] - logits[:, :1] + shift
+
+
 def hard_pixels(logits: Tensor,
                 labels: Tensor,
                 *,

@@ -53,7 +53,11 @@ class PrototypeBankHook(Hook):
     def _fill(self, runner, stage: str) -> None:
         model = unwrap(runner.model)
         retrieval = getattr(model, 'retrieval', None)
-        if retrieval is None or retrieval.bank is not None:
+        if retrieval is None:
+            return
+        if retrieval.bank is not None:
+            retrieval.use(model, str(retrieval.bank))
+            self._name_classes(runner, model)
             return
         bank = model.build_bank(
             runner.cfg, dataset=self.dataset, max_images=self.max_images,
@@ -63,3 +67,10 @@ class PrototypeBankHook(Hook):
             print_log(
                 f'bank of {len(bank.labels)} segments of '
                 f'{len(bank.meta["images"])} images', 'current')
+
+    def _name_classes(self, runner, model) -> None:
+        """Let the host draw classes that a bank has beside the data set's."""
+        visualizer = getattr(runner, 'visualizer', None)
+        meta = getattr(visualizer, 'dataset_meta', None)
+        if meta is not None:
+            visualizer.dataset_meta = dict(meta, **model.dataset_meta)

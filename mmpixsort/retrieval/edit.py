@@ -147,13 +147,24 @@ def cluster(bank: PrototypeBank, num_clusters: int,
         meta=meta))
 
 
+def class_colour(number: int) -> List[int]:
+    """Return a colour (R, G, B) for a class, far from that of the next."""
+    return [64 + (number * 2654435761 >> s) % 192 for s in (8, 16, 24)]
+
+
+def full_palette(meta: Dict) -> List[List[int]]:
+    """Return a colour for each class of a bank, made up where it has none."""
+    given = list(meta.get('palette') or [])
+    return given + [class_colour(number) for number in range(
+        len(given), len(meta['classes']))]
+
+
 def with_class(meta: Dict, name: str) -> Dict:
     """Return meta that has a class, with a colour of its own."""
     classes, palette = list(meta['classes']), list(meta.get('palette', []))
     if name not in classes:
         if len(palette) == len(classes):
-            number = len(classes) * 2654435761
-            palette.append([64 + (number >> s) % 192 for s in (8, 16, 24)])
+            palette.append(class_colour(len(classes)))
         classes.append(name)
     return dict(meta, classes=classes, palette=palette)
 

@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from mmpixsort.registry import HOOKS
 from mmpixsort.utils.wrapped import first_view, unwrap
 
-from .panels import (embedding_pictures, outline_ids, paint_labels,
+from .panels import (as_picture, embedding_pictures, outline_ids, paint_labels,
                      side_by_side)
 
 INSTANCE_OFFSET = 1000  # of MMDetection's panoptic maps
@@ -117,7 +117,7 @@ class EmbeddingVisualizationHook(Hook):
             self._shown.append(
                 dict(
                     name=_stem(sample, len(self._shown)),
-                    image=image.transpose(1, 2, 0)[..., ::-1],
+                    image=as_picture(image),
                     size=tuple(sample.ori_shape),
                     **_maps(sample),
                     of_instances='pred_instances' in sample,

@@ -29,6 +29,30 @@ def paint_labels(labels: np.ndarray, palette: Sequence) -> np.ndarray:
     return table[np.where((labels < 0) | (labels > 255), 255, labels)]
 
 
+def as_picture(bands: np.ndarray) -> np.ndarray:
+    """Make a picture (H, W, 3) uint8 RGB of an image of any bands.
+
+    Args:
+        bands: (C, H, W). Three bands are B, G, R, as OpenCV reads them; of
+            more the first three are taken, of fewer the first, in grey.
+            Bytes, and other numbers in [0, 255] above 1, are shown as they
+            are; else the smallest value is black and the largest white.
+
+    Example:
+        >>> as_picture(np.array([[[0, 4000]]], np.uint16)).tolist()
+        [[[0, 0, 0], [255, 255, 255]]]
+    """
+    chosen = bands[:3] if len(bands) > 2 else bands[[0, 0, 0]]
+    picture = chosen.transpose(1, 2, 0)[..., ::-1]
+    if picture.dtype == np.uint8 or not picture.size:
+        return np.ascontiguousarray(picture, np.uint8)
+    picture = np.nan_to_num(picture.astype(np.float32))
+    low, high = picture.min(), picture.max()
+    if low < 0 or not 1 < high <= 255:
+        picture = (picture - low) * (255 / max(high - low, 1e-12))
+    return np.ascontiguousarray((picture + .5).astype(np.uint8))
+
+
 def outline_ids(image: np.ndarray, ids: np.ndarray) -> np.ndarray:
     """Draw white lines of a pixel between different ids (H, W).
 

@@ -14,10 +14,11 @@ from torch.nn.functional import normalize
 
 from mmpixsort.functional.labels import resize_labels
 from mmpixsort.functional.random import keyed_generator
+from mmpixsort.hooks import PrototypeBankHook
 from mmpixsort.retrieval import read_bank, relabel, write_bank
 from mmpixsort.seg import SegSortHead
 from mmpixsort.seg.segmentors.retrieval_inference import (
-    RetrievalInference, fingerprint, windows)
+    RetrievalInference, fingerprint, paint_segments, windows)
 
 
 QUEUE = tiny.PROTOTYPE_QUEUE
@@ -500,6 +501,76 @@ def test_bank__of_a_class_that_is_ignored_has_no_rows(ignored):
     bank = fill(tiny.build(config).eval())
     found = set(bank.labels.tolist())
     assert ignored not in found and len(found) == tiny.CLASSES - 1
+
+
+def binary(retrieval=RETRIEVAL):
+    """Config of the host with one output for two classes."""
+    config = tiny.sorting('decoder', retrieval=retrieval, num_classes=2)
+    config.decode_head.update(num_classes=2, out_channels=1, threshold=.3)
+    config.decode_head.loss_decode = dict(
+        type='CrossEntropyLoss', use_sigmoid=True)
+    return config
+
+
+def two_classes(samples):
+    for sample in samples:
+        labels = sample.gt_sem_seg.data
+        labels[(labels != 255)] %= 2
+    return samples
+
+
+def test_retrieval__of_one_output_has_the_shape_of_the_host():
+    plain, model = (tiny.build(binary(r)).eval() for r in (None, RETRIEVAL))
+    images, samples = tiny.batch(3)
+    two_classes(samples)
+    bank = fill(model)
+    bank.meta['classes'] = ['background', 'thing']
+    model.retrieval.use(model, bank)
+    found = predict(model, images, samples)
+    for one, other in zip(found, predict(plain, images, samples)):
+        assert one.seg_logits.data.shape == other.seg_logits.data.shape
+        assert one.pred_sem_seg.data.shape == other.pred_sem_seg.data.shape
+    # the class of the larger vote
+    votes = model.retrieval(model, images, [{}] * 3)
+    for result, item in zip(found, votes):
+        want = item.votes.fractions.argmax(1)[paint_segments(
+            item.segments.segment_ids, (32, 32))]
+        assert torch.equal(result.pred_sem_seg.data[0].long(), want)
+
+
+def test_retrieval__of_one_output_is_averaged_over_views():
+    model = SegTTAModel(module=tiny.build(binary())).eval()
+    images, samples = tiny.batch(2)
+    bank = fill(model.module)
+    bank.meta['classes'] = ['background', 'thing']
+    model.module.retrieval.use(model.module, bank)
+    views = [predict(model.module, images, two_classes(samples))
+             for _ in range(2)]
+    found = model.merge_preds([list(pair) for pair in zip(*views)])
+    assert found[0].pred_sem_seg.data.shape[-2:] == (32, 32)
+
+
+def test_retrieval__names_the_classes_of_its_bank(trained):
+    model, bank = copy.deepcopy(trained[0]), trained[1]
+    more = relabel(bank, rows=[0, 1], new='new')
+    model.retrieval.use(model, more)
+    assert model.dataset_meta['classes'][-1] == 'new'
+    colours = model.dataset_meta['palette']
+    assert len(colours) == len(model.dataset_meta['classes'])
+    visualizer = type('Visualizer', (), dict(dataset_meta=dict(classes=())))()
+    run = type('Run', (), dict(model=model, visualizer=visualizer))()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model.retrieval, 'bank', 'x.bank')
+        patch.setattr(RetrievalInference, 'use', lambda *_: None)
+        PrototypeBankHook().before_test_epoch(run)
+    assert visualizer.dataset_meta['classes'][-1] == 'new'
+
+
+def test_prediction__by_a_classifier_that_nothing_trains_is_named():
+    model = tiny.build(tiny.sorting('decoder', 'none')).eval()
+    images, samples = tiny.batch(1)
+    with pytest.warns(UserWarning, match="`classifier='none'` does not train"):
+        predict(model, images, samples)
 
 
 def test_runner__augmented_test_with_pictures_and_segment_scores(tmp_path):

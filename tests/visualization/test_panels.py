@@ -5,6 +5,7 @@ import torch
 
 from mmpixsort.visualization import (embedding_pictures, paint_labels,
                                      side_by_side)
+from mmpixsort.visualization.panels import as_picture
 
 
 def test_paint_labels__palette_and_unknown():
@@ -50,3 +51,22 @@ def test_paint_labels__without_palette_values_differ():
     picture = paint_labels(np.arange(-1, 20)[None], ())
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) == 21
     assert (picture[0, 0] == 0).all()
+
+
+@pytest.mark.parametrize('bands', [1, 2, 3, 4, 7])
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16, np.float32])
+def test_as_picture__of_any_bands(bands, dtype):
+    image = (np.arange(bands * 12) % 200).reshape(bands, 3, 4).astype(dtype)
+    picture = as_picture(image)
+    assert picture.shape == (3, 4, 3) and picture.dtype == np.uint8
+    shown = [2, 1, 0] if bands > 2 else [0, 0, 0]  # red is the third band
+    assert np.array_equal(picture, image[shown].transpose(1, 2, 0))
+
+
+@pytest.mark.parametrize('image', [
+    np.array([[[0, 1000, 4000]]], np.uint16),
+    np.array([[[-1., 0., 3.]]]), np.array([[[0., .25, 1.]]])])
+def test_as_picture__scales_other_ranges(image):
+    assert as_picture(image)[0, :, 0].tolist() == [0, 64, 255]
+    assert (as_picture(np.zeros((1, 2, 2))) == 0).all()
+    assert as_picture(np.full((3, 1, 1), np.nan)).max() == 0

@@ -1,4 +1,6 @@
 """Host segmentors with metric heads beside them, in training only."""
+import warnings
+from functools import lru_cache
 from typing import List, Optional, Union
 
 import torch
@@ -8,7 +10,7 @@ from mmseg.utils import add_prefix
 from torch import Tensor, nn
 
 from ...functional.checks import check_choice
-from ...functional.labels import two_class_logits
+from ...functional.labels import one_class_logit, two_class_logits
 from ...layers import tap
 from ...registry import MODELS
 from ...retrieval import PrototypeBank
@@ -147,6 +149,8 @@ class MetricHeadMixin:
     def predict(self, inputs: Tensor, data_samples: Optional[List] = None):
         """Predict as the host does, or by retrieval."""
         if self.retrieval is None:
+            if self.classifier == 'none':
+                _warn_untrained()
             return super().predict(inputs, data_samples)
         metas = [s.metainfo for s in data_samples] if data_samples else (
             [{}] * len(inputs))
@@ -155,6 +159,8 @@ class MetricHeadMixin:
             vote_logits(item, inputs.shape[2:], padding_of(meta))
             for item, meta in zip(found, metas)
         ])
+        if self.out_channels == 1 and logits.shape[1] == 2:
+            logits = one_class_logit(logits, self._last_head.threshold)
         results = self.postprocess_result(logits, data_samples)
         for result, item in zip(results, found):
             result.pred_segments = segment_data(item, result)
@@ -200,6 +206,14 @@ class MetricHeadMixin:
             self._forward(inputs)
         feature, _ = self._classified(classified)
         return self.metric_heads[index].embed(features[-1][1], feature)
+
+
+@lru_cache(maxsize=1)  # once
+def _warn_untrained() -> None:
+    warnings.warn(
+        "the prediction is by a classifier that `classifier='none'` does not "
+        'train: set `test_cfg.retrieval` to predict by retrieval, or train '
+        "the classifier with 'joint' or 'detached'", stacklevel=3)
 
 
 @MODELS.register_module()

@@ -18,6 +18,7 @@ from ...layers import KMeansSegmenter
 from ...retrieval import check_fits, read_bank
 from ...retrieval.build import (ImageRows, RowRules, cut_annotated,
                                 flip_boxes, image_rows)
+from ...retrieval.edit import full_palette
 from ...retrieval.retriever import Retriever, Votes
 from ...retrieval.segments import (ImageSegments, cut_image,
                                    resize_embedding)
@@ -121,6 +122,11 @@ class RetrievalInference:
         self._loaded = retriever, self.segmenter(model,
                                                  bank.meta['clustering'])
         self._weights = _weight_sample(model, self.head)
+        # a bank may have classes that the data set lacks
+        model.dataset_meta = dict(
+            getattr(model, 'dataset_meta', None) or {},
+            classes=tuple(bank.meta['classes']),
+            palette=full_palette(bank.meta))
 
     def __call__(self, model: nn.Module, inputs: Tensor,
                  metas: Sequence[dict]) -> List[Found]:
