@@ -8,8 +8,6 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dist import barrier, get_rank, get_world_size, is_main_process
 from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
-from rich.progress import (BarColumn, MofNCompleteColumn, Progress,
-                           TextColumn, TimeRemainingColumn)
 from torch import nn
 
 from ..registry import MODELS
@@ -19,6 +17,7 @@ from ..retrieval.images import annotated_images, image_name, source_hash
 from ..retrieval.parts import (open_folder, part_path, part_ranges,
                                read_parts, remove_folder, write_part)
 from ..utils.files import only_builder
+from ..utils.progress import progress
 
 
 def load_model(cfg: Config,
@@ -125,22 +124,14 @@ def _embed_parts(model: nn.Module, dataset, images: list, rules: RowRules,
                  folder: Path) -> None:
     """Write the parts that are missing, every rank its share."""
     own = part_ranges(len(images))[get_rank()::get_world_size()]
-    with _progress() as progress:
-        task = progress.add_task('embedding', total=sum(map(len, own)))
+    with progress(sum(map(len, own)), 'embedding') as advance:
         for part in own:
             if not part_path(folder, part).exists():
                 write_part(folder, part, [
                     model.retrieval.rows(model, dataset[images[i]], rules)
                     for i in part
                 ])
-            progress.advance(task, len(part))
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
-        TextColumn('images'), TimeRemainingColumn(),
-        disable=not is_main_process())
+            advance(len(part))
 
 
 def file_hash(path: Union[str, Path]) -> str:

@@ -30,7 +30,8 @@ from ..retrieval.parts import (open_folder, part_path, part_ranges,
                                remove_folder)
 from ..utils.files import only_builder
 from ..utils.hashing import weights_fingerprint
-from .bank import _progress, file_hash
+from ..utils.progress import progress
+from .bank import file_hash
 from .instance_bank_file import (InstanceRows, StoredInstances,
                                  join_instances, load_rows, save_rows,
                                  write_instances)
@@ -200,8 +201,7 @@ def _describe_parts(model: nn.Module, dataset, rules: InstanceRules,
                     folder: Path) -> None:
     """Write the parts that are missing, every rank its share."""
     own = part_ranges(len(dataset))[get_rank()::get_world_size()]
-    with _progress() as progress:
-        task = progress.add_task('embedding', total=sum(map(len, own)))
+    with progress(sum(map(len, own)), 'embedding') as advance:
         for part in own:
             if not part_path(folder, part).exists():
                 save_rows(
@@ -209,7 +209,7 @@ def _describe_parts(model: nn.Module, dataset, rules: InstanceRules,
                         describe_image(model, dataset[i], rules, i)[0]
                         for i in part
                     ]), part_path(folder, part))
-            progress.advance(task, len(part))
+            advance(len(part))
 
 
 def context_classes(model: nn.Module, classes: Tuple[str, ...]) -> List[str]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ..functional.checks import check_count
 from ..functional.segment_graph import linkage_threshold
 from ..registry import HOOKS
+from ..utils.progress import progress
 from ..utils.wrapped import unwrap
 from .rng_state import get_rng_state, set_rng_state
 from .saving import iteration_of, saves_after_epoch, saves_after_iter
@@ -154,13 +155,16 @@ class LinkageThresholdHook(Hook):
         count = min(self.num_images, length)
         chosen = [i * length // count for i in range(count)]
         total = torch.zeros(2, 2, dtype=torch.float64)
-        for i in chosen[get_rank()::get_world_size()]:
-            with seeded(i):
-                data = self._built[i]
-            batch = model.data_preprocessor(pseudo_collate([data]), False)
-            total += model.head.pair_statistics(
-                model.extract_feat(batch['inputs']), batch['data_samples'],
-                touching=touching).cpu()
+        own = chosen[get_rank()::get_world_size()]
+        with progress(len(own), 'merge threshold', bar=False) as advance:
+            for i in own:
+                with seeded(i):
+                    data = self._built[i]
+                batch = model.data_preprocessor(pseudo_collate([data]), False)
+                total += model.head.pair_statistics(
+                    model.extract_feat(batch['inputs']),
+                    batch['data_samples'], touching=touching).cpu()
+                advance()
         total = total.to(model.head.threshold.device)
         all_reduce(total, 'sum')
         return total

@@ -10,6 +10,7 @@ from ...retrieval import PrototypeBank
 from ...retrieval.build import (ImageRows, RowRules, bank_meta, join_rows,
                                 share)
 from ...retrieval.images import image_name
+from ...utils.progress import progress
 from .retrieval_inference import fingerprint
 
 
@@ -51,9 +52,14 @@ def bank_in_memory(model: nn.Module,
     images = chosen_images(dataset, max_images)
     training = model.training
     model.eval()
+    numbers = share(len(images), get_rank(), get_world_size())
+    own = []
     try:
-        own = [(i, model.retrieval.rows(model, dataset[images[i]], rules))
-               for i in share(len(images), get_rank(), get_world_size())]
+        with progress(len(numbers), 'bank', bar=False) as advance:
+            for i in numbers:
+                own.append((i, model.retrieval.rows(
+                    model, dataset[images[i]], rules)))
+                advance()
     finally:
         model.train(training)
     gathered = [own]
