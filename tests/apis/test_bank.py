@@ -1,4 +1,5 @@
 """Banks from configs and checkpoints: build, resume, ranks, exemplars."""
+import copy
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from mmseg.registry import TRANSFORMS
 
 from mmpixsort.apis import bank as bank_module
 from mmpixsort.apis.bank import build_bank, load_model
@@ -305,3 +307,39 @@ def test_explain__missing_image(run, tmp_path):
     with pytest.raises(FileNotFoundError, match='image'):
         explain(cfg, folder / 'weights.pth', folder / 'x.bank',
                 tmp_path / 'no.png', tmp_path)
+
+
+@pytest.mark.parametrize('wrap', ['concatenated', 'augmented', 'class types'])
+def test_single_images__of_any_test_set(run, tmp_path, wrap):
+    """Exemplars and explanations, as of the plain test set."""
+    folder, plain, bank = run
+    scene = StreetScenes(num_images=1, size=(64, 96), seed=3, split='val')[0]
+    sky = scene.semantic == CLASSES.index('sky')
+    cv2.imwrite(str(tmp_path / 'a.png'), scene.image[..., ::-1])
+    cv2.imwrite(str(tmp_path / 'mask.png'), np.uint8(sky) * 255)
+    cfg = copy.deepcopy(plain)
+    inner = cfg.test_dataloader.dataset
+    if wrap == 'concatenated':
+        cfg.test_dataloader.dataset = dict(
+            type='ConcatDataset', datasets=[inner, copy.deepcopy(inner)])
+    elif wrap == 'augmented':
+        cfg.val_dataloader = None
+        inner.pipeline = [inner.pipeline[0], dict(
+            type='TestTimeAug', transforms=[
+                [dict(type='Resize', scale_factor=factor, keep_ratio=True)
+                 for factor in (.5, 1.)],
+                [dict(type='RandomFlip', prob=prob) for prob in (1., 0.)],
+                *([step] for step in inner.pipeline[1:])])]
+    else:
+        inner.pipeline = [
+            dict(step, type=TRANSFORMS.get(step['type']))
+            for step in inner.pipeline]
+    model = load_model(cfg, folder / 'weights.pth')
+    files = dict(image=tmp_path / 'a.png', mask=tmp_path / 'mask.png')
+    want = add_exemplars(plain, model, bank, name='heaven', **files)
+    got = add_exemplars(cfg, model, bank, name='heaven', **files)
+    assert torch.equal(got.features, want.features)
+    shown = explain(
+        cfg, folder / 'weights.pth', folder / 'x.bank', tmp_path / 'a.png',
+        tmp_path / 'shown', num_neighbors=2, max_segments=3)
+    assert shown.page.is_file() and len(shown.rows) == 3
