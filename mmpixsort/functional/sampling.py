@@ -98,7 +98,7 @@ def sample_anchors(
         labels: (B, H, W) int64; outside [0, C) a pixel takes no part.
         hard: (B, H, W) bool, pixels to prefer.
         num_classes: C.
-        max_samples: A, anchors of the batch.
+        max_samples: Most anchors of the batch.
         max_views: Most anchors of one image and class.
         min_pixels: Fewest pixels for which a pair is used.
         round_hard_up: Of an odd number the larger half is hard; the
@@ -106,8 +106,9 @@ def sample_anchors(
         generator: Source of randomness, on the device of `labels`.
 
     Returns:
-        Pixel index (A,) and label (A,) int64, -1 for an unused row. Rows are
-        ordered by image, class, and easy before hard.
+        Pixel index (A,) and label (A,) int64, -1 for an unused row, with
+        A = min(max_samples, B C max_views), more than which there cannot be.
+        Rows are ordered by image, class, and easy before hard.
     """
     stride = num_classes + 2
     pair = class_groups(labels, num_classes)
@@ -119,7 +120,9 @@ def sample_anchors(
         max_views=max_views,
         min_pixels=min_pixels,
         round_hard_up=round_hard_up)
-    pixel, unused = take_quotas(shuffled, quotas.flatten(), max_samples)
+    pixel, unused = take_quotas(
+        shuffled, quotas.flatten(),
+        min(max_samples, len(labels) * num_classes * max_views))
     return pixel, labels.flatten()[pixel].masked_fill_(unused, -1)
 
 

@@ -23,7 +23,8 @@ class HardAnchorSampler(nn.Module):
 
     Args:
         num_classes: C.
-        max_samples: A, anchors of the batch on one rank.
+        max_samples: Most anchors of the batch on one rank; there are
+            A = min(max_samples, B C max_views) rows.
         max_views: Most anchors of one image and class.
         min_pixels: Fewest pixels, on the embedding grid, for which a class
             of an image is used.
