@@ -57,8 +57,7 @@ def nested(options: dict) -> dict:
 def main() -> None:
     args = parse_args()
     warnings.filterwarnings('ignore')  # deprecations inside the hosts
-    from mmpixsort.apis.attach_file import (attach_file, default_out,
-                                            describe_place)
+    from mmpixsort.apis.attach_file import attach_file, default_out, summary
     out = args.out or default_out(args.config, args.method)
     try:
         found = attach_file(
@@ -66,13 +65,7 @@ def main() -> None:
             **nested(args.set))
     except (ImportError, OSError, ValueError) as error:
         sys.exit(f'error: {error}')
-    print(f'host:    {found.base.model.type}')
-    print(f'feature: {describe_place(found)}')
-    print(f'classes: {found.host.num_classes}, '
-          f'ignored label {found.host.ignore_index}')
-    print(f'warm-up: {found.model["metric_head"]["warmup_iters"]} iterations')
-    print(f'written: {out}')
-    print(f'train:   python tools/train.py {out}')
+    print(summary(found, out))
 
 
 if __name__ == '__main__':

@@ -24,7 +24,8 @@ class Attachment(NamedTuple):
 
     Attributes:
         base: The config that it adds to.
-        model: `type` and `metric_head` of the new model.
+        model: `type` and `metric_head` of the new model, and what its
+            `test_cfg` gets.
         hooks: Added to `custom_hooks`.
         host: What was found out about the base.
     """
@@ -51,7 +52,9 @@ def attach(cfg: Union[str, Path, Config],
        classifier, or the finest feature map where that is not seen.
 
     Classes, ignored label and norm are those of the decode head. The loss
-    warms up for 5000 iterations, or an eighth of a shorter schedule.
+    warms up for 5000 iterations, or an eighth of a shorter schedule. A
+    method that predicts in its own way, as segment sorting does by
+    retrieval, says so in `test_cfg` and brings the hook that it needs.
 
     Args:
         cfg: Path, also of the form ``mmseg::folder/name.py``, or config.
@@ -71,9 +74,14 @@ def attach(cfg: Union[str, Path, Config],
     """
     found = plan(cfg, method, **overrides)
     new = Config(copy.deepcopy(dict(found.base.items())))
-    for key, value in found.model.items():
+    added = copy.deepcopy(found.model)
+    test_cfg = added.pop('test_cfg', {})
+    for key, value in added.items():
         new.model[key] = (
             ConfigDict(value) if isinstance(value, dict) else value)
+    if test_cfg:
+        new.model.test_cfg = ConfigDict(
+            {**(new.model.get('test_cfg') or {}), **test_cfg})
     new.custom_hooks = [
         *(new.get('custom_hooks') or []), *map(ConfigDict, found.hooks)
     ]
@@ -91,9 +99,10 @@ def plan(cfg: Union[str, Path, Config],
     if 'warmup_iters' not in overrides:
         overrides['warmup_iters'] = warmup_iters(base)
     host = probe(base)
-    head = fit_head(chosen, host, overrides)
-    return Attachment(base, dict(type=kind, metric_head=head),
-                      missing_hooks(base, chosen), host)
+    model = dict(type=kind, metric_head=fit_head(chosen, host, overrides))
+    if chosen.test_cfg:
+        model['test_cfg'] = dict(chosen.test_cfg)
+    return Attachment(base, model, missing_hooks(base, chosen), host)
 
 
 def load_config(path: Union[str, Path]) -> Config:

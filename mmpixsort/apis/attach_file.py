@@ -1,7 +1,8 @@
 """Write what is attached as a short config file."""
 import os
+import shlex
 from pathlib import Path
-from typing import Union
+from typing import List, Tuple, Union
 
 from ..utils.files import write_whole
 from .attach import Attachment, plan
@@ -64,6 +65,7 @@ def config_text(cfg: str, method: str, found: Attachment, out: Path) -> str:
     lines = [
         f'# {title}, {found.host.num_classes} classes, on',
         f'# {describe_place(found)}.',
+        f'# Bank of the loss: {describe_bank(found)}.',
         assignment('_base_', base_reference(cfg, out)),
         assignment('model', found.model)
     ]
@@ -85,6 +87,56 @@ def base_reference(cfg: str, out: Path) -> str:
     if inside:
         return f'{Path(package).name}::{name}'
     return Path(os.path.relpath(path, out.resolve().parent)).as_posix()
+
+
+def describe_bank(found: Attachment) -> str:
+    """Say which bank of earlier iterations the loss has."""
+    bank = found.model['metric_head'].get('bank')
+    if bank is None:
+        return 'none, keys are those of the batch'
+    capacity = f' of capacity {bank["capacity"]}' if 'capacity' in bank else ''
+    return bank['type'].removeprefix('mmpixsort.') + capacity
+
+
+def summary(found: Attachment, out: Path) -> str:
+    """Say what was found and written, and which commands follow."""
+    head = found.model['metric_head']
+    bank = describe_bank(found)
+    if head.get('bank') is None:
+        bank += ' (--set bank.capacity=5000 adds one)'
+    rows = [
+        ('host', found.base.model.type),
+        ('feature', describe_place(found)),
+        ('classes', f'{found.host.num_classes}, ignored label '
+         f'{found.host.ignore_index}'),
+        ('bank', bank),
+        ('warm-up', f'{head["warmup_iters"]} iterations'),
+        ('predict', describe_prediction(found)),
+        ('written', str(out)),
+        *commands(found, out)
+    ]
+    return '\n'.join(f'{name + ":":<8} {text}' for name, text in rows)
+
+
+def describe_prediction(found: Attachment) -> str:
+    """Say what predicts in validation and test."""
+    retrieval = found.model.get('test_cfg', {}).get('retrieval')
+    if retrieval is None:
+        return 'as the host does'
+    return (f'by the vote of the {retrieval["num_neighbors"]} nearest '
+            'segments of the training images')
+
+
+def commands(found: Attachment, out: Path) -> List[Tuple[str, str]]:
+    """Return the commands that follow, in order, and what each does."""
+    config = shlex.quote(str(out))
+    test = f'python tools/test.py {config} CHECKPOINT'
+    rows = [('train', f'python tools/train.py {config}')]
+    if 'retrieval' in found.model.get('test_cfg', {}):
+        rows.append(('build', f'python tools/build_bank.py {config} '
+                     'CHECKPOINT --out x.bank'))
+        test += ' --cfg-options model.test_cfg.retrieval.bank=x.bank'
+    return [*rows, ('test', test)]
 
 
 def describe_place(found: Attachment) -> str:

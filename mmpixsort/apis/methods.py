@@ -1,4 +1,5 @@
 """The methods that `attach` knows."""
+from types import MappingProxyType
 from typing import Dict, Mapping, NamedTuple, Sequence
 
 
@@ -11,11 +12,14 @@ class Method(NamedTuple):
         parts: Argument of the head that takes a config -> the type that is
             meant where an override names none.
         hooks: That a run with this method needs.
+        test_cfg: What the model's `test_cfg` gets, where the method predicts
+            in its own way; empty where the host's classifier predicts.
     """
 
     head: str
     parts: Mapping[str, str]
     hooks: Sequence[str] = ('mmpixsort.MemoryBankHook', )
+    test_cfg: Mapping[str, object] = MappingProxyType({})
 
 
 METHODS: Dict[str, Method] = {}
@@ -56,7 +60,10 @@ register_method(
             projection='mmpixsort.ProjectionHead',
             segmenter='mmpixsort.KMeansSegmenter',
             loss='mmpixsort.SegSortLoss',
-            bank='mmpixsort.PrototypeQueue')))
+            bank='mmpixsort.PrototypeQueue'),
+        hooks=('mmpixsort.MemoryBankHook', 'mmpixsort.PrototypeBankHook'),
+        # k of the released script
+        test_cfg=dict(retrieval=dict(num_neighbors=15))))
 
 
 def find_method(name: str) -> Method:

@@ -1,5 +1,6 @@
 """The rule, the overrides, the hooks and the file of `attach`."""
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,9 +8,11 @@ import torch
 from apis.hosts import load_host, shrink
 from apis.training import build, train_step
 from mmengine.config import Config
+from mmengine.runner import Runner
 
 from mmpixsort.apis import Method, attach, attach_file, register_method
 from mmpixsort.apis.attach import load_config
+from mmpixsort.apis.attach_file import summary
 from mmpixsort.apis.host_probe import probe, without_weights
 from mmpixsort.apis.methods import METHODS
 
@@ -278,3 +281,54 @@ def test_without_weights__keeps_the_rest():
 
 def test_load_config__reads_prefixes():
     assert load_config(f'mmseg::{MNV2}').model.backbone.type == 'MobileNetV2'
+
+
+PLAIN = Path(__file__).resolve().parents[2] / (
+    'configs/plain/plain_fcn-mnv2_1xb4-600it_street-scenes.py')
+
+
+def test_attach__brings_the_prediction_of_segment_sorting(tmp_path):
+    out = tmp_path / 'sorting.py'
+    found = attach_file(PLAIN, 'segsort', out=out)
+    cfg = Config.fromfile(out)
+    assert cfg.to_dict() == attach(PLAIN, 'segsort').to_dict()
+    assert cfg.model.test_cfg == dict(
+        mode='whole', retrieval=dict(num_neighbors=15))
+    assert [hook.type for hook in cfg.custom_hooks] == [
+        'mmpixsort.MemoryBankHook', 'mmpixsort.PrototypeBankHook']
+    text = summary(found, out)
+    for part in ('bank:    none', 'vote of the 15 nearest',
+                 f'build_bank.py {out} CHECKPOINT --out x.bank',
+                 f'test.py {out} CHECKPOINT --cfg-options '
+                 'model.test_cfg.retrieval.bank=x.bank'):
+        assert part in text
+
+
+def test_attach__segment_sorting_validates_by_retrieval(tmp_path):
+    cfg = attach(PLAIN, 'segsort', warmup_iters=0)
+    for split in ('train', 'val'):
+        cfg[f'{split}_dataloader'].update(num_workers=0)
+        cfg[f'{split}_dataloader'].pop('persistent_workers', None)
+        cfg[f'{split}_dataloader'].dataset.update(
+            num_images=2, size=(64, 96))
+    cfg.train_dataloader.batch_size = 2
+    cfg.train_cfg.update(max_iters=2, val_interval=2)
+    cfg.model = without_weights(cfg.model)
+    cfg.work_dir = str(tmp_path)
+    cfg.experiment_name = 'segsort_attached'
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    assert runner.model.retrieval._loaded is not None  # asked in validation
+
+
+@pytest.mark.parametrize('overrides, expected', [
+    (dict(), 'bank:    none'),
+    (dict(bank=dict(capacity=7)), 'bank:    ClassQueue of capacity 7'),
+])
+def test_attach__says_which_bank_the_loss_has(overrides, expected, tmp_path):
+    out = tmp_path / 'a.py'
+    found = attach_file(f'mmseg::{MNV2}', out=out, **overrides)
+    text = summary(found, out)
+    assert expected in text and 'as the host does' in text
+    assert f'# Bank of the loss: {expected[9:]}' in out.read_text()
+    assert 'build_bank' not in text
