@@ -8,7 +8,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS, DefaultScope
 
 from .fit_head import check_names, fit_head
-from .host_probe import Host, probe
+from .host_probe import Host, check_trains, probe
 from .methods import Method, find_method
 
 # Host segmentor -> the same with metric heads
@@ -63,8 +63,9 @@ def attach(cfg: Union[str, Path, Config],
             ``bank=dict(capacity=5000)``.
 
     Raises:
-        ValueError: When the config's host cannot be attached to, or an
-            override does not exist or does not fit.
+        ValueError: When the config's host cannot be attached to, its own
+            training step raises, or an override does not exist or does not
+            fit.
 
     Example:
         >>> cfg = attach('mmseg::fcn/fcn_r50-d8_4xb2-40k_cityscapes-'
@@ -99,6 +100,7 @@ def plan(cfg: Union[str, Path, Config],
     if 'warmup_iters' not in overrides:
         overrides['warmup_iters'] = warmup_iters(base)
     host = probe(base)
+    check_trains(host)
     model = dict(type=kind, metric_head=fit_head(chosen, host, overrides))
     if chosen.test_cfg:
         model['test_cfg'] = dict(chosen.test_cfg)

@@ -95,6 +95,40 @@ def probe(cfg: Config) -> Host:
         error=error)
 
 
+def check_trains(host: Host) -> None:
+    """Refuse a host whose own training step raises.
+
+    Where the step cannot be tried, since the random samples lack what the
+    host learns from or this machine lacks what it runs on, a warning says
+    so.
+
+    Raises:
+        ValueError: With the message of the host.
+    """
+    if host.error is None:
+        return
+    found = f'{type(host.error).__name__}: {host.error}'
+    if _cannot_be_tried(host.error):
+        warnings.warn(
+            f'the training step of the host could not be tried ({found}): '
+            'whether the config trains is not known; train a few iterations '
+            'of it without the metric head first', stacklevel=2)
+        return
+    raise ValueError(
+        '`cfg` must hold a host that runs a training step on two random '
+        f'images without its metric head, got {found}; mend the host first. '
+        'One that takes images of a certain size only names it in '
+        '`model.data_preprocessor.size` or `crop_size`') from host.error
+
+
+def _cannot_be_tried(error: Exception) -> bool:
+    """Tell whether a step failed for data or parts that are not here."""
+    is_annotation = isinstance(error, AttributeError) and isinstance(
+        error.obj, BaseDataElement)
+    is_device = not torch.cuda.is_available() and 'CUDA' in str(error)
+    return is_annotation or is_device or isinstance(error, ImportError)
+
+
 def last_head(model: nn.Module) -> nn.Module:
     """Return the decode head, the last one of a cascade."""
     head = model.decode_head
@@ -160,9 +194,12 @@ def blank_samples(size: Sequence[int], num_classes: int) -> List:
     for _ in range(2):
         sample = BaseDataElement(
             metainfo=dict(
+                img_path='random', seg_map_path='stripes',
                 img_shape=(height, width),
                 ori_shape=(height, width),
-                pad_shape=(height, width)))
+                pad_shape=(height, width),
+                scale_factor=(1., 1.), flip=False, flip_direction=None,
+                reduce_zero_label=False))
         labels = stripes.expand(1, height, width).clone()
         sample.gt_sem_seg = PixelData(data=labels)
         # PIDNet learns edges too

@@ -9,6 +9,8 @@ from apis.hosts import load_host, shrink
 from apis.training import build, train_step
 from mmengine.config import Config
 from mmengine.runner import Runner
+from mmseg.models.decode_heads import FCNHead
+from mmseg.registry import MODELS
 
 from mmpixsort.apis import Method, attach, attach_file, register_method
 from mmpixsort.apis.attach import load_config
@@ -252,14 +254,55 @@ def test_probe__reports_a_host_that_does_not_run():
     assert host.levels[3].shape[1] == 320
 
 
-def test_attach__asks_for_a_level_of_a_host_that_does_not_run():
+def small_mnv2():
     cfg = shrink(load_host(MNV2))
     cfg.model.data_preprocessor.size = (64, 64)
-    cfg.model.decode_head.in_channels = 321
-    with pytest.raises(ValueError, match='must run a training step.*3: 320'):
-        attach(cfg)
-    head = attach(cfg, in_index=3).model.metric_head
+    return cfg
+
+
+@pytest.mark.parametrize('part', ['decode_head', 'auxiliary_head'])
+@pytest.mark.parametrize('overrides', [dict(), dict(in_index=3)])
+def test_attach__refuses_a_host_that_does_not_train(part, overrides):
+    cfg = small_mnv2()
+    cfg.model[part].in_channels += 1
+    wrong = f'{cfg.model[part].in_channels} channels'
+    with pytest.raises(ValueError, match=f'RuntimeError: .*{wrong}.*mend'):
+        attach(cfg, **overrides)
+
+
+@MODELS.register_module(force=True)
+class DepthHead(FCNHead):
+    """An auxiliary head that learns from an annotation of its own."""
+
+    def loss(self, inputs, batch_data_samples, train_cfg):
+        return dict(loss_depth=sum(
+            sample.gt_depth_map.data for sample in batch_data_samples))
+
+
+@MODELS.register_module(force=True)
+class FaultyHead(FCNHead):
+    """An auxiliary head with a slip of the pen."""
+
+    def loss(self, inputs, batch_data_samples, train_cfg):
+        return dict(loss_faulty=self.no_such_layer(inputs))
+
+
+def test_attach__warns_where_the_step_cannot_be_tried():
+    cfg = small_mnv2()
+    cfg.model.auxiliary_head.type = 'DepthHead'
+    with pytest.warns(UserWarning, match='could not be tried.*gt_depth_map'):
+        head = attach(cfg).model.metric_head
     assert head.in_channels == 320
+    with pytest.warns(UserWarning), pytest.raises(
+            ValueError, match="must run a training step.*3: 320"):
+        attach(cfg, source='decoder')
+
+
+def test_attach__takes_no_slip_of_the_pen_for_lacking_data():
+    cfg = small_mnv2()
+    cfg.model.auxiliary_head.type = 'FaultyHead'
+    with pytest.raises(ValueError, match="AttributeError: .*no_such_layer"):
+        attach(cfg)
 
 
 def test_probe__raises_where_the_backbone_does_not_run():
