@@ -16,6 +16,7 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import BaseDataElement, PixelData
 from torch import Tensor, nn
 
+from ..functional.labels import count_labels
 from ..layers import tap
 
 # Most hosts run at this size; the others at their own crop.
@@ -34,7 +35,7 @@ class Host(NamedTuple):
             not say.
         in_channels: Their channels, as the decode head has them.
         input_transform: What the decode head does with several levels.
-        num_classes: Of the decode head.
+        num_classes: Of the labels; 2 for a decode head with one output.
         ignore_index: Of the decode head.
         norm_cfg: Of the decode head.
         error: Why the host did not run to its end, if it did not.
@@ -89,7 +90,7 @@ def probe(cfg: Config) -> Host:
         in_index=getattr(reader, 'in_index', None),
         in_channels=getattr(reader, 'in_channels', None),
         input_transform=getattr(reader, 'input_transform', None),
-        num_classes=head.num_classes,
+        num_classes=labels_of(head),
         ignore_index=head.ignore_index,
         norm_cfg=getattr(reader, 'norm_cfg', None),
         error=error)
@@ -135,6 +136,12 @@ def last_head(model: nn.Module) -> nn.Module:
     return head[-1] if isinstance(head, nn.ModuleList) else head
 
 
+def labels_of(head: nn.Module) -> int:
+    """Return how many classes the labels of a decode head have."""
+    return count_labels(
+        head.num_classes, getattr(head, 'out_channels', head.num_classes))
+
+
 def without_weights(model: dict) -> dict:
     """Return a copy of a model config that downloads nothing."""
     if isinstance(model, dict):
@@ -164,7 +171,7 @@ def image_channels(cfg: Config) -> int:
 
 def _run(model: nn.Module, head: nn.Module, images: Tensor) -> tuple:
     """Return levels, decoder feature, and what went wrong, each or None."""
-    samples = blank_samples(images.shape[2:], head.num_classes)
+    samples = blank_samples(images.shape[2:], labels_of(head))
     error = None
     with tap(model.neck if model.with_neck else model.backbone) as features, \
             tap(getattr(head, 'conv_seg', None)) as calls:

@@ -38,6 +38,19 @@ def resize_labels(labels: Tensor, size: Sequence[int],
     return resized.masked_fill(resized == ignore_index, -1)
 
 
+def count_labels(num_classes: int, out_channels: int) -> int:
+    """Return how many classes the labels of a classifier have.
+
+    One output tells foreground from background: its labels are 0 and 1,
+    whether the classifier counts one class or two.
+
+    Example:
+        >>> count_labels(1, 1), count_labels(2, 1), count_labels(19, 19)
+        (2, 2, 19)
+    """
+    return 2 if out_channels == 1 else num_classes
+
+
 def two_class_logits(logits: Tensor, threshold: float) -> Tensor:
     """Turn one foreground logit into two whose argmax is the prediction.
 

@@ -159,16 +159,21 @@ def test_attach__asks_for_the_warmup_of_unknown_epochs():
     assert head.warmup_iters == 9
 
 
-def test_attach__takes_a_binary_head():
+@pytest.mark.parametrize('num_classes', [1, 2])
+def test_attach__takes_a_binary_head(num_classes):
     cfg = shrink(load_host(UNET))
     for head in (cfg.model.decode_head, cfg.model.auxiliary_head):
         head.update(
+            num_classes=num_classes,
             out_channels=1,
             threshold=0.3,
             loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True))
     attached = attach(cfg, warmup_iters=0, bank=dict(capacity=8))
     assert attached.model.metric_head.num_classes == 2
-    assert train_step(build(attached), 64)['loss_pixel_contrast'] > 0
+    model = build(attached)
+    assert train_step(model, 64, num_classes=2)['loss_pixel_contrast'] > 0
+    # both classes have keys
+    assert (model.metric_head.bank.written > 0).all()
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 """Build a model of a config and train one step on random images."""
-from typing import Dict, List
+from typing import Dict, List, Optional
 
 import torch
 from mmengine.model import revert_sync_batchnorm
@@ -39,11 +39,12 @@ def make_samples(num_classes: int,
 
 def train_step(model: nn.Module,
                size: int,
-               ignored: bool = True) -> Dict[str, float]:
+               ignored: bool = True,
+               num_classes: Optional[int] = None) -> Dict[str, float]:
     """Train one step; check gradients; return the log."""
     model.train()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
-    samples = make_samples(model.num_classes, size, ignored)
+    samples = make_samples(num_classes or model.num_classes, size, ignored)
     losses = model.loss(torch.rand(2, 3, size, size), samples)
     total, log = model.parse_losses(losses)
     total.backward()

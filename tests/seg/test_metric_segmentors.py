@@ -49,9 +49,11 @@ def test_segmentor__a_list_of_heads_and_the_decoder_feature():
         tiny.batch()[0], index=1).shape == (2, 8, 4, 4)
 
 
-def test_segmentor__binary_head():
+@pytest.mark.parametrize('num_classes', [1, 2])
+def test_segmentor__binary_head(num_classes):
     config = tiny.attached(num_classes=2)
-    config.decode_head.update(num_classes=2, out_channels=1, threshold=0.4)
+    config.decode_head.update(
+        num_classes=num_classes, out_channels=1, threshold=0.4)
     config.decode_head.loss_decode = dict(
         type='CrossEntropyLoss', use_sigmoid=True)
     model = tiny.build(config).train()
@@ -61,6 +63,9 @@ def test_segmentor__binary_head():
         sample.gt_sem_seg.data = torch.where(labels == 255, 255, labels % 2)
     losses = model(images, samples, mode='loss')
     assert losses['loss_pixel_contrast'] > 0
+    config.metric_head.num_classes = 1
+    with pytest.raises(ValueError, match='must be 2, 0 and 1 of .* got 1'):
+        tiny.build(config)
 
 
 def test_segmentor__a_head_as_auxiliary_head_of_the_plain_host():

@@ -10,7 +10,8 @@ from mmseg.utils import add_prefix
 from torch import Tensor, nn
 
 from ...functional.checks import check_choice
-from ...functional.labels import one_class_logit, two_class_logits
+from ...functional.labels import (count_labels, one_class_logit,
+                                  two_class_logits)
 from ...layers import tap
 from ...registry import MODELS
 from ...retrieval import PrototypeBank
@@ -67,11 +68,13 @@ class MetricHeadMixin:
         return [self.metric_head]
 
     def _check_head(self, head: BaseModule) -> None:
-        if head.num_classes != self.num_classes:
+        classes = count_labels(self.num_classes, self.out_channels)
+        if head.num_classes != classes:
+            why = ('0 and 1 of a decode head with one output'
+                   if self.out_channels == 1 else 'that of the decode head')
             raise ValueError(
-                f'`num_classes` of the metric head must be '
-                f'{self.num_classes}, that of the decode head, got '
-                f'{head.num_classes}')
+                f'`num_classes` of the metric head must be {classes}, {why}, '
+                f'got {head.num_classes}')
         if head.ignore_index != self._last_head.ignore_index:
             raise ValueError(
                 f'`ignore_index` of the metric head must be '
