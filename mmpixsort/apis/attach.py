@@ -7,6 +7,7 @@ from typing import List, Mapping, NamedTuple, Union
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS, DefaultScope
 
+from ..layers.schedule import WARMUP_SHARE, check_warmup
 from .fit_head import check_names, fit_head
 from .host_probe import Host, check_trains, probe
 from .methods import Method, find_method
@@ -16,7 +17,7 @@ SEGMENTORS = dict(
     EncoderDecoder='mmpixsort.MetricEncoderDecoder',
     CascadeEncoderDecoder='mmpixsort.MetricCascadeEncoderDecoder')
 # Of the released configurations: 5000 iterations, an eighth of 40,000
-MAX_WARMUP, WARMUP_SHARE = 5000, 8
+MAX_WARMUP = 5000
 
 
 class Attachment(NamedTuple):
@@ -101,7 +102,15 @@ def plan(cfg: Union[str, Path, Config],
         overrides['warmup_iters'] = warmup_iters(base)
     host = probe(base)
     check_trains(host)
-    model = dict(type=kind, metric_head=fit_head(chosen, host, overrides))
+    head = fit_head(chosen, host, overrides)
+    if 'max_iters' in (base.get('train_cfg') or {}):
+        # of other schedules MemoryBankHook knows the length
+        check_warmup(
+            base.train_cfg.max_iters,
+            warmup_iters=head.get('warmup_iters', 0),
+            ramp_iters=head.get('ramp_iters', 0),
+            owner='`metric_head`')
+    model = dict(type=kind, metric_head=head)
     if chosen.test_cfg:
         model['test_cfg'] = dict(chosen.test_cfg)
     return Attachment(base, model, missing_hooks(base, chosen), host)

@@ -9,6 +9,7 @@ from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop
 from torch import Tensor, nn
 
+from ..layers.schedule import check_warmup
 from ..registry import HOOKS
 from ..utils.wrapped import unwrap
 from .class_checks import (check_classes, check_instance_labels,
@@ -35,6 +36,8 @@ class MemoryBankHook(Hook):
       takes it up after the loader has replayed: with `randomness.seed` set,
       a run resumed at half is the unbroken one. Validation, which draws a
       seed for its loader, is kept from moving that state.
+    - A warm-up that ends after the schedule is refused: the loss would stay
+      0 to the end.
     - A bank of another shape raises on resume. With `load_from`, which starts
       another training, perhaps on other classes, every bank starts empty.
     - Checkpoints hold the bank as it is, also where EMAHook averages buffers.
@@ -74,7 +77,17 @@ class MemoryBankHook(Hook):
                     'no averaging')
 
     def before_train(self, runner) -> None:
-        """Take up the log interval; warn of what would not be exact."""
+        """Check the warm-up; warn of what would not be exact.
+
+        Raises:
+            ValueError: When a loss would never count, or never in full.
+        """
+        for name, head in _metric_heads(runner.model):
+            check_warmup(
+                runner.max_iters,
+                warmup_iters=getattr(head, 'warmup_iters', 0),
+                ramp_iters=getattr(head, 'ramp_iters', 0),
+                owner=f'`{name}`')
         for problem in checkpoint_problems(runner):
             print_log(problem, 'current', WARNING)
         if self.check_labels:

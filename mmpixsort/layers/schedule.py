@@ -3,6 +3,9 @@ from typing import Tuple
 
 from mmengine.logging import MessageHub
 
+# 5000 of 40,000 iterations in the released configurations
+WARMUP_SHARE = 8
+
 
 def warmup_weight(iteration: int, *, warmup_iters: int,
                   ramp_iters: int) -> float:
@@ -22,6 +25,32 @@ def warmup_weight(iteration: int, *, warmup_iters: int,
     if passed < 0:
         return 0.
     return min(1., (passed + 1) / (ramp_iters + 1))
+
+
+def check_warmup(iterations: int, *, warmup_iters: int, ramp_iters: int,
+                 owner: str) -> None:
+    """Refuse a warm-up that ends after the schedule.
+
+    Args:
+        iterations: Of the schedule.
+        warmup_iters: Iterations of weight 0.
+        ramp_iters: Iterations of the ramp that follows.
+        owner: What warms up, as the message names it.
+
+    Raises:
+        ValueError: When the loss never counts, or never in full.
+    """
+    if warmup_iters < iterations and (
+            warmup_iters + ramp_iters <= iterations):
+        return
+    raise ValueError(
+        f'`warmup_iters` of {owner} must end within the schedule of '
+        f'{iterations} iterations, got {warmup_iters} and `ramp_iters` '
+        f'{ramp_iters}, with which its loss would '
+        + ('stay 0 to the end' if warmup_iters >= iterations else
+           'never reach its weight')
+        + f'; set `warmup_iters` to {iterations // WARMUP_SHARE}, an eighth '
+        'of the schedule as in the released configurations, or train longer')
 
 
 class TrainingClock:

@@ -311,3 +311,39 @@ def test_checkpoint__loads_with_weights_only(tmp_path):
     state, = checkpoint['mmpixsort_rng']
     set_rng_state(state)
     assert torch.equal(torch.get_rng_state(), state['cpu'])
+
+
+@pytest.mark.parametrize('warmup, ramp, epochs, text', [
+    (4, 0, False, r'of `metric_head` .* 4 iterations, got 4 .* stay 0'),
+    (8, 0, True, r'8 iterations, got 8 .* to 1, an eighth'),
+    (1, 4, False, r'got 1 and `ramp_iters` 4, .* never reach'),
+])
+def test_warmup__must_end_within_the_schedule(tmp_path, warmup, ramp, epochs,
+                                              text):
+    model = tiny.attached(warmup_iters=warmup, ramp_iters=ramp)
+    with pytest.raises(ValueError, match=text):
+        tiny.runner(tmp_path, model, iters=4, epochs=epochs).train()
+    assert not list(tmp_path.glob('*.pth'))
+
+
+@pytest.mark.parametrize('config', [
+    tiny.attached(warmup_iters=3),
+    tiny.sorting(warmup_iters=1, ramp_iters=3),
+    tiny.host(auxiliary_head=tiny.metric_head(warmup_iters=3)),
+])
+def test_warmup__that_fits_trains(tmp_path, config):
+    runner = tiny.runner(tmp_path, config, iters=4)
+    runner.train()
+    assert runner.iter == 4
+
+
+def test_warmup__of_every_head_is_checked(tmp_path):
+    """Of heads in a list, and of a head as auxiliary head of the host."""
+    two = tiny.attached()
+    two.metric_head = [tiny.metric_head(bank=None),
+                       tiny.sorting_head(warmup_iters=9)]
+    auxiliary = tiny.host(auxiliary_head=tiny.metric_head(warmup_iters=9))
+    for config, name in ((two, 'metric_head.1'),
+                         (auxiliary, 'auxiliary_head')):
+        with pytest.raises(ValueError, match=f'of `{name}` .* got 9'):
+            tiny.runner(tmp_path, config, iters=4).train()
