@@ -3,7 +3,6 @@ import argparse
 import os
 import sys
 import time
-import warnings
 from pathlib import Path
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs' / 'pixel_contrast'
@@ -57,15 +56,14 @@ def main(argv=None, cfg_options=None):
     # twice as fast; read once, when torch is imported
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
     start = time.time()
-    warnings.filterwarnings('ignore')  # deprecations inside the hosts
+    from mmpixsort.utils.command import errors_as_text, quiet_hosts
+    quiet_hosts()
     from mmpixsort.apis.demo import run_demo
-    try:
+    with errors_as_text():
         run_demo(
             SCENES if args.data is None else CAMVID, args.out,
             data=args.data, weights=args.weights, iters=args.iters,
             seed=args.seed, method=args.method, cfg_options=cfg_options)
-    except (FileNotFoundError, ValueError) as error:
-        sys.exit(f'error: {error}')
     print()
     print((args.out / 'scores.txt').read_text())
     print(f'{time.time() - start:.0f} seconds. Scores and pictures are in '

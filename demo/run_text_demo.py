@@ -2,7 +2,6 @@
 import argparse
 import os
 import time
-import warnings
 from pathlib import Path
 
 CONFIG = (Path(__file__).resolve().parents[1] / 'configs' / 'text_grouping' /
@@ -43,13 +42,15 @@ def main(argv=None):
     # threads that wait without spinning; read once, when torch is imported
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
     start = time.time()
-    warnings.filterwarnings('ignore')  # deprecations inside the hosts
+    from mmpixsort.utils.command import errors_as_text, quiet_hosts
+    quiet_hosts()
     import mmpixsort.compat
     mmpixsort.compat.require('mmseg')
     from mmpixsort.apis.demo_text import run_text_demo
-    run_text_demo(
-        CONFIG, args.out, seeds=args.seeds, iters=args.iters,
-        image_level=not args.no_image_level)
+    with errors_as_text():
+        run_text_demo(
+            CONFIG, args.out, seeds=args.seeds, iters=args.iters,
+            image_level=not args.no_image_level)
     print((args.out / 'scores.txt').read_text())
     print(f'{time.time() - start:.0f} seconds; everything is in {args.out}, '
           'pictures below vis_data of each test')

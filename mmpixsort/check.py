@@ -11,6 +11,18 @@ from typing import List, Optional
 from . import __version__, compat
 from .compat import Problem
 
+# Extra of setup.cfg -> the modules that it brings
+EXTRAS = {
+    'safetensors': ('safetensors', ),
+    'faiss': ('faiss', ),
+    'oversegment': ('skimage', 'scipy'),
+    'instances': ('sklearn', 'skimage', 'scipy'),
+    'text': ('open_clip', 'timm'),
+    'text-nlp': ('spacy', 'nltk'),
+    'metrics': ('scipy', ),
+    'study': ('filelock', 'matplotlib', 'rich', 'scipy'),
+    'vis': ('sklearn', 'tensorboard'),
+}
 HOSTS = {'mmseg': 'segmentors', 'mmdet': 'detectors'}
 
 
@@ -33,7 +45,7 @@ def find_problems() -> List[Problem]:
     problems = compat.find_problems(versions)
     mim = mim_folder()
     for name in ('configs', 'tools', 'model-index.yml'):
-        if not (mim / name).exists():
+        if compat.found('mmengine') and not (mim / name).exists():
             problems.append(
                 Problem(False, f'mmpixsort/.mim/{name} is missing: `mim` and '
                         '`mmpixsort::` configs need it',
@@ -51,14 +63,18 @@ def _host_problems() -> List[Problem]:
     """Import the engine and the hosts that are there."""
     problems = []
     if not compat.found('mmengine'):
-        problems.append(
-            Problem(False, 'mmengine is not installed: only '
-                    'mmpixsort.functional can be used',
-                    "pip install 'mmpixsort[mim,det]'"))
-    elif not any(compat.found(host) for host in HOSTS):
-        problems.append(
+        return problems  # torch alone: see `notes`
+    if not any(compat.found(host) for host in HOSTS):
+        return [
             Problem(False, 'no host is installed: there is nothing to attach '
-                    'to', "pip install 'mmpixsort[mim,det]'"))
+                    'to', "pip install 'mmpixsort[mim,det]'")
+        ]
+    for name, found in compat.opencv().items():
+        if compat.release(found) >= compat.release(compat.OPENCV_LIMIT):
+            problems.append(
+                Problem(False, f'{name} {found} breaks tools of the hosts, '
+                        'which were written for OpenCV 4',
+                        f"pip install '{name}<{compat.OPENCV_LIMIT}'"))
     if compat.ext_file() is not None and not compat.has_ops():
         problems.append(
             Problem(False, 'the compiled operators of mmcv do not load with '
@@ -76,6 +92,24 @@ def _host_problems() -> List[Problem]:
                             'clone installs a set that was tried'))
                 break
     return problems
+
+
+def notes() -> List[str]:
+    """Say what a set-up that is in order leaves out."""
+    if compat.found('torch') and not compat.found('mmengine'):
+        return ['torch alone, a supported set-up: functional, losses, banks '
+                'and samplers work.', 'Heads, hooks and configs need a host: '
+                "pip install 'mmpixsort[mim,det]'"]
+    return []
+
+
+def extra_state(name: str) -> str:
+    """Return whether the packages of an extra are there."""
+    missing = [m for m in EXTRAS[name] if not compat.found(m)]
+    if not missing:
+        return 'yes'
+    return (f'no, without {", ".join(missing)}: '
+            f"pip install 'mmpixsort[{name}]'")
 
 
 def report(problems: List[Problem]) -> str:
@@ -96,11 +130,14 @@ def report(problems: List[Problem]) -> str:
         ('CUDA', _cuda()),
         ('hosts', ', '.join(hosts) or 'none'),
         ('.mim', kind),
+        *compat.opencv().items(),
+        *((f'extra {name}', extra_state(name)) for name in EXTRAS),
     ]
     lines = [f'{name:<22} {value}' for name, value in rows]
     lines.append('')
     if not problems:
         lines.append('Everything is in order.')
+    lines += notes()
     for problem in problems:
         lines += [f'WRONG: {problem.what}', f'  remedy: {problem.remedy}']
     return '\n'.join(lines)

@@ -35,6 +35,14 @@ ONEDL = {
     'onedl-mmdetection': ('3.5.1', '4.0'),
 }
 MIN_TORCH = '2.1'
+OPENCV = ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python',
+          'opencv-contrib-python-headless')
+OPENCV_LIMIT = '5'  # the hosts were written for 4, and 5 breaks their tools
+# What the hosts warn of in every process, and their users cannot change
+NOISE = (
+    ('pkg_resources is deprecated', UserWarning),
+    ('Deprecated call to `pkg_resources', DeprecationWarning),
+)
 
 
 class Problem(NamedTuple):
@@ -77,6 +85,17 @@ def installed() -> Dict[str, str]:
     """Return the version of every installed distribution of both families."""
     versions = {}
     for name in (*CLASSIC, *ONEDL, 'torch'):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def opencv() -> Dict[str, str]:
+    """Return the version of every installed distribution of OpenCV."""
+    versions = {}
+    for name in OPENCV:
         try:
             versions[name] = version(name)
         except PackageNotFoundError:
@@ -172,15 +191,27 @@ def setup() -> None:
         # report anything, so it must get past this point.
         elif 'mmpixsort.check' not in sys.orig_argv:
             raise ImportError(str(problem))
-    if found('mmcv'):
-        stand_in_for_ops()
-    if found('mmengine'):
-        register_config_prefixes()
-        allow_checkpoint_globals()
+    with warnings.catch_warnings():
+        quiet_hosts()
+        if found('mmcv'):
+            stand_in_for_ops()
+        if found('mmengine'):
+            register_config_prefixes()
+            allow_checkpoint_globals()
     _state['done'] = True
 
 
 _state = {'done': False}
+
+
+def quiet_hosts() -> None:
+    """Silence the set-up noise of the hosts by name, and nothing else.
+
+    For programs: an import of this package leaves the filters of a process
+    as they are.
+    """
+    for message, category in NOISE:
+        warnings.filterwarnings('ignore', message, category)
 
 
 def require(module: str) -> None:

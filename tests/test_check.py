@@ -1,6 +1,8 @@
 """`python -m mmpixsort.check` never crashes and names remedies."""
+import re
 import subprocess
 import sys
+from configparser import ConfigParser
 
 import pytest
 
@@ -19,6 +21,7 @@ def in_order(monkeypatch, tmp_path):
     monkeypatch.setattr(compat, 'installed', lambda: GOOD)
     monkeypatch.setattr(compat, 'found', lambda module: True)
     monkeypatch.setattr(compat, 'ext_file', lambda: None)
+    monkeypatch.setattr(compat, 'opencv', lambda: {'opencv-python': '4.14.0'})
     monkeypatch.setattr(check, 'import_error', lambda module: None)
     return tmp_path
 
@@ -49,7 +52,6 @@ def test_main__both_families(in_order, monkeypatch, capsys):
 
 @pytest.mark.parametrize('missing, words', [
     ({'torch'}, 'torch is not installed'),
-    ({'mmengine', 'mmcv', 'mmseg', 'mmdet'}, 'mmengine is not installed'),
     ({'mmseg', 'mmdet'}, 'no host is installed'),
 ])
 def test_find_problems__missing(in_order, monkeypatch, missing, words):
@@ -94,6 +96,40 @@ def test_command__without_mm_packages():
             "runpy.run_module('mmpixsort.check', run_name='__main__')")
     done = subprocess.run([sys.executable, '-c', code], check=False,
                           capture_output=True, text=True)
-    assert done.returncode == 1 and 'Traceback' not in done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert 'Everything is in order.\ntorch alone, a supported' in done.stdout
+    assert 'mmpixsort[mim,det]' in done.stdout
     assert 'compiled ops           no' in done.stdout
     assert 'hosts                  none' in done.stdout
+
+
+def test_find_problems__opencv_5(in_order, monkeypatch):
+    monkeypatch.setattr(compat, 'opencv', lambda: {
+        'opencv-python-headless': '5.0.0.93'})
+    problem, = check.find_problems()
+    assert problem.what.startswith('opencv-python-headless 5.0.0.93 breaks')
+    assert problem.remedy == "pip install 'opencv-python-headless<5'"
+
+
+def test_report__shows_the_extras(in_order, monkeypatch):
+    monkeypatch.setattr(compat, 'found', lambda name: name != 'skimage')
+    shown = check.report([])
+    assert 'extra faiss            yes\n' in shown
+    assert ('extra oversegment      no, without skimage: '
+            "pip install 'mmpixsort[oversegment]'") in shown
+    assert 'opencv-python          4.14.0' in shown
+
+
+def test_extras__are_those_of_the_metadata(repo_root):
+    """Each extra of packages of others is reported, and by its modules."""
+    metadata = ConfigParser()
+    metadata.read(repo_root / 'setup.cfg')
+    modules = {'faiss-cpu': 'faiss', 'scikit-image': 'skimage',
+               'scikit-learn': 'sklearn', 'open_clip_torch': 'open_clip'}
+    stacks = {'hosts', 'mim', 'lite', 'det', 'onedl', 'onedl-det',
+              'mminstall', 'lint', 'tests', 'all'}
+    extras = metadata['options.extras_require']
+    assert set(check.EXTRAS) == set(extras) - stacks
+    for name, found in check.EXTRAS.items():
+        names = [re.split('[<>=]', line)[0] for line in extras[name].split()]
+        assert tuple(modules.get(n, n) for n in names) == found

@@ -70,7 +70,7 @@ def test_metadata__pins_the_stack(metadata):
     extras = metadata['options.extras_require']
     hosts = extras['hosts'].split()
     for pin in ('mmengine==0.10.7', 'mmsegmentation==1.2.2', 'setuptools<82',
-                'ftfy', 'regex'):
+                'ftfy', 'regex', 'opencv-python<5'):
         assert pin in hosts
     assert 'mmcv==2.1.0' in extras['mim']
     assert 'mmcv-lite==2.1.0' in extras['lite']

@@ -12,8 +12,6 @@ Examples:
         --set in_index=2 loss.temperature=0.07 warmup_iters=1000
 """
 import argparse
-import sys
-import warnings
 from pathlib import Path
 
 # Before any config is read: it makes prefixes of mmengine work, or says what
@@ -56,15 +54,14 @@ def nested(options: dict) -> dict:
 
 def main() -> None:
     args = parse_args()
-    warnings.filterwarnings('ignore')  # deprecations inside the hosts
+    from mmpixsort.utils.command import errors_as_text, quiet_hosts
+    quiet_hosts()
     from mmpixsort.apis.attach_file import attach_file, default_out, summary
     out = args.out or default_out(args.config, args.method)
-    try:
+    with errors_as_text():
         found = attach_file(
             args.config, args.method, out=out, force=args.force,
             **nested(args.set))
-    except (ImportError, OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
     print(summary(found, out))
 
 

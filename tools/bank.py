@@ -10,8 +10,6 @@ Examples:
     python tools/bank.py cluster x.bank --num-clusters 11 --out y.bank
 """
 import argparse
-import sys
-import warnings
 from pathlib import Path
 
 import mmpixsort.compat
@@ -63,14 +61,13 @@ def parse_args() -> argparse.Namespace:
 
 
 def add_segments(args: argparse.Namespace, bank):
-    from mmengine.config import Config
-
     from mmpixsort.apis.bank import load_model
     from mmpixsort.apis.exemplars import add_exemplars
+    from mmpixsort.utils.configs import read_config
     if len(args.image) != len(args.mask):
         raise ValueError(f'--mask must name {len(args.image)} files, one an '
                          f'image, got {len(args.mask)}')
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config)
     model = load_model(cfg, args.checkpoint)
     for image, mask in zip(args.image, args.mask):
         bank = add_exemplars(
@@ -82,7 +79,11 @@ def run(args: argparse.Namespace):
     from mmpixsort.retrieval import (cluster, merge, read_bank, relabel,
                                      remove)
     if args.command == 'merge':
-        return merge([read_bank(path) for path in args.banks])
+        banks = [read_bank(path) for path in args.banks]
+        merged = merge(banks)
+        shared = sum(map(len, banks)) - len(merged)
+        print(f'{shared} segments were in several banks and are kept once')
+        return merged
     bank = read_bank(args.bank)
     if args.command == 'add':
         return add_segments(args, bank)
@@ -98,14 +99,13 @@ def run(args: argparse.Namespace):
 
 def main() -> None:
     args = parse_args()
-    warnings.filterwarnings('ignore')  # deprecations inside the hosts
+    from mmpixsort.utils.command import errors_as_text, quiet_hosts
+    quiet_hosts()
     from mmpixsort.retrieval import info, write_bank
-    try:
+    with errors_as_text():
         bank = run(args)
         if args.command != 'info':
             write_bank(bank, Path(args.out))
-    except (ImportError, OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
     print(info(bank))
     if args.command != 'info':
         print(f'written: {args.out}')

@@ -11,9 +11,7 @@ Example:
     tools/dist_build_bank.sh CONFIG CHECKPOINT 8 --out x.bank
 """
 import argparse
-import sys
 import time
-import warnings
 
 # Before any config is read: it makes prefixes and checkpoints of mmengine
 # work, or says what is wrong with the installation.
@@ -78,26 +76,26 @@ def print_recall(bank, kinds) -> None:
 
 def main() -> None:
     args = parse_args()
-    warnings.filterwarnings('ignore')  # deprecations inside the hosts
+    from mmpixsort.utils.command import errors_as_text, quiet_hosts
+    quiet_hosts()
     start = time.time()
     from mmengine.dist import init_dist, is_distributed, is_main_process
 
     from mmpixsort.utils.cli import load_config
-    cfg = load_config(args)
+    with errors_as_text():
+        cfg = load_config(args)
     if args.launcher != 'none' and not is_distributed():
         init_dist(args.launcher)  # without a GPU, gloo runs by now
     from mmpixsort.apis.bank import build_bank
     from mmpixsort.retrieval import info
     from mmpixsort.retrieval.build import RowRules
-    try:
+    with errors_as_text():
         bank = build_bank(
             cfg, args.checkpoint, args.out, split=args.split,
             rules=RowRules(args.pixels, args.void, args.min_purity,
                            tuple(args.scales), args.flip),
             dtype=args.dtype, max_images=args.max_images,
             restart=args.restart)
-    except (ImportError, OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
     if is_main_process():
         print(info(bank))
         print_recall(bank, args.recall)

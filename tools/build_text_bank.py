@@ -16,8 +16,6 @@ Examples:
 Use it by `bank=dict(type='mmpixsort.TextBank', file='voc.npz')`.
 """
 import argparse
-import sys
-import warnings
 
 import mmpixsort.compat
 
@@ -69,12 +67,11 @@ def build(args: argparse.Namespace):
 
 def main() -> None:
     args = parse_args()
-    warnings.filterwarnings('ignore')  # deprecations inside the hosts
-    try:
+    from mmpixsort.utils.command import errors_as_text, quiet_hosts
+    quiet_hosts()
+    with errors_as_text():
         bank = build(args)
         bank.save(args.out)
-    except (ImportError, OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
     names, dims = bank.embeddings.shape
     print(f'written: {args.out}, {bank.num_classes} classes, {names} names, '
           f'{dims} dims')

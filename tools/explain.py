@@ -8,8 +8,6 @@ Example:
     python tools/explain.py CONFIG CHECKPOINT x.bank image.jpg --out shown
 """
 import argparse
-import sys
-import warnings
 
 # Before any config is read: it makes prefixes and checkpoints of mmengine
 # work, or says what is wrong with the installation.
@@ -44,12 +42,12 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    warnings.filterwarnings('ignore')  # deprecations inside the hosts
-    from mmengine.config import Config
-
+    from mmpixsort.utils.command import errors_as_text, quiet_hosts
+    quiet_hosts()
     from mmpixsort.apis.explain import explain
-    try:
-        cfg = Config.fromfile(args.config)
+    from mmpixsort.utils.configs import read_config
+    with errors_as_text():
+        cfg = read_config(args.config)
         cfg.merge_from_dict(args.cfg_options)
         for image in args.image:
             files = explain(
@@ -57,8 +55,6 @@ def main() -> None:
                 num_neighbors=args.num_neighbors,
                 max_segments=args.max_segments)
             print(f'{len(files.rows)} segments: {files.page}, {files.sheet}')
-    except (ImportError, OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
 
 
 if __name__ == '__main__':

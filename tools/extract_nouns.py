@@ -11,7 +11,6 @@ A lexicon is a text file with a noun a line, `dog` or `dog: puppy, hound`;
 without one the everyday nouns of mmpixsort are looked for.
 """
 import argparse
-import sys
 from pathlib import Path
 
 from rich.progress import (BarColumn, MofNCompleteColumn, Progress,
@@ -47,10 +46,11 @@ def main() -> None:
     # after the arguments: these take seconds
     from mmpixsort.apis.extract_nouns import extract_nouns
     from mmpixsort.datasets.noun_parsers import build_extractor
+    from mmpixsort.utils.command import errors_as_text
     columns = (TextColumn('{task.description}'), BarColumn(),
                MofNCompleteColumn(), TextColumn('{task.percentage:.0f} %'),
                TimeRemainingColumn())
-    try:
+    with errors_as_text():
         extractor = build_extractor(
             args.extractor, lexicon=args.lexicon,
             spacy_model=args.spacy_model)
@@ -61,8 +61,6 @@ def main() -> None:
                 overwrite=args.overwrite,
                 progress=lambda done, total: bar.update(
                     task, completed=done, total=total))
-    except (ImportError, OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
     print(f'{found}\nwritten: {args.out}')
 
 

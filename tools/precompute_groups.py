@@ -10,9 +10,7 @@ Example:
         --split val --cfg-options model.decode_head.grouper.min_area=4
 """
 import argparse
-import sys
 import time
-import warnings
 
 # Before any config is read: it makes prefixes and checkpoints of mmengine
 # work, or says what is wrong with the installation.
@@ -47,20 +45,18 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    warnings.filterwarnings('ignore')  # deprecations inside the hosts
+    from mmpixsort.utils.command import errors_as_text, quiet_hosts
+    quiet_hosts()
     start = time.time()
-    from mmengine.config import Config
-
     from mmpixsort.apis.precompute_groups import precompute_groups
-    try:
-        cfg = Config.fromfile(args.config)
+    from mmpixsort.utils.configs import read_config
+    with errors_as_text():
+        cfg = read_config(args.config)
         if args.cfg_options is not None:
             cfg.merge_from_dict(args.cfg_options)
         run = precompute_groups(
             cfg, args.out, split=args.split, key=args.key,
             max_images=args.max_images, device=args.device)
-    except (ImportError, OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
     print(f'written: {run.written} images to {args.out}, {run.skipped} were '
           f'there, settings {run.hash}, {time.time() - start:.0f} seconds')
 

@@ -16,8 +16,6 @@ Examples:
 """
 import argparse
 import json
-import sys
-import warnings
 from pathlib import Path
 
 # Before any config is read: it makes prefixes and checkpoints of mmengine
@@ -150,19 +148,18 @@ def score(args: argparse.Namespace) -> None:
 
 
 def _config(args: argparse.Namespace):
-    from mmengine.config import Config
-    cfg = Config.fromfile(args.config)
+    from mmpixsort.utils.configs import read_config
+    cfg = read_config(args.config)
     cfg.merge_from_dict(args.cfg_options)
     return cfg
 
 
 def main() -> None:
     args = parse_args()
-    warnings.filterwarnings('ignore')  # deprecations inside the hosts
-    try:
+    from mmpixsort.utils.command import errors_as_text, quiet_hosts
+    quiet_hosts()
+    with errors_as_text():
         dict(build=build, query=query, score=score)[args.command](args)
-    except (ImportError, OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
 
 
 if __name__ == '__main__':

@@ -5,8 +5,6 @@ Example:
         --words car road "traffic light" --out shown
 """
 import argparse
-import sys
-import warnings
 from pathlib import Path
 
 # Before any config is read: it makes prefixes and checkpoints of mmengine
@@ -46,10 +44,11 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    warnings.filterwarnings('ignore')  # deprecations inside the hosts
+    from mmpixsort.utils.command import errors_as_text, quiet_hosts
+    quiet_hosts()
     from mmpixsort.apis.text_inferencer import (TextGroupInferencer,
                                                 save_word_map)
-    try:
+    with errors_as_text():
         checkpoint = None if args.checkpoint == 'none' else args.checkpoint
         segment = TextGroupInferencer(
             args.config, checkpoint, device=args.device,
@@ -62,8 +61,6 @@ def main() -> None:
             shares = ', '.join(f'{word} {100 * share:.1f} %'
                                for word, share in found.shares.items())
             print(f'{path}: {shares}')
-    except (ImportError, OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
 
 
 if __name__ == '__main__':

@@ -13,7 +13,6 @@ finished is not repeated. docs/studies.md says what the file of a study holds.
 """
 import argparse
 import sys
-import warnings
 from pathlib import Path
 
 import mmpixsort.compat
@@ -65,9 +64,10 @@ def parse_args(argv=None) -> argparse.Namespace:
 
 def main(argv=None) -> None:
     args = parse_args(argv)
-    warnings.filterwarnings('ignore')  # deprecations inside the hosts
+    from mmpixsort.utils.command import errors_as_text, quiet_hosts
+    quiet_hosts()
     from mmpixsort.apis.study import Place, read_study
-    try:
+    with errors_as_text():
         if args.command == 'report':
             report(args, read_study)
             return
@@ -75,8 +75,6 @@ def main(argv=None) -> None:
         place = Place(*(None if path is None else str(Path(path).resolve())
                         for path in (args.data, args.weights)))
         sys.exit(run(args, study, place))
-    except (FileNotFoundError, ValueError) as error:
-        sys.exit(f'error: {error}')
 
 
 def run(args: argparse.Namespace, study, place) -> int:

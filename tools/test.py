@@ -12,7 +12,10 @@ import mmpixsort.compat
 mmpixsort.compat.require('mmengine')
 
 from mmpixsort.utils.cli import (  # noqa: E402
-    add_run_arguments, build_runner, enable_tta, load_config)
+    add_run_arguments, build_runner, check_checkpoint, enable_tta,
+    load_config)
+from mmpixsort.utils.command import (  # noqa: E402
+    errors_as_text, quiet_hosts)
 from mmpixsort.utils.data_folders import check_data_folders  # noqa: E402
 
 
@@ -76,15 +79,19 @@ def save_predictions(cfg, out: str) -> None:
 
 def main() -> None:
     args = parse_args()
-    cfg = load_config(args)
-    cfg.load_from = None if args.checkpoint == 'none' else args.checkpoint
-    check_data_folders(cfg, 'test')
-    if args.show or args.show_dir:
-        enable_pictures(cfg, args)
-    if args.tta:
-        enable_tta(cfg)
-    if args.out is not None:
-        save_predictions(cfg, args.out)
+    quiet_hosts()
+    with errors_as_text():
+        cfg = load_config(args)
+        cfg.load_from = check_checkpoint(
+            None if args.checkpoint == 'none' else args.checkpoint)
+        check_data_folders(cfg, 'test')
+        if args.show or args.show_dir:
+            enable_pictures(cfg, args)
+        if args.tta:
+            enable_tta(cfg)
+        if args.out is not None:
+            save_predictions(cfg, args.out)
+    # what goes wrong from here on keeps its traceback
     build_runner(cfg).test()
 
 

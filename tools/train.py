@@ -13,7 +13,9 @@ import mmpixsort.compat
 mmpixsort.compat.require('mmengine')
 
 from mmpixsort.utils.cli import (  # noqa: E402
-    add_run_arguments, build_runner, load_config)
+    add_run_arguments, build_runner, check_checkpoint, load_config)
+from mmpixsort.utils.command import (  # noqa: E402
+    errors_as_text, quiet_hosts)
 from mmpixsort.utils.data_folders import check_data_folders  # noqa: E402
 
 
@@ -65,13 +67,17 @@ def enable_lr_scaling(cfg) -> None:
 
 def main() -> None:
     args = parse_args()
-    cfg = load_config(args)
-    if args.amp:
-        enable_amp(cfg)
-    if args.auto_scale_lr:
-        enable_lr_scaling(cfg)
-    cfg.resume = args.resume
-    check_data_folders(cfg, 'train', 'val')
+    quiet_hosts()
+    with errors_as_text():
+        cfg = load_config(args)
+        if args.amp:
+            enable_amp(cfg)
+        if args.auto_scale_lr:
+            enable_lr_scaling(cfg)
+        cfg.resume = args.resume
+        check_checkpoint(cfg.get('load_from'))
+        check_data_folders(cfg, 'train', 'val')
+    # what goes wrong from here on keeps its traceback
     build_runner(cfg).train()
 
 

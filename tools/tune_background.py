@@ -8,8 +8,6 @@ Example:
 """
 import argparse
 import json
-import sys
-import warnings
 
 # Before any config is read: it makes prefixes and checkpoints of mmengine
 # work, or says what is wrong with the installation.
@@ -49,24 +47,22 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    warnings.filterwarnings('ignore')  # deprecations inside the hosts
-    from mmengine.config import Config
-
+    from mmpixsort.utils.command import errors_as_text, quiet_hosts
+    quiet_hosts()
     from mmpixsort.apis.tune_background import tune_background
+    from mmpixsort.utils.configs import read_config
     from mmpixsort.utils.files import write_whole
-    try:
+    with errors_as_text():
         if args.num < 2:
             raise ValueError(f'`--num` must be at least 2, got {args.num}')
         step = (args.last - args.first) / (args.num - 1)
-        cfg = Config.fromfile(args.config)
+        cfg = read_config(args.config)
         cfg.merge_from_dict(args.cfg_options)
         curve = tune_background(
             cfg, None if args.checkpoint == 'none' else args.checkpoint,
             thresholds=[round(args.first + i * step, 6)
                         for i in range(args.num)],
             split=args.split, max_images=args.max_images)
-    except (ImportError, OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
     for threshold, score in zip(curve.thresholds, curve.mean_ious):
         mark = '  best' if threshold == curve.best else ''
         print(f'{threshold:8.3f}  mIoU {score:6.2f}{mark}')

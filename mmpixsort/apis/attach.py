@@ -8,6 +8,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS, DefaultScope
 
 from ..layers.schedule import WARMUP_SHARE, check_warmup
+from ..utils.configs import load_config
 from .fit_head import check_names, fit_head
 from .host_probe import Host, check_trains, probe
 from .methods import Method, find_method
@@ -116,25 +117,6 @@ def plan(cfg: Union[str, Path, Config],
     return Attachment(base, model, missing_hooks(base, chosen), host)
 
 
-def load_config(path: Union[str, Path]) -> Config:
-    """Read a config as one that inherits from it sees it.
-
-    Args:
-        path: Of a file, or ``package::path/below/configs.py``.
-
-    Raises:
-        FileNotFoundError: When there is no such file.
-    """
-    path = str(path)
-    if '::' not in path:
-        if not Path(path).is_file():
-            raise FileNotFoundError(
-                f'`cfg` must be a config file, got {path!r}, which does not '
-                'exist; a config of a host is written mmseg::folder/name.py')
-        path = str(Path(path).resolve())
-    return Config.fromstring(f'_base_ = {path!r}\n', '.py')
-
-
 def segmentor_type(cfg: Config) -> str:
     """Return the type that replaces the host's.
 
@@ -146,9 +128,17 @@ def segmentor_type(cfg: Config) -> str:
     short = str(name).removeprefix('mmseg.')
     if short in SEGMENTORS:
         return SEGMENTORS[short]
-    remedy = ('its `metric_head` may be a list of heads'
-              if name in SEGMENTORS.values() else
-              'a head can also be an `auxiliary_head` of a host segmentor')
+    if name in SEGMENTORS.values():
+        remedy = 'its `metric_head` may be a list of heads'
+    elif cfg.get('default_scope') == 'mmdet':
+        remedy = (
+            'detectors have no classifier of pixels to stand beside; the '
+            'detectors of this package, mmpixsort.EmbeddingInstanceSegmentor '
+            'and mmpixsort.PanopticSegSort, take the `backbone` and `neck` '
+            'of this config (docs/discriminative.md, '
+            'docs/panoptic_segsort.md)')
+    else:
+        remedy = 'a head can also be an `auxiliary_head` of a host segmentor'
     raise ValueError(f'`model.type` must be one of {list(SEGMENTORS)}, got '
                      f'{name!r}; {remedy}')
 

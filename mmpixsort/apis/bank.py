@@ -16,6 +16,7 @@ from ..retrieval.build import RowRules, join_rows
 from ..retrieval.images import annotated_images, image_name, source_hash
 from ..retrieval.parts import (open_folder, part_path, part_ranges,
                                read_parts, remove_folder, write_part)
+from ..utils.configs import read_config
 from ..utils.files import only_builder
 from ..utils.progress import progress
 
@@ -91,7 +92,7 @@ def build_bank(cfg: Union[str, Path, Config],
     """
     from ..seg.segmentors.retrieval_bank import chosen_images, meta_of
     rules = rules.check()
-    cfg = cfg if isinstance(cfg, Config) else Config.fromfile(cfg)
+    cfg = cfg if isinstance(cfg, Config) else read_config(cfg)
     out = Path(out)
     model = load_model(cfg, checkpoint)
     dataset = annotated_images(cfg, split=split)

@@ -13,6 +13,7 @@ from ..functional.checks import check_count
 from ..retrieval import PrototypeBank, read_bank
 from ..retrieval.build import segment_boxes
 from ..retrieval.images import annotated_images, image_name
+from ..utils.configs import read_config
 from ..utils.files import write_image, write_whole
 from ..visualization.panels import as_picture, paint_labels
 from ..visualization.retrieval_sheet import Crop, Row, crop_segment, page
@@ -55,7 +56,7 @@ def explain(cfg: Union[str, Path, Config],
     """
     check_count('num_neighbors', num_neighbors)
     check_count('max_segments', max_segments)
-    cfg = cfg if isinstance(cfg, Config) else Config.fromfile(cfg)
+    cfg = cfg if isinstance(cfg, Config) else read_config(cfg)
     data = image_data(cfg, image)
     rows_of_bank = read_bank(bank)
     model = load_model(cfg, checkpoint)

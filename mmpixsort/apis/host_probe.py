@@ -68,7 +68,9 @@ def probe(cfg: Config) -> Host:
     scope = cfg.get('default_scope') or 'mmseg'
     with _unchanged_rng(), warnings.catch_warnings(), \
             DefaultScope.overwrite_default_scope(scope), torch.no_grad():
+        # of images that are random; the package's own are about the config
         warnings.simplefilter('ignore')
+        warnings.filterwarnings('default', module='mmpixsort')
         model = revert_sync_batchnorm(MODELS.build(without_weights(cfg.model)))
         model.train()
         head = last_head(model)

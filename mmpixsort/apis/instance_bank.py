@@ -28,6 +28,7 @@ from ..registry import MODELS
 from ..retrieval.images import annotated_images, image_name, source_hash
 from ..retrieval.parts import (open_folder, part_path, part_ranges,
                                remove_folder)
+from ..utils.configs import read_config
 from ..utils.files import only_builder
 from ..utils.hashing import weights_fingerprint
 from ..utils.progress import progress
@@ -163,7 +164,7 @@ def build_instance_bank(cfg: Union[str, Path, Config],
         ImportError: When safetensors is missing.
     """
     rules = InstanceRules(annotated, min_area, float(rho), feature).check()
-    cfg = cfg if isinstance(cfg, Config) else Config.fromfile(cfg)
+    cfg = cfg if isinstance(cfg, Config) else read_config(cfg)
     model = load_detector(cfg, checkpoint)
     dataset = annotated_images(cfg, split=split)
     out = Path(out)

@@ -15,6 +15,7 @@ from ..functional.checks import check_count
 from ..functional.context import context_consistency, grow_masks
 from ..functional.retrieval import row_similarity
 from ..retrieval.images import annotated_images, image_name
+from ..utils.configs import read_config
 from ..utils.files import write_image, write_whole
 from ..visualization.panels import paint_labels
 from ..visualization.retrieval_sheet import Crop, Row, crop_segment, page
@@ -87,7 +88,7 @@ def retrieve_instances(cfg: Union[str, Path, Config],
         raise ValueError('exactly one of `image`, `image_id` and `bank_rows` '
                          f'must be given, got {image!r}, {image_id!r} and '
                          f'{bank_rows!r}')
-    cfg = cfg if isinstance(cfg, Config) else Config.fromfile(cfg)
+    cfg = cfg if isinstance(cfg, Config) else read_config(cfg)
     stored = read_instances(bank)
     data = None if image is None else image_data(cfg, image)
     model = load_detector(cfg, checkpoint)

@@ -19,6 +19,7 @@ from ..datasets.group_maps import (group_path, open_group_folder,
 from ..functional.checks import check_choice
 from ..registry import MODELS
 from ..retrieval.images import annotated_images
+from ..utils.configs import read_config
 from ..utils.files import remove_leftovers
 
 SPLITS = ('train', 'val', 'test')
@@ -71,7 +72,7 @@ def precompute_groups(cfg: Union[str, Path, Config],
             a name, or `out` holds groups of other settings.
     """
     check_choice('split', split, SPLITS)
-    cfg = cfg if isinstance(cfg, Config) else Config.fromfile(cfg)
+    cfg = cfg if isinstance(cfg, Config) else read_config(cfg)
     init_default_scope(cfg.get('default_scope') or 'mmseg')
     spec = find_grouper(cfg, key)
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')

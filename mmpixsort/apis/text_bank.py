@@ -15,6 +15,7 @@ from ..layers.text_bank_file import TextBankFile
 from ..layers.text_templates import check_templates
 from ..layers.text_vocabulary import Vocabulary, make_vocabulary
 from ..registry import MODELS
+from ..utils.configs import read_config
 from ..utils.reading import read_text, reading
 
 PREFIX = 'backbone.'  # of a dual encoder in the checkpoint of a segmentor
@@ -76,7 +77,7 @@ def load_encoder(cfg: Union[str, Path, Config],
         ValueError: When there is no such encoder, or the checkpoint has no
             weights for it.
     """
-    cfg = cfg if isinstance(cfg, Config) else Config.fromfile(cfg)
+    cfg = cfg if isinstance(cfg, Config) else read_config(cfg)
     init_default_scope(cfg.get('default_scope') or 'mmseg')
     settings = cfg.get('encoder') or cfg.get('model', {}).get('backbone')
     encoder = None if settings is None else MODELS.build(settings)

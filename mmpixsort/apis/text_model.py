@@ -9,6 +9,7 @@ from mmengine.runner import load_checkpoint
 from torch import nn
 
 from ..registry import MODELS
+from ..utils.configs import read_config
 
 
 class TextModel(NamedTuple):
@@ -36,7 +37,7 @@ def load_text_segmentor(config: Union[str, Path, Config],
         ValueError: For a config of another model.
     """
     if not isinstance(config, Config):
-        config = Config.fromfile(config)
+        config = read_config(config)
     config.merge_from_dict(cfg_options or {})
     init_default_scope(config.get('default_scope') or 'mmseg')
     model = MODELS.build(config.model)

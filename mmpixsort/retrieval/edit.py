@@ -1,7 +1,8 @@
 """Change a bank without training: each function returns a new one."""
 from dataclasses import replace
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, Mapping, Optional, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -170,36 +171,61 @@ def with_class(meta: Dict, name: str) -> Dict:
 
 
 def merge(banks: Sequence[PrototypeBank]) -> PrototypeBank:
-    """Join banks of the same weights; classes are joined by name.
+    """Join banks of the same weights; classes and images by name.
+
+    A segment that several banks hold, with the same image, box, class and
+    feature, is kept once: twice it would vote twice. One that they name
+    differently keeps both names.
 
     Raises:
         ValueError: When weights or dims differ.
     """
-    first, *rest = banks
-    meta, joined = first.meta, [first.tensors()]
-    images: List[str] = list(meta['images'])
-    for other in rest:
+    first = banks[0]
+    meta = first.meta
+    images: Dict[str, int] = {}
+    joined, known = [], np.empty(0, bytes)
+    for bank in banks:
         for key in ('fingerprint', 'embed_dims'):
-            if other.meta[key] != meta[key]:
+            if bank.meta[key] != meta[key]:
                 raise ValueError(
                     f'banks must have the same {key}, got {meta[key]} and '
-                    f'{other.meta[key]}; build both with one checkpoint')
-        used = other.labels.unique().tolist()
-        for label in used:
-            meta = with_class(meta, other.meta['classes'][label])
-        table = torch.zeros(len(other.meta['classes']), dtype=torch.int64)
-        for label in used:
-            table[label] = meta['classes'].index(
-                other.meta['classes'][label])
-        tensors = other.tensors()
-        tensors['labels'] = table[tensors['labels']]
-        tensors['image_ids'] = tensors['image_ids'] + len(images)
-        tensors['features'] = tensors['features'].to(first.features.dtype)
-        joined.append(tensors)
-        images += other.meta['images']
+                    f'{bank.meta[key]}; build both with one checkpoint')
+        for label in bank.labels.unique().tolist():
+            meta = with_class(meta, bank.meta['classes'][label])
+        for name in bank.meta['images']:
+            images.setdefault(name, len(images))
+        tensors = dict(
+            bank.tensors(),
+            features=bank.features.to(first.features.dtype),
+            labels=_renumber(bank.labels, bank.meta['classes'], {
+                name: i for i, name in enumerate(meta['classes'])}),
+            image_ids=_renumber(bank.image_ids, bank.meta['images'], images))
+        keys = _row_keys(tensors)
+        new = torch.from_numpy(~np.isin(keys, known))
+        joined.append({k: v[new] for k, v in tensors.items()})
+        known = np.concatenate([known, keys])
     tensors = {k: torch.cat([part[k] for part in joined]) for k in joined[0]}
     return check_bank(
-        PrototypeBank(**tensors, meta=dict(meta, images=images)))
+        PrototypeBank(**tensors, meta=dict(meta, images=list(images))))
+
+
+def _renumber(values: Tensor, names: Sequence[str],
+              numbers: Mapping[str, int]) -> Tensor:
+    """Replace indices into names by the numbers of these names.
+
+    A name that no index uses needs no number.
+    """
+    return torch.tensor([numbers.get(name, -1) for name in names])[values]
+
+
+def _row_keys(tensors: Dict[str, Tensor]) -> np.ndarray:
+    """Return the bytes (M,) that tell one segment from another."""
+    numbers = [tensors[name].reshape(len(tensors['labels']), -1).long()
+               for name in ('image_ids', 'boxes', 'labels')]
+    rows = torch.cat([
+        part.contiguous().view(torch.uint8)
+        for part in (*numbers, tensors['features'])], 1).numpy()
+    return np.ascontiguousarray(rows).view(f'S{rows.shape[1]}')[:, 0]
 
 
 def info(bank: PrototypeBank) -> str:

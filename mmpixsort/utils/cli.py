@@ -1,11 +1,13 @@
 """What tools/train.py and tools/test.py share."""
 import argparse
 import os
-import warnings
+import re
 from pathlib import Path
+from typing import Optional
 
 from mmengine.config import Config, DictAction
 
+from .configs import read_config
 from .cpu_distributed import prepare_cpu_run
 
 
@@ -32,16 +34,11 @@ def load_config(args: argparse.Namespace) -> Config:
     """Read the config, apply the options, and prepare a run without GPU.
 
     Raises:
-        FileNotFoundError: if the config does not exist.
+        FileNotFoundError: If the config does not exist.
+        ValueError: If it cannot be read.
     """
-    # mmengine warns in every process about something its users cannot change.
-    warnings.filterwarnings('ignore', 'pkg_resources is deprecated')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    if not Path(args.config).is_file():
-        raise FileNotFoundError(
-            f'config must be a file, got `{args.config}`, which does not '
-            'exist')
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config)
     cfg.launcher = args.launcher
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
@@ -52,6 +49,20 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
     prepare_cpu_run(cfg, args.launcher)
     return cfg
+
+
+def check_checkpoint(path: Optional[str]) -> Optional[str]:
+    """Return the path or address of weights, if it may exist.
+
+    Raises:
+        FileNotFoundError: When it is a path and there is no such file.
+    """
+    # of an address, as s3:bucket or torchvision://name, the loader knows
+    if path and not re.match(r'\w\w+:', path) and not Path(path).is_file():
+        raise FileNotFoundError(
+            f'`checkpoint` must be a file or an address, got {path!r}, '
+            'which does not exist')
+    return path
 
 
 def build_runner(cfg: Config):

@@ -123,6 +123,11 @@ def test_attach__refuses_what_is_attached():
         attach(cfg)
 
 
+def test_attach__says_what_a_detector_does_instead():
+    with pytest.raises(ValueError, match='PanopticSegSort, take the `back'):
+        attach('mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py')
+
+
 def test_attach__leaves_the_config_and_random_states_alone():
     cfg = load_host(MNV2)
     text = cfg.pretty_text

@@ -44,6 +44,35 @@ def test_merge__joins_classes_by_name():
     check_bank(joined)
 
 
+def test_merge__keeps_what_banks_share_once():
+    first = make_bank(0)
+    extended = merge([remove(first, rows=[0]), make_bank(1)])
+    joined = merge([first, extended])
+    assert len(joined) == 40
+    assert joined.meta['images'] == merge(
+        [first, make_bank(1)]).meta['images']
+    assert same(merge([joined, first, joined]), joined)
+    half = replace(first, features=normalize(
+        first.features.double(), dim=1).half())
+    assert len(merge([half, half])) == len(half)
+
+
+def test_merge__keeps_two_names_of_a_segment():
+    first = make_bank(0)
+    other = relabel(first, rows=[4], new='tram')
+    joined = merge([first, other])
+    assert len(joined) == 21
+    assert joined.meta['classes'][joined.labels[20]] == 'tram'
+    assert torch.equal(joined.boxes[20], first.boxes[4])
+
+
+def test_merge__tells_segments_of_other_images_apart():
+    first = make_bank(0)
+    other = replace(first, meta=dict(first.meta, images=[
+        f'other/{name}' for name in first.meta['images']]))
+    assert len(merge([first, other])) == 40
+
+
 def test_add__under_a_new_name():
     bank = make_bank(0)
     new = remove(make_bank(1), rows=range(3, 20))

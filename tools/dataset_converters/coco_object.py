@@ -18,6 +18,7 @@ from typing import Dict, List
 import numpy as np
 from rich.progress import track
 
+from mmpixsort.utils.command import errors_as_text
 from mmpixsort.utils.files import path_inside, write_image
 from mmpixsort.utils.reading import read_json
 
@@ -92,10 +93,8 @@ def main() -> None:
         import pycocotools  # noqa: F401
     except ImportError:
         sys.exit('error: pycocotools is missing: pip install mmpixsort[det]')
-    try:
+    with errors_as_text(KeyError):
         convert(args.instances, args.out)
-    except (KeyError, OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
 
 
 if __name__ == '__main__':

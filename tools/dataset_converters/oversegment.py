@@ -22,6 +22,7 @@ from mmpixsort.datasets.oversegment import (contour_segments,
                                             felzenszwalb_segments,
                                             read_segments, slic_segments,
                                             write_segments)
+from mmpixsort.utils.command import errors_as_text
 from mmpixsort.utils.files import remove_leftovers
 
 ENDINGS = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif')
@@ -99,7 +100,7 @@ def main() -> None:
     if not paths:
         sys.exit(f'error: no image in {args.images}')
     work = partial(convert, args=args)
-    try:
+    with errors_as_text():
         check_names(paths, args)
         remove_leftovers(args.out)
         if args.num_workers > 1:
@@ -108,8 +109,6 @@ def main() -> None:
                     pool.imap(work, paths), 'cutting', len(paths)))
         else:
             counts = [work(path) for path in track(paths, 'cutting')]
-    except (ImportError, OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
     print(f'{len(paths)} images, {np.mean(counts):.1f} regions on average, '
           f'in {args.out}')
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 
+from mmpixsort.utils.command import errors_as_text
 from mmpixsort.utils.files import write_image
 from mmpixsort.utils.reading import reading
 
@@ -77,10 +78,8 @@ def main() -> None:
         import scipy  # noqa: F401
     except ImportError:
         sys.exit('error: scipy is missing: pip install mmpixsort[metrics]')
-    try:
+    with errors_as_text():
         convert(args.dataset, args.out)
-    except (OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
 
 
 if __name__ == '__main__':

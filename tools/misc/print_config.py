@@ -9,7 +9,11 @@ import mmpixsort.compat
 
 mmpixsort.compat.require('mmengine')
 
-from mmengine.config import Config, DictAction  # noqa: E402
+from mmengine.config import DictAction  # noqa: E402
+
+from mmpixsort.utils.command import (  # noqa: E402
+    errors_as_text, quiet_hosts)
+from mmpixsort.utils.configs import read_config  # noqa: E402
 
 
 def main() -> None:
@@ -23,12 +27,14 @@ def main() -> None:
         '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
         help='override settings of the config')
     args = parser.parse_args()
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
-    print(cfg.pretty_text)
-    if args.out is not None:
-        cfg.dump(args.out)
+    quiet_hosts()
+    with errors_as_text():
+        cfg = read_config(args.config)
+        if args.cfg_options is not None:
+            cfg.merge_from_dict(args.cfg_options)
+        print(cfg.pretty_text)
+        if args.out is not None:
+            cfg.dump(args.out)
 
 
 if __name__ == '__main__':

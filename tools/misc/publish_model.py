@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from mmpixsort.utils import publish_checkpoint
+from mmpixsort.utils.command import errors_as_text
 
 
 def parse_args() -> argparse.Namespace:
@@ -32,10 +33,12 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    if args.out.endswith('/'):
-        Path(args.out).mkdir(parents=True, exist_ok=True)
-    path = publish_checkpoint(
-        args.checkpoint, args.out, day=args.date, safetensors=args.safetensors)
+    with errors_as_text():
+        if args.out.endswith('/'):
+            Path(args.out).mkdir(parents=True, exist_ok=True)
+        path = publish_checkpoint(
+            args.checkpoint, args.out, day=args.date,
+            safetensors=args.safetensors)
     print(f'{path} ({path.stat().st_size / 1e6:.1f} MB)')
 
 

@@ -13,7 +13,6 @@ Examples:
     #        checkpoint='checkpoints/clip-vitb16_openai.pth'))
 """
 import argparse
-import sys
 
 import mmpixsort.compat
 
@@ -39,12 +38,11 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     from mmpixsort.apis.convert_clip import convert_clip, describe_clip
-    try:
+    from mmpixsort.utils.command import errors_as_text
+    with errors_as_text(RuntimeError):
         weights = convert_clip(
             args.source, args.target, prefix=args.prefix,
             target_prefix=args.target_prefix)
-    except (ImportError, OSError, RuntimeError, ValueError) as error:
-        sys.exit(f'error: {error}')
     print(describe_clip(weights))
     print(f'written: {args.target}')
 

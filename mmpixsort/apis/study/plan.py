@@ -12,7 +12,7 @@ from typing import (Callable, Dict, Iterator, Mapping, NamedTuple, Optional,
 
 from mmengine.config import Config, ConfigDict
 
-from ..attach import load_config
+from ...utils.configs import load_config
 
 # What may stand in the file of a study, and in one of its arms.
 KEYS = ('base', 'arms', 'baseline', 'seeds', 'scores', 'options', 'tests',

@@ -15,7 +15,6 @@ import subprocess
 import sys
 import threading
 import time
-import warnings
 from pathlib import Path
 from typing import Callable, Dict, List, Optional
 
@@ -27,6 +26,7 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import CheckpointLoader, Runner, set_random_seed
 from torch import Tensor
 
+from ...utils.command import quiet_hosts
 from ...utils.data_folders import check_data_folders
 from ...utils.files import write_whole
 from ...utils.reading import read_tensors
@@ -301,7 +301,7 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
 
 
 def main() -> None:
-    warnings.filterwarnings('ignore')  # deprecations inside the hosts
+    quiet_hosts()
     args = parse_args()
     if args.tied:
         threading.Thread(target=_end_with_input, daemon=True).start()
