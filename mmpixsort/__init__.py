@@ -1,8 +1,8 @@
 """Pixel-embedding metric learning for MMSegmentation and MMDetection.
 
-The layer `mmpixsort.functional` needs torch alone. With mmengine installed,
-the import also makes `mmpixsort::` configs and mmengine checkpoints load; see
-`mmpixsort.compat`.
+The layers `functional`, `losses`, `banks`, `samplers` and `structures` need
+torch alone. With mmengine installed, the import also makes `mmpixsort::`
+configs and mmengine checkpoints load; see `mmpixsort.compat`.
 """
 from . import compat
 

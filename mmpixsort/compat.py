@@ -68,6 +68,8 @@ def found(module: str) -> bool:
         return find_spec(module) is not None
     except ValueError:  # in sys.modules without a spec: a mock
         return True
+    except ImportError:  # of a finder that hides it
+        return False
 
 
 def release(text: str) -> Tuple[int, ...]:

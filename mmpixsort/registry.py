@@ -3,37 +3,46 @@
 ``type='mmpixsort.X'`` resolves from any host config: mmengine imports this
 module when it meets the prefix and then every location below. A location
 that needs an absent host would break every build, so `seg` and `det` are
-listed only where their host is found.
+listed only where their host is found. With torch alone there are no configs,
+and what is registered stays a plain class.
 """
-from importlib.util import find_spec
-
-from mmengine.registry import DATASETS as ENGINE_DATASETS
-from mmengine.registry import HOOKS as ENGINE_HOOKS
-from mmengine.registry import METRICS as ENGINE_METRICS
-from mmengine.registry import MODELS as ENGINE_MODELS
-from mmengine.registry import TRANSFORMS as ENGINE_TRANSFORMS
-from mmengine.registry import VISUALIZERS as ENGINE_VISUALIZERS
-from mmengine.registry import Registry
+from .compat import found, require
 
 LOCATIONS = [
     f'mmpixsort.{room}'
     for room in ('losses', 'banks', 'samplers', 'layers', 'hooks', 'metrics',
                  'visualization', 'datasets')
 ]
-if find_spec('mmseg') is not None:
+if found('mmseg'):
     LOCATIONS.append('mmpixsort.seg')
-if find_spec('mmdet') is not None:
+if found('mmdet'):
     LOCATIONS.append('mmpixsort.det')
 
 
-def _child(name: str, parent: Registry) -> Registry:
-    return Registry(
-        name, parent=parent, scope='mmpixsort', locations=LOCATIONS)
+class PlainRegistry:
+    """Stands for a registry of mmengine where there is none."""
+
+    def register_module(self):
+        """Return a decorator that leaves a class as it is."""
+        return lambda cls: cls
+
+    def build(self, cfg: dict):
+        """Raise ImportError: configs are built by mmengine."""
+        require('mmengine')
 
 
-MODELS = _child('model', ENGINE_MODELS)
-HOOKS = _child('hook', ENGINE_HOOKS)
-METRICS = _child('metric', ENGINE_METRICS)
-DATASETS = _child('dataset', ENGINE_DATASETS)
-TRANSFORMS = _child('transform', ENGINE_TRANSFORMS)
-VISUALIZERS = _child('visualizer', ENGINE_VISUALIZERS)
+def _child(name: str):
+    if not found('mmengine'):
+        return PlainRegistry()
+    from mmengine import registry
+    return registry.Registry(
+        name, parent=getattr(registry, f'{name.upper()}S'),
+        scope='mmpixsort', locations=LOCATIONS)
+
+
+MODELS = _child('model')
+HOOKS = _child('hook')
+METRICS = _child('metric')
+DATASETS = _child('dataset')
+TRANSFORMS = _child('transform')
+VISUALIZERS = _child('visualizer')

@@ -28,7 +28,7 @@ PARTS = {
     **{room: (*SHARED, *ROOMS[:i]) for i, room in enumerate(ROOMS)},
     'seg': (*SHARED, *ROOMS),
     'det': (*SHARED, *ROOMS),
-    'utils': ('compat', 'registry'),
+    'utils': ('compat', 'registry', *GROUND),
     'apis': ALL,
     'check': ('compat', ),
     '__init__': ('compat', ),
@@ -80,7 +80,8 @@ def test_imports__follow_the_layers(path):
 
 @pytest.mark.parametrize('module', [
     'mmpixsort', 'mmpixsort.functional', 'mmpixsort.structures',
-    'mmpixsort.compat', 'mmpixsort.utils'
+    'mmpixsort.compat', 'mmpixsort.utils', 'mmpixsort.banks',
+    'mmpixsort.losses', 'mmpixsort.registry', 'mmpixsort.samplers'
 ])
 def test_import__with_torch_alone(module):
     blocked = sorted(ENGINE | HOSTS | {'cv2', 'sklearn', 'scipy'})

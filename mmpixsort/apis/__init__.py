@@ -1,4 +1,5 @@
 """What users call: attach a method to a host, and run the demonstration."""
+from ..utils import engine  # noqa: F401  says what is missing
 from .attach import attach
 from .attach_file import attach_file
 from .methods import METHODS, Method, register_method

@@ -1,4 +1,5 @@
 """Layers: features, projection, schedules, segments, words and regions."""
+from ..utils import engine  # noqa: F401  says what is missing
 from .backbone_dual import BackboneDual
 from .backbone_feature import BackboneFeature
 from .cluster_backends import (ClusterBackend, MeanShiftBackend,

@@ -2,7 +2,6 @@
 from typing import Optional, Union
 
 import torch
-from mmengine.dist import get_rank, get_world_size
 from torch import Tensor, nn
 
 from ..functional.checks import check_labels, check_non_negative
@@ -11,6 +10,7 @@ from ..functional.joint_space import full_precision
 from ..registry import MODELS
 from ..utils.gather import (gather_rows, largest_sizes, pad_to,
                             sum_over_ranks)
+from ..utils.ranks import get_rank, get_world_size
 
 
 @MODELS.register_module()

@@ -2,7 +2,6 @@
 from typing import Dict, NamedTuple, Optional, Union
 
 import torch
-from mmengine.dist import get_rank, get_world_size
 from torch import Tensor, nn
 
 from ..functional.checks import (check_choice, check_count,
@@ -13,6 +12,7 @@ from ..functional.noun_region import (NOUN_POSITIVES, NounRegionTerms,
 from ..registry import MODELS
 from ..utils.gather import (gather_rows, largest_sizes, pad_to,
                             sum_over_ranks)
+from ..utils.ranks import get_rank, get_world_size
 
 NORMALISERS = ('noun', 'image')
 

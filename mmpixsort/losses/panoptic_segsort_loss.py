@@ -1,7 +1,6 @@
 """Segment sorting of instances, pixels weighted by the size of theirs."""
 from typing import Optional
 
-from mmengine.dist import get_world_size
 from torch import Tensor, nn
 
 from ..functional.checks import check_non_negative, check_positive
@@ -9,6 +8,7 @@ from ..functional.keys import Keys
 from ..functional.segsort import segment_sorting
 from ..registry import MODELS
 from ..utils.gather import sum_over_ranks
+from ..utils.ranks import get_world_size
 
 
 @MODELS.register_module()

@@ -1,4 +1,5 @@
 """Metrics on mmengine's BaseMetric, for any host."""
+from ..utils import engine  # noqa: F401  says what is missing
 from .boundary_f import BoundaryFMetric
 from .cluster_matching import ClusterMatchingMetric
 from .context_consistency import ContextScores, InstanceBank, score_context

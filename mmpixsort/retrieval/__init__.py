@@ -1,4 +1,5 @@
 """Banks of annotated segments: file, search, changes."""
+from ..utils import engine  # noqa: F401  says what is missing
 from .bank_file import (PrototypeBank, check_bank, check_fits, read_bank,
                         write_bank)
 from .edit import add, cluster, info, merge, relabel, remove

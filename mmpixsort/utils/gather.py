@@ -2,12 +2,11 @@
 from typing import List, Tuple
 
 import torch
-from mmengine.dist import (all_gather, all_reduce, get_rank,
-                           get_world_size)
 from torch import Tensor
 from torch.nn.functional import pad
 
 from ..functional.reduction import masked_mean
+from .ranks import all_gather, all_reduce, get_rank, get_world_size
 
 
 def gather_rows(rows: Tensor) -> Tensor:

@@ -1,4 +1,5 @@
 """Pictures of embeddings through the mmengine Visualizer."""
+from ..utils import engine  # noqa: F401  says what is missing
 from .embedding_hook import EmbeddingVisualizationHook
 from .panels import (embedding_pictures, outline_ids, paint_labels,
                      side_by_side)
