@@ -14,6 +14,7 @@ from ..registry import HOOKS
 from ..utils.wrapped import unwrap
 from .class_checks import (check_classes, check_instance_labels,
                            heads_with_classes)
+from .plain_checkpoint import make_plain, restore_plain
 from .rng_state import gather_rng_states, get_rng_state, set_rng_state
 from .saving import checkpoint_hooks, saves_after_epoch, saves_after_iter
 
@@ -36,6 +37,8 @@ class MemoryBankHook(Hook):
       takes it up after the loader has replayed: with `randomness.seed` set,
       a run resumed at half is the unbroken one. Validation, which draws a
       seed for its loader, is kept from moving that state.
+    - Checkpoints hold plain types alone: `torch.load` and the inferencers of
+      the hosts read them without this package.
     - A warm-up that ends after the schedule is refused: the loss would stay
       0 to the end.
     - A bank of another shape raises on resume. With `load_from`, which starts
@@ -148,11 +151,12 @@ class MemoryBankHook(Hook):
             self._note_rng(runner)
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Put the random state of all ranks and the live banks into it."""
+        """Add random states and the live banks; keep plain types alone."""
         state_dict = checkpoint.get('state_dict', {})
         for name, value in bank_states(runner.model):
             if name in state_dict:
                 state_dict[name] = value.cpu()
+        make_plain(checkpoint)
         if get_world_size() == 1:
             self._note_rng(runner)
         if self._rng_iter == runner.iter:
@@ -160,6 +164,7 @@ class MemoryBankHook(Hook):
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Compare the banks; keep the random state until training starts."""
+        restore_plain(checkpoint)
         # a bare state dict is a checkpoint too
         state_dict = checkpoint.get('state_dict', checkpoint)
         for problem in bank_problems(runner.model, state_dict):
