@@ -1,6 +1,8 @@
 """Checkpoints hold plain types, and resume as if they did not."""
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,23 +13,14 @@ from mmengine.logging import HistoryBuffer
 from mmpixsort import compat
 from mmpixsort.hooks.plain_checkpoint import (make_plain, pack,
                                               restore_plain, unpack)
+from mmpixsort.utils.files import write_image
 
 HIDE = """
 import sys
 for name in {hidden}:
     sys.modules[name] = None
 """
-INFERENCE = """
-import numpy as np
-from mmseg.apis import MMSegInferencer
-assert 'mmpixsort' not in sys.modules
-segment = MMSegInferencer(
-    {config!r}, weights={weights!r}, device='cpu', classes=list('0123'),
-    palette=[[c, c, c] for c in range(4)])
-image = np.zeros((32, 32, 3), np.uint8)
-found = segment(image, return_datasamples=True)
-assert found.pred_sem_seg.data.shape == (1, 32, 32)
-"""
+DOCUMENT = Path(__file__).resolve().parents[2] / 'docs/use.md'
 
 
 @pytest.fixture(scope='module')
@@ -51,6 +44,7 @@ def by_itself(code, *hidden):
 def test_checkpoint__loads_by_torch_alone(run):
     _, folder = run
     by_itself(f"""
+import torch
 saved = torch.load({str(folder / 'iter_4.pth')!r}, weights_only=True)
 assert saved['message_hub']['log_scalars']['train/loss']['values'].numel() == 4
 assert saved['mmpixsort_rng']
@@ -116,9 +110,12 @@ def test_make_plain__takes_numbers_of_numpy(tmp_path):
     assert bare == dict(state_dict={})
 
 
-@pytest.mark.skipif(not compat.has_ops(), reason='mmseg.apis needs the '
-                    'compiled operators of mmcv, or `import mmpixsort` first')
-def test_checkpoint__works_in_the_inferencer_of_the_host(run, tmp_path):
+@pytest.mark.parametrize('imported', [
+    True,
+    pytest.param(False, marks=pytest.mark.skipif(
+        not compat.has_ops(), reason='without the compiled operators of mmcv '
+        'its hosts need `import mmpixsort` first'))])
+def test_document__inferencer_of_the_host(run, tmp_path, imported):
     _, folder = run
     pipeline = [dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]
     cfg = Config(dict(
@@ -126,5 +123,14 @@ def test_checkpoint__works_in_the_inferencer_of_the_host(run, tmp_path):
         test_dataloader=dict(dataset=dict(pipeline=pipeline)),
         visualizer=dict(type='SegLocalVisualizer', vis_backends=[])))
     cfg.dump(tmp_path / 'config.py')
-    by_itself(INFERENCE.format(config=str(tmp_path / 'config.py'),
-                               weights=str(folder / 'iter_4.pth')))
+    write_image(tmp_path / 'image.png', np.zeros((32, 32, 3), np.uint8))
+    code = re.findall(r'```python\n(.*?)```', DOCUMENT.read_text(), re.S)[0]
+    for name, path in (('config.py', tmp_path / 'config.py'),
+                       ('image.png', tmp_path / 'image.png'),
+                       ('iter_40000.pth', folder / 'iter_4.pth')):
+        assert f"'{name}'" in code
+        code = code.replace(f"'{name}'", repr(str(path)))
+    if not imported:
+        code = "assert 'mmpixsort' not in sys.modules\n" + '\n'.join(
+            code.splitlines()[1:])
+    by_itself(code + '\nassert labels.shape == (32, 32)\n')
