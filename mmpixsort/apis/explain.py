@@ -1,7 +1,7 @@
 """Show the annotated segments behind every decision about an image."""
 import os.path as osp
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Union
+from typing import Dict, List, NamedTuple, Tuple, Union
 
 import cv2
 import numpy as np
@@ -93,24 +93,43 @@ def _rows(picture: np.ndarray, result, bank: PrototypeBank,
     """Describe the largest segments and their neighbours."""
     segments = result.pred_segments
     ids = segments.data[0].cpu()
-    votes = result.seg_logits.data.softmax(0).cpu()
-    labels = result.pred_sem_seg.data[0].cpu()
     areas = ids.flatten().bincount(minlength=len(segments.neighbors))
     rows = []
     for segment in areas.argsort(descending=True)[:max_segments].tolist():
         if not areas[segment]:
             break
         mask = ids == segment
-        y, x = (int(part[0]) for part in mask.nonzero(as_tuple=True))
-        label = int(labels[y, x])
+        label, vote = read_vote(segments, segment)
         rows.append(Row(
             Crop(crop_segment(picture, mask.numpy()),
-                 bank.meta['classes'][label],
-                 f'{float(votes[label, y, x]):.0%} of votes', name),
+                 bank.meta['classes'][label], vote, name),
             [sources.crop(int(row), float(score)) for row, score in zip(
                 segments.neighbors[segment][:num_neighbors],
                 segments.similarities[segment][:num_neighbors])]))
     return rows
+
+
+def read_vote(segments, segment: int) -> Tuple[int, str]:
+    """Return the class that a segment's neighbours voted for, and how.
+
+    Args:
+        segments: `pred_segments` of a result, with votes.
+        segment: Which one.
+
+    Returns:
+        The label, and '9/15': neighbours of this class among all; where
+        votes are weighed by similarity, their share of the weight too.
+    """
+    fractions = segments.fractions[segment]
+    neighbors = segments.neighbor_labels[segment]
+    label = int(fractions.argmax())
+    count = int((neighbors == label).sum())
+    text = f'{count}/{len(neighbors)}'
+    share = float(fractions[label])
+    # the rule of ties adds less than 1e-4 to a vote
+    if abs(share - count / len(neighbors)) > 1e-3:
+        text += f', {share:.0%} of the weight'
+    return label, text
 
 
 class Sources:

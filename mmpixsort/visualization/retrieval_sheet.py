@@ -14,8 +14,9 @@ LINE = 34  # pixels for two lines of text below a crop
 OUTLINE = (255, 230, 0)
 RING = (255, 255, 255)
 CAPTION = (
-    'Left: a segment of the image, its class and the share of votes. Right: '
-    'the annotated segments nearest to it, with similarity and source.')
+    'Left: a segment of the image, the class that most of the annotated '
+    'segments nearest to it have, and how many of them. Right: the nearest '
+    'of them, with similarity and source.')
 
 STYLE = '''
 body { font: 14px sans-serif; margin: 24px; color: #222; }

@@ -12,13 +12,15 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from mmengine.structures import PixelData
 from mmseg.registry import TRANSFORMS
 
 from mmpixsort.apis import bank as bank_module
 from mmpixsort.apis.bank import build_bank, load_model
 from mmpixsort.apis.exemplars import add_exemplars, image_data
-from mmpixsort.apis.explain import Sources, explain
+from mmpixsort.apis.explain import Sources, explain, read_vote
 from mmpixsort.datasets import CLASSES, StreetScenes
+from mmpixsort.functional import vote_fractions
 from mmpixsort.registry import MODELS
 from mmpixsort.retrieval import read_bank, remove
 from mmpixsort.retrieval.build import RowRules
@@ -285,6 +287,47 @@ def test_explain__writes_one_page_and_a_sheet(run, tmp_path):
     assert 'src="http' not in text and 'file:' not in text
     sheet = cv2.imread(str(files.sheet))
     assert sheet.shape[1] > 4 * 112 and sheet.std() > 10
+
+
+def test_explain__names_segments_by_the_vote(run, tmp_path):
+    """Whatever the map, resized to the original, says at their pixels."""
+    folder, cfg, _ = run
+    scene = StreetScenes(num_images=1, size=(64, 96), seed=3, split='val')[0]
+    picture = cv2.resize(scene.image[..., ::-1], (213, 151))
+    cv2.imwrite(str(tmp_path / 'a.png'), picture)
+    cfg = cfg.copy()
+    cfg.model.test_cfg.retrieval.num_neighbors = 9
+    cfg.test_dataloader.dataset.pipeline.insert(
+        1, dict(type='Resize', scale=(96, 64), keep_ratio=False))
+    rows = explain(
+        cfg, folder / 'weights.pth', folder / 'x.bank', tmp_path / 'a.png',
+        tmp_path / 'shown', num_neighbors=9, max_segments=30).rows
+    assert len(rows) > 10
+    counts = []
+    for row in rows:
+        names = [crop.title for crop in row.neighbors]
+        counts.append(names.count(row.segment.title))
+        assert row.segment.note == f'{counts[-1]}/9'
+        assert counts[-1] == max(map(names.count, names))
+    assert min(counts) < 9 and max(counts) > 4
+
+
+@pytest.mark.parametrize('ties, label', [('smallest', 1), ('nearest', 3)])
+def test_read_vote__follows_the_rule_of_ties(ties, label):
+    labels = torch.tensor([[3, 1, 1, 3, 2]])
+    segments = PixelData(metainfo=dict(
+        neighbor_labels=labels,
+        fractions=vote_fractions(labels, num_classes=4, ties=ties)))
+    assert read_vote(segments, 0) == (label, '2/5')
+
+
+def test_read_vote__says_the_weight_where_there_is_one():
+    labels = torch.tensor([[3, 1, 1]])
+    segments = PixelData(metainfo=dict(
+        neighbor_labels=labels, fractions=vote_fractions(
+            labels, torch.tensor([[.9, .1, .1]]), num_classes=4,
+            concentration=10.)))
+    assert read_vote(segments, 0) == (3, '1/3, 100% of the weight')
 
 
 def test_sources__find_the_outline_of_a_row(run):

@@ -321,7 +321,9 @@ def paint_segments(segment_ids: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def segment_data(found: Found, sample: SegDataSample) -> PixelData:
-    """Return segment ids (1, H0, W0) of the original image, with neighbours.
+    """Return segment ids (1, H0, W0) of the original image, with votes.
+
+    The votes are those of :class:`Votes`, by segment.
     """
     segment_ids = found.segments.segment_ids
     flip = sample.metainfo.get('flip_direction') if sample.metainfo.get(
@@ -332,6 +334,7 @@ def segment_data(found: Found, sample: SegDataSample) -> PixelData:
     return PixelData(
         data=paint_segments(segment_ids, size)[None],
         metainfo=dict(
+            fractions=found.votes.fractions,
             neighbors=found.votes.neighbors,
             neighbor_labels=found.votes.neighbor_labels,
             similarities=found.votes.similarities))
