@@ -1,6 +1,6 @@
 """Change a bank without training: each function returns a new one."""
 from dataclasses import replace
-from typing import Dict, Mapping, Optional, Sequence
+from typing import Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 import torch
