@@ -13,8 +13,8 @@ BIN = $(abspath $(VENV))/bin
 unexport PYTHONPATH
 
 # Threads that wait without spinning: on busy cores a step is twice as fast.
-TRAIN = OMP_WAIT_POLICY=PASSIVE $(BIN)/python -W ignore tools/train.py
-TEST = OMP_WAIT_POLICY=PASSIVE $(BIN)/python -W ignore tools/test.py
+TRAIN = OMP_WAIT_POLICY=PASSIVE $(BIN)/python tools/train.py
+TEST = OMP_WAIT_POLICY=PASSIVE $(BIN)/python tools/test.py
 STICKS = configs/discriminative/discriminative_unet_1xb4-2000it_sticks
 OUT ?= demo_output/instances
 TEXT_OUT ?= demo_output/text

@@ -44,10 +44,10 @@ def main(argv=None):
     start = time.time()
     from mmpixsort.utils.command import errors_as_text, quiet_hosts
     quiet_hosts()
-    import mmpixsort.compat
-    mmpixsort.compat.require('mmseg')
-    from mmpixsort.apis.demo_text import run_text_demo
+    from mmpixsort.compat import require
     with errors_as_text():
+        require('mmseg')
+        from mmpixsort.apis.demo_text import run_text_demo
         run_text_demo(
             CONFIG, args.out, seeds=args.seeds, iters=args.iters,
             image_level=not args.no_image_level)

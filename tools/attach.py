@@ -17,8 +17,10 @@ from pathlib import Path
 # Before any config is read: it makes prefixes of mmengine work, or says what
 # is wrong with the installation.
 import mmpixsort.compat
+from mmpixsort.utils.command import errors_as_text, quiet_hosts
 
-mmpixsort.compat.require('mmseg')
+with errors_as_text():
+    mmpixsort.compat.require('mmseg')
 
 
 def parse_args() -> argparse.Namespace:
@@ -54,7 +56,6 @@ def nested(options: dict) -> dict:
 
 def main() -> None:
     args = parse_args()
-    from mmpixsort.utils.command import errors_as_text, quiet_hosts
     quiet_hosts()
     from mmpixsort.apis.attach_file import attach_file, default_out, summary
     out = args.out or default_out(args.config, args.method)

@@ -13,8 +13,10 @@ import argparse
 from pathlib import Path
 
 import mmpixsort.compat
+from mmpixsort.utils.command import errors_as_text, quiet_hosts
 
-mmpixsort.compat.require('mmengine')
+with errors_as_text():
+    mmpixsort.compat.require('mmengine')
 
 
 def parse_args() -> argparse.Namespace:
@@ -99,7 +101,6 @@ def run(args: argparse.Namespace):
 
 def main() -> None:
     args = parse_args()
-    from mmpixsort.utils.command import errors_as_text, quiet_hosts
     quiet_hosts()
     from mmpixsort.retrieval import info, write_bank
     with errors_as_text():

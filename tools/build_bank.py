@@ -16,8 +16,10 @@ import time
 # Before any config is read: it makes prefixes and checkpoints of mmengine
 # work, or says what is wrong with the installation.
 import mmpixsort.compat
+from mmpixsort.utils.command import errors_as_text, quiet_hosts
 
-mmpixsort.compat.require('mmseg')
+with errors_as_text():
+    mmpixsort.compat.require('mmseg')
 
 
 def parse_args() -> argparse.Namespace:
@@ -76,7 +78,6 @@ def print_recall(bank, kinds) -> None:
 
 def main() -> None:
     args = parse_args()
-    from mmpixsort.utils.command import errors_as_text, quiet_hosts
     quiet_hosts()
     start = time.time()
     from mmengine.dist import init_dist, is_distributed, is_main_process

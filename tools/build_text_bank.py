@@ -18,8 +18,10 @@ Use it by `bank=dict(type='mmpixsort.TextBank', file='voc.npz')`.
 import argparse
 
 import mmpixsort.compat
+from mmpixsort.utils.command import errors_as_text, quiet_hosts
 
-mmpixsort.compat.require('mmengine')
+with errors_as_text():
+    mmpixsort.compat.require('mmengine')
 
 
 def parse_args() -> argparse.Namespace:
@@ -67,7 +69,6 @@ def build(args: argparse.Namespace):
 
 def main() -> None:
     args = parse_args()
-    from mmpixsort.utils.command import errors_as_text, quiet_hosts
     quiet_hosts()
     with errors_as_text():
         bank = build(args)

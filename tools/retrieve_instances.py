@@ -21,8 +21,10 @@ from pathlib import Path
 # Before any config is read: it makes prefixes and checkpoints of mmengine
 # work, or says what is wrong with the installation.
 import mmpixsort.compat
+from mmpixsort.utils.command import errors_as_text, quiet_hosts
 
-mmpixsort.compat.require('mmdet')
+with errors_as_text():
+    mmpixsort.compat.require('mmdet')
 
 
 def parse_args() -> argparse.Namespace:
@@ -156,7 +158,6 @@ def _config(args: argparse.Namespace):
 
 def main() -> None:
     args = parse_args()
-    from mmpixsort.utils.command import errors_as_text, quiet_hosts
     quiet_hosts()
     with errors_as_text():
         dict(build=build, query=query, score=score)[args.command](args)

@@ -16,8 +16,10 @@ import sys
 from pathlib import Path
 
 import mmpixsort.compat
+from mmpixsort.utils.command import errors_as_text, quiet_hosts
 
-mmpixsort.compat.require('mmengine')
+with errors_as_text():
+    mmpixsort.compat.require('mmengine')
 
 
 def parse_args(argv=None) -> argparse.Namespace:
@@ -64,7 +66,6 @@ def parse_args(argv=None) -> argparse.Namespace:
 
 def main(argv=None) -> None:
     args = parse_args(argv)
-    from mmpixsort.utils.command import errors_as_text, quiet_hosts
     quiet_hosts()
     from mmpixsort.apis.study import Place, read_study
     with errors_as_text():

@@ -9,13 +9,13 @@ import argparse
 # Before any config is read: it makes prefixes and checkpoints of mmengine
 # work, or says what is wrong with the installation.
 import mmpixsort.compat
+from mmpixsort.utils.command import errors_as_text, quiet_hosts
 
-mmpixsort.compat.require('mmengine')
+with errors_as_text():
+    mmpixsort.compat.require('mmengine')
 
 from mmpixsort.utils.cli import (  # noqa: E402
     add_run_arguments, build_runner, check_checkpoint, load_config)
-from mmpixsort.utils.command import (  # noqa: E402
-    errors_as_text, quiet_hosts)
 from mmpixsort.utils.data_folders import check_data_folders  # noqa: E402
 
 

@@ -12,8 +12,10 @@ import json
 # Before any config is read: it makes prefixes and checkpoints of mmengine
 # work, or says what is wrong with the installation.
 import mmpixsort.compat
+from mmpixsort.utils.command import errors_as_text, quiet_hosts
 
-mmpixsort.compat.require('mmseg')
+with errors_as_text():
+    mmpixsort.compat.require('mmseg')
 
 
 def parse_args() -> argparse.Namespace:
@@ -47,7 +49,6 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    from mmpixsort.utils.command import errors_as_text, quiet_hosts
     quiet_hosts()
     from mmpixsort.apis.tune_background import tune_background
     from mmpixsort.utils.configs import read_config

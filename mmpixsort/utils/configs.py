@@ -57,7 +57,7 @@ def config_base(path: Union[str, Path]) -> str:
     if not inside:
         if not Path(path).is_file():
             raise FileNotFoundError(
-                f'`config` must be a config file, got {path!r}, which does '
+                f'`config` must be a config file, got `{path}`, which does '
                 f'not exist; {WRITTEN}')
         return str(Path(path).resolve())
     if not package.isidentifier() or '/' not in name or (

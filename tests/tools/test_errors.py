@@ -53,6 +53,14 @@ def test_tools__end_in_a_line_for_a_wrong_path(call, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize('name', ['attach.py', 'train.py', 'study.py'])
+def test_tools__name_a_missing_package(name, monkeypatch):
+    monkeypatch.setattr('mmpixsort.compat.found', lambda module: False)
+    monkeypatch.setattr(sys, 'argv', [name])
+    with pytest.raises(SystemExit, match='error: this needs `mm.*Remedy'):
+        runpy.run_path(str(ROOT / 'tools' / name), run_name='__main__')
+
+
 def test_tools__read_a_config_of_a_package(tmp_path):
     name = 'fcn_r18-d8_4xb2-80k_cityscapes-512x1024.py'
     done = subprocess.run(

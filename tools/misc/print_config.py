@@ -6,13 +6,13 @@ Example:
 import argparse
 
 import mmpixsort.compat
+from mmpixsort.utils.command import errors_as_text, quiet_hosts
 
-mmpixsort.compat.require('mmengine')
+with errors_as_text():
+    mmpixsort.compat.require('mmengine')
 
 from mmengine.config import DictAction  # noqa: E402
 
-from mmpixsort.utils.command import (  # noqa: E402
-    errors_as_text, quiet_hosts)
 from mmpixsort.utils.configs import read_config  # noqa: E402
 
 

@@ -15,8 +15,10 @@ Examples:
 import argparse
 
 import mmpixsort.compat
+from mmpixsort.utils.command import errors_as_text
 
-mmpixsort.compat.require('mmengine')
+with errors_as_text():
+    mmpixsort.compat.require('mmengine')
 
 
 def parse_args() -> argparse.Namespace:
@@ -38,7 +40,6 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     from mmpixsort.apis.convert_clip import convert_clip, describe_clip
-    from mmpixsort.utils.command import errors_as_text
     with errors_as_text(RuntimeError):
         weights = convert_clip(
             args.source, args.target, prefix=args.prefix,
