@@ -39,7 +39,8 @@ def parse_args() -> argparse.Namespace:
         '--image', nargs='+', required=True, help='files of images')
     command.add_argument(
         '--mask', nargs='+', required=True,
-        help='a file for each image, not zero where the class is')
+        help='a file for each image (PNG, TIFF), neither black nor '
+        'transparent where the class is')
     command.add_argument('--class', dest='name', required=True)
     command = commands.add_parser(
         'remove', parents=[shared, writes], help='remove segments')

@@ -2,7 +2,6 @@
 from pathlib import Path
 from typing import Sequence, Union
 
-import cv2
 import numpy as np
 import torch
 from mmcv.transforms import Compose
@@ -11,6 +10,7 @@ from mmengine.registry import TRANSFORMS, init_default_scope
 from mmengine.structures import PixelData
 from torch import nn
 
+from ..datasets.id_maps import read_mask_image
 from ..retrieval import PrototypeBank, add, check_fits
 from ..retrieval.build import RowRules, join_rows
 from ..retrieval.images import ANNOTATION, type_name, view_pipeline
@@ -74,7 +74,8 @@ def add_exemplars(cfg: Config,
         model: See :func:`mmpixsort.apis.bank.load_model`.
         bank: Of its weights.
         image: File of the image.
-        mask: File of its size, not zero where the class is.
+        mask: File of its size (PNG, TIFF), drawn where the class is: neither
+            black nor transparent.
         name: Of the class, new or known.
 
     Raises:
@@ -102,13 +103,18 @@ def add_exemplars(cfg: Config,
 
 
 def read_mask(path: Union[str, Path], size: tuple) -> torch.Tensor:
-    """Return labels (H, W): 0 under the mask, 255 elsewhere."""
-    mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if mask is None:
-        raise FileNotFoundError(f'mask {str(path)!r} not found, or no image')
-    mask = mask.any(2) if mask.ndim == 3 else mask > 0
+    """Return labels (H, W): 0 under the mask, 255 elsewhere.
+
+    Raises:
+        FileNotFoundError: When there is no such file.
+        ValueError: When it is no mask (see
+            :func:`mmpixsort.datasets.id_maps.read_mask_image`), of another
+            size, or marks nothing.
+    """
+    mask = read_mask_image(path)
     if mask.shape != size or not mask.any():
         raise ValueError(
             f'`mask` must have the size {size} of its image and mark a '
-            f'pixel, got size {mask.shape} with {int(mask.sum())} pixels')
+            f'pixel, got size {mask.shape} with {int(mask.sum())} pixels; '
+            'what is black or transparent marks nothing')
     return torch.from_numpy(np.where(mask, 0, 255)).long()

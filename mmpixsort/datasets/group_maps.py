@@ -8,12 +8,12 @@ import json
 from pathlib import Path
 from typing import Dict, Union
 
-import cv2
 import numpy as np
 
 from ..functional.checks import check_count
 from ..utils.files import write_image, write_whole
 from ..utils.reading import read_json, reading
+from .id_maps import read_id_image
 
 SETTINGS = 'groups.json'
 VERSION = 1
@@ -80,13 +80,12 @@ def read_groups(path: Union[str, Path]) -> np.ndarray:
         raise FileNotFoundError(
             f'groups {str(path)!r} not found; write them with '
             'tools/precompute_groups.py CONFIG --out DIR')
-    values = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if values is None or values.ndim != 2 or values.dtype not in (
-            np.uint8, np.uint16):
-        got = 'what cv2 cannot read' if values is None else (
-            f'{values.dtype} of shape {values.shape}')
+    image = read_id_image(path)
+    values = image.values
+    if (image.alpha is not None or values.ndim != 2
+            or values.dtype not in (np.uint8, np.uint16)):
         raise ValueError(f'{str(path)!r} must be a PNG of one channel of 8 '
-                         f'or 16 bits, got {got}')
+                         f'or 16 bits, got {image}')
     none = np.iinfo(values.dtype).max
     return np.where(values == none, -1, values.astype(np.int64))
 

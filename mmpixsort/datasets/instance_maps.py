@@ -6,73 +6,47 @@ nothing counts.
 from pathlib import Path
 from typing import Dict, List, Optional, Union
 
-import cv2
 import numpy as np
 
 from ..functional.checks import check_count
-from ..utils.reading import reading
+from .id_maps import read_id_image
 
-# where a PNG tells its colour type, and the one whose values index a palette
-PNG_COLOUR_TYPE = 25
-PNG_PALETTE = 3
+BASES = (1, 256, 65536)  # of R, G, B
 
 
 def read_instance_map(path: Union[str, Path]) -> np.ndarray:
     """Read the ids of an image of labels.
 
-    One channel of 8 or 16 bits holds ids. Three channels of 8 bits hold
-    R + 256 G + 65536 B, as COCO's panoptic files do. The palette of a PNG is
-    for the eye: its indices are the ids.
+    One channel of 8, 16 or 32 bits holds ids. Three channels of 8 bits hold
+    R + 256 G + 65536 B, as COCO's panoptic files do. The palette of a PNG or
+    TIFF is for the eye: its indices are the ids.
 
     Args:
-        path: A file that keeps every value (PNG, TIFF); ids need not be
-            consecutive.
+        path: A file of one page that keeps every value (PNG, TIFF); ids need
+            not be consecutive.
 
     Returns:
         (H, W) int32.
 
     Raises:
         FileNotFoundError: When there is no such file.
-        ValueError: When it is no such image.
+        ValueError: When it is no such image, has alpha or several pages, or
+            is lossy.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'instance map {str(path)!r} not found')
-    if _has_palette(path):
-        return _palette_indices(path)
-    values = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if values is None:
-        raise ValueError(f'{str(path)!r} must be an image, cv2 cannot read '
-                         'it; write it as a PNG')
-    if values.ndim == 2 and values.dtype in (np.uint8, np.uint16):
-        return values.astype(np.int32)
-    if values.ndim == 3 and values.shape[2] == 3 and (values.dtype
-                                                      == np.uint8):
-        # cv2 reads B G R
-        return values.astype(np.int32) @ np.array([65536, 256, 1], np.int32)
+    image = read_id_image(path)
+    values = image.values
+    if image.alpha is None and values.dtype.kind in 'iu':
+        if values.ndim == 2:
+            return values.astype(np.int32)
+        if values.dtype == np.uint8:
+            return values.astype(np.int32) @ np.array(BASES, np.int32)
     raise ValueError(
-        f'{str(path)!r} must hold one channel of 8 or 16 bits, or R + 256 G '
-        f'+ 65536 B in three of 8, got {values.dtype} of shape '
-        f'{values.shape}; ids are whole numbers: write them as a PNG without '
-        'alpha')
-
-
-def _has_palette(path: Path) -> bool:
-    with path.open('rb') as file:
-        head = file.read(PNG_COLOUR_TYPE + 1)
-    return (head.startswith(b'\x89PNG') and len(head) > PNG_COLOUR_TYPE
-            and head[PNG_COLOUR_TYPE] == PNG_PALETTE)
-
-
-def _palette_indices(path: Path) -> np.ndarray:
-    """Read what cv2 would turn into colours."""
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ImportError(f'{str(path)!r} has a palette, which needs Pillow: '
-                          'pip install mmpixsort[mim]') from error
-    with reading(path, 'a PNG with a palette'), Image.open(path) as image:
-        return np.asarray(image).astype(np.int32)
+        f'{str(path)!r} must hold one channel of 8, 16 or 32 bits, or R + 256 '
+        f'G + 65536 B in three of 8, got {image}; ids are whole numbers: '
+        'write them as a PNG without alpha')
 
 
 def instances_of_map(ids: np.ndarray,

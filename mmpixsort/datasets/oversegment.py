@@ -8,10 +8,10 @@ annotation on the regions of HED contours. What is here needs no MATLAB.
 from pathlib import Path
 from typing import Union
 
-import cv2
 import numpy as np
 
 from ..utils.files import write_image
+from .id_maps import read_id_image
 
 # 65535 is left for padding, and a place for the id that padding has in hosts
 MAX_REGIONS = 65534
@@ -109,7 +109,7 @@ def write_segments(path: Union[str, Path], ids: np.ndarray) -> None:
 
 
 def read_segments(path: Union[str, Path]) -> np.ndarray:
-    """Read a map: of 16 bits, or of 8 as the authors of SegSort have it.
+    """Read a map: of 16 or 32 bits, or of 8 as the authors of SegSort have.
 
     Region 255 of theirs is a region.
 
@@ -124,12 +124,12 @@ def read_segments(path: Union[str, Path]) -> np.ndarray:
         raise FileNotFoundError(
             f'over-segmentation {str(path)!r} not found; make it with '
             'tools/dataset_converters/oversegment.py')
-    ids = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if ids is None or ids.ndim != 2 or ids.dtype not in (np.uint8,
-                                                         np.uint16):
-        raise ValueError(
-            f'{str(path)!r} must be an image of one channel of 8 or 16 bits, '
-            f'got {None if ids is None else (ids.shape, ids.dtype)}')
+    image = read_id_image(path)
+    ids = image.values
+    if (image.alpha is not None or ids.ndim != 2 or ids.dtype.kind not in 'iu'
+            or ids.min() < 0):
+        raise ValueError(f'{str(path)!r} must be an image of one channel of '
+                         f'8, 16 or 32 bits with ids from 0, got {image}')
     return ids.astype(np.int64)
 
 

@@ -7,14 +7,13 @@ stands in a list of segments beside them.
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple, Union
 
-import cv2
 import mmengine.fileio as fileio
 import numpy as np
 
 from ..functional.checks import check_count
-from .instance_maps import PNG_COLOUR_TYPE, PNG_PALETTE
+from .id_maps import read_id_image
+from .instance_maps import BASES
 
-BASES = (1, 256, 65536)
 MAX_ID = 2**24 - 1
 VOID = 255  # of semantic maps
 VOID_ID = 0
@@ -88,7 +87,8 @@ def read_panoptic_map(path: Union[str, Path],
     """Read the numbers of a panoptic PNG.
 
     Args:
-        path: Of a file with three channels of 8 bits.
+        path: Of a file of one page with three channels of 8 bits, PNG or
+            TIFF.
         backend_args: Of mmengine's fileio; None: by the path.
 
     Returns:
@@ -96,27 +96,21 @@ def read_panoptic_map(path: Union[str, Path],
 
     Raises:
         FileNotFoundError: When there is no such file.
-        ValueError: When it is no such image.
+        ValueError: When it is no such image, has a palette, alpha or
+            several pages, or is lossy.
     """
     path = str(path)
     if not fileio.isfile(path, backend_args):
         raise FileNotFoundError(f'panoptic map {path!r} not found')
-    data = fileio.get(path, backend_args)
-    values = cv2.imdecode(
-        np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
-    if values is None:
-        raise ValueError(f'panoptic map {path!r} must be an image, cv2 '
-                         'cannot read it; write it as a PNG')
-    palette = data.startswith(b'\x89PNG') and (
-        data[PNG_COLOUR_TYPE] == PNG_PALETTE)
-    if palette or values.dtype != np.uint8 or values.shape[2:] != (3, ):
-        kind = 'a palette' if palette else (
-            f'{values.dtype} of shape {values.shape}')
+    image = read_id_image(path, fileio.get(path, backend_args))
+    values = image.values
+    if (image.alpha is not None or values.dtype != np.uint8
+            or values.shape[2:] != (3, )):
         raise ValueError(
             f'panoptic map {path!r} must have three channels of 8 bits, '
-            f'R + 256 G + 65536 B, got {kind}; write the colours of '
+            f'R + 256 G + 65536 B, got {image}; write the colours of '
             '`id_to_rgb` as a PNG without palette or alpha')
-    return rgb_to_id(values[..., ::-1])  # cv2 reads B G R
+    return rgb_to_id(values)
 
 
 def join_maps(semantic: np.ndarray,

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from rich.progress import track
 
+from mmpixsort.datasets.id_maps import read_id_image
 from mmpixsort.datasets.oversegment import (contour_segments,
                                             felzenszwalb_segments,
                                             read_segments, slic_segments,
@@ -75,17 +76,27 @@ def check_names(paths: List[Path], args: argparse.Namespace) -> None:
                              f'{map_path(path, args)}: rename one of them')
 
 
+def read_input(path: Path, args: argparse.Namespace) -> np.ndarray:
+    """Read an image (H, W, 3) uint8 BGR, or strengths of contours (H, W)."""
+    if args.method == 'contours':
+        image = read_id_image(path)
+        if image.values.ndim != 2 or image.alpha is not None or (
+                image.palette is not None):
+            raise ValueError(f'{path} must hold contours as one channel of '
+                             f'grey, got {image}')
+        return image.values
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise ValueError(f'{path} cannot be read as an image')
+    return image
+
+
 def convert(path: Path, args: argparse.Namespace) -> int:
     """Write the map of an image; return its number of regions."""
     out = map_path(path, args)
     if out.exists():
         return int(read_segments(out).max()) + 1
-    grey = args.method == 'contours'
-    image = cv2.imread(
-        str(path), cv2.IMREAD_UNCHANGED if grey else cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError(f'{path} cannot be read as an image')
-    ids = cut(image, args)
+    ids = cut(read_input(path, args), args)
     try:
         write_segments(out, ids)
     except ValueError as error:

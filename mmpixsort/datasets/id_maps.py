@@ -1,0 +1,207 @@
+"""The one reader of images whose values are ids, labels or masks.
+
+Such an image is no picture: a palette, an alpha channel, a second page or a
+lossy format would each change what its values mean without a word. What
+:func:`read_id_image` returns are the values of the file, or it raises.
+"""
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple, Optional, Union
+
+import cv2
+import numpy as np
+
+from ..utils.reading import reading
+
+FORMATS = ('PNG', 'TIFF', 'BMP', 'PPM')
+EXPECTED = ('an image of ids in a format that keeps every value (PNG; TIFF '
+            'of 8, 16 or 32 bits; BMP; PPM)')
+MODES = ('1', 'L', 'LA', 'P', 'I', 'F', 'RGB', 'RGBA')
+LOSSY_IN_TIFF = ('jpeg', 'tiff_jpeg', 'webp')
+# where a PNG tells its bits and colour type; the type whose values are grey
+# or indices of a palette
+PNG_BITS, PNG_COLOUR_TYPE = 24, 25
+PNG_ONE_VALUE = (0, 3)
+# of TIFF: how the bits of a value are read, and that they are signed
+TIFF_SAMPLE_FORMAT, TIFF_SIGNED = 339, 2
+
+
+class IdImage(NamedTuple):
+    """What a file of ids holds.
+
+    Attributes:
+        values: (H, W), or (H, W, 3) in the order R G B; whole numbers,
+            unless the file holds floats. Indices where there is a palette.
+        alpha: (H, W), 0 where nothing is visible; None: there is none.
+        palette: (256, 4) uint8 R G B and alpha of every index; None: the
+            values are no indices.
+    """
+
+    values: np.ndarray
+    alpha: Optional[np.ndarray] = None
+    palette: Optional[np.ndarray] = None
+
+    def __str__(self) -> str:
+        if self.palette is not None:
+            return 'indices of a palette'
+        if self.alpha is None:
+            return f'{self.values.dtype} of shape {self.values.shape}'
+        shape = np.dstack([self.values[:1, :1], self.alpha[:1, :1]]).shape
+        return (f'{self.values.dtype} of shape '
+                f'{(*self.alpha.shape, *shape[2:])} with alpha')
+
+
+def read_id_image(path: Union[str, Path],
+                  data: Optional[bytes] = None) -> IdImage:
+    """Read the values of an image of ids, labels or a mask.
+
+    Args:
+        path: Name of the file.
+        data: Its content, where the caller has read it; None: it is read.
+
+    Raises:
+        FileNotFoundError: When there is no such file.
+        ValueError: When it is no such image, lossy (JPEG), of several pages,
+            or holds ids of 2^31 and above.
+        ImportError: When Pillow is missing.
+    """
+    if data is None:
+        data = Path(path).read_bytes()
+    with reading(path, EXPECTED):
+        if data.startswith(b'\xff\xd8\xff'):
+            raise _lossy(path, 'a JPEG')
+        if _is_deep(data):
+            return _read_deep(data)
+        return _read(path, data)
+
+
+def read_mask_image(path: Union[str, Path]) -> np.ndarray:
+    """Read a mask: what is drawn on an empty ground.
+
+    A pixel is marked where it is visible (alpha above 0, where there is
+    alpha) and not black. So a colour on a transparent ground, a colour on
+    opaque black and white on black mark what is drawn, and alpha alone marks
+    nothing. Of a file with a palette every index but 0 is marked; where its
+    colours tell ground from drawing in another way, it is refused.
+
+    Returns:
+        (H, W) bool.
+
+    Raises:
+        FileNotFoundError: When there is no such file.
+        ValueError: When it is no such image, see :func:`read_id_image`.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'mask {str(path)!r} not found')
+    image = read_id_image(path)
+    marked = image.values != 0
+    if image.palette is not None:
+        _check_palette(path, image)
+    if marked.ndim == 3:
+        marked = marked.any(2)
+    return marked if image.alpha is None else marked & (image.alpha > 0)
+
+
+def _read(path: Union[str, Path], data: bytes) -> IdImage:
+    try:
+        from PIL import Image, UnidentifiedImageError
+    except ImportError as error:
+        raise ImportError(f'{str(path)!r} holds ids, which needs Pillow: '
+                          'pip install mmpixsort[mim]') from error
+    try:
+        image = Image.open(BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError as error:
+        raise ValueError('Pillow knows no such image') from error
+    with image:
+        pages = getattr(image, 'n_frames', 1)
+        if pages > 1:
+            raise ValueError(
+                f'{str(path)!r} must hold one image, got {pages} pages: save '
+                'the page that holds the ids as a file of its own')
+        if image.info.get('compression') in LOSSY_IN_TIFF:
+            raise _lossy(path, f'a TIFF of {image.info["compression"]}')
+        if image.mode not in MODES and not image.mode.startswith('I;16'):
+            raise ValueError(
+                f'{str(path)!r} must hold ids in one channel, or as R + 256 '
+                f'G + 65536 B, got the colour mode {image.mode}; write one '
+                'channel as a PNG')
+        if image.mode == 'P':
+            return _indices(image)
+        # bilevel files hold black and white, 0 and 255 as in all others
+        values = np.asarray(image.convert('L') if image.mode == '1' else image)
+        values = _signed(path, values, image)
+        return _split(values, image.info.get('transparency'))
+
+
+def _signed(path: Union[str, Path], values: np.ndarray,
+            image) -> np.ndarray:
+    """Read the bits of a TIFF as it says; Pillow takes 32 for signed, 8 not.
+    """
+    if image.format != 'TIFF':
+        return values
+    if image.tag_v2.get(TIFF_SAMPLE_FORMAT, (1, ))[0] == TIFF_SIGNED:
+        return values.view(np.int8) if values.dtype == np.uint8 else values
+    if values.dtype == np.int32 and values.size and values.min() < 0:
+        raise ValueError(f'{str(path)!r} must hold ids below 2^31, got larger '
+                         'ones; number them anew')
+    return values
+
+
+def _indices(image) -> IdImage:
+    colours = np.zeros((256, 4), np.uint8)
+    known = np.reshape(image.getpalette('RGBA'), (-1, 4))
+    colours[:len(known)] = known
+    return IdImage(np.asarray(image), palette=colours)
+
+
+def _split(values: np.ndarray, invisible) -> IdImage:
+    """Part values and alpha; `invisible` is the colour that PNG leaves out.
+    """
+    if values.ndim == 3 and values.shape[2] in (2, 4):
+        colours = values[..., 0] if values.shape[2] == 2 else values[..., :3]
+        return IdImage(colours, alpha=values[..., -1])
+    if invisible is None:
+        return IdImage(values)
+    seen = values != np.array(invisible)
+    if seen.ndim == 3:
+        seen = seen.any(2)
+    return IdImage(values, alpha=seen.astype(np.uint8) * 255)
+
+
+def _is_deep(data: bytes) -> bool:
+    """Tell whether a PNG has several channels of 16 bits each."""
+    return (data.startswith(b'\x89PNG') and len(data) > PNG_COLOUR_TYPE
+            and data[PNG_BITS] == 16
+            and data[PNG_COLOUR_TYPE] not in PNG_ONE_VALUE)
+
+
+def _read_deep(data: bytes) -> IdImage:
+    """Read what Pillow would cut to 8 bits."""
+    values = cv2.imdecode(
+        np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if values is None:
+        raise ValueError('OpenCV cannot decode it')
+    if values.shape[2] == 4:
+        values = values[..., [2, 1, 0, 3]]
+    else:
+        values = values[..., ::-1]
+    return _split(values, None)
+
+
+def _check_palette(path: Union[str, Path], image: IdImage) -> None:
+    """Raise ValueError where colours mark other pixels than indices do."""
+    used = np.unique(image.values)
+    colours = image.palette[used]
+    drawn = colours[:, :3].any(1) & (colours[:, 3] > 0)
+    if drawn.any() and not drawn.all() and (drawn != (used != 0)).any():
+        raise ValueError(
+            f'mask {str(path)!r} must have a palette whose index 0 is black '
+            'or transparent and no other that it uses, got '
+            f'{ {int(k): tuple(c.tolist()) for k, c in zip(used, colours)} }: '
+            'save it as a grey image, 0 where nothing is marked')
+
+
+def _lossy(path: Union[str, Path], kind: str) -> ValueError:
+    return ValueError(
+        f'{str(path)!r} must be {EXPECTED}, got {kind}, which is lossy and '
+        'changes ids: write the original as a PNG')
