@@ -6,6 +6,7 @@ Examples:
         --mask tram_mask.png --class tram --out y.bank
     python tools/bank.py relabel x.bank --old car --new vehicle --out y.bank
     python tools/bank.py remove x.bank --class fence --out y.bank
+    python tools/bank.py remove x.bank --image val/1.jpg --out y.bank
     python tools/bank.py merge x.bank y.bank --out z.bank
     python tools/bank.py cluster x.bank --num-clusters 11 --out y.bank
 """
@@ -45,7 +46,9 @@ def parse_args() -> argparse.Namespace:
     command = commands.add_parser(
         'remove', parents=[shared, writes], help='remove segments')
     command.add_argument('--class', dest='name', help='all of a class')
-    command.add_argument('--image', help='all of an image')
+    command.add_argument(
+        '--image', help='all of an image: its path, or the last folders and '
+        'name of it')
     command.add_argument('--rows', type=int, nargs='+', help='by number')
     command = commands.add_parser(
         'relabel', parents=[shared, writes], help='give another class')
@@ -79,8 +82,8 @@ def add_segments(args: argparse.Namespace, bank):
 
 
 def run(args: argparse.Namespace):
-    from mmpixsort.retrieval import (cluster, merge, read_bank, relabel,
-                                     remove)
+    from mmpixsort.retrieval import (cluster, images_named, merge, read_bank,
+                                     relabel, remove)
     if args.command == 'merge':
         banks = [read_bank(path) for path in args.banks]
         merged = merge(banks)
@@ -91,6 +94,9 @@ def run(args: argparse.Namespace):
     if args.command == 'add':
         return add_segments(args, bank)
     if args.command == 'remove':
+        if args.image is not None:
+            for path, count in images_named(bank, args.image).items():
+                print(f'removed: {count} segments of {path}')
         return remove(
             bank, rows=args.rows, image=args.image, name=args.name)
     if args.command == 'relabel':

@@ -127,6 +127,8 @@ def build(args: argparse.Namespace) -> None:
 
 def query(args: argparse.Namespace) -> None:
     from mmpixsort.apis.instance_query import retrieve_instances
+    from mmpixsort.utils.files import result_names
+    result_names(args.image)  # before the first is written
     for image in args.image or [None]:
         files = retrieve_instances(
             _config(args), args.checkpoint, args.bank, args.out, image=image,

@@ -49,16 +49,18 @@ def main() -> None:
     quiet_hosts()
     from mmpixsort.apis.text_inferencer import (TextGroupInferencer,
                                                 save_word_map)
+    from mmpixsort.utils.files import result_names
     with errors_as_text():
+        names = result_names(args.image)
         checkpoint = None if args.checkpoint == 'none' else args.checkpoint
         segment = TextGroupInferencer(
             args.config, checkpoint, device=args.device,
             cfg_options=args.cfg_options)
         aliases = {word: names for word, *names in args.alias}
-        for image in args.image:
+        for image, name in zip(args.image, names):
             found = segment(image, args.words, aliases=aliases)
             path = save_word_map(
-                found, image, Path(args.out) / f'{Path(image).stem}.png')
+                found, image, Path(args.out) / f'{name}.png')
             shares = ', '.join(f'{word} {100 * share:.1f} %'
                                for word, share in found.shares.items())
             print(f'{path}: {shares}')

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 
 from ..datasets.group_maps import (group_path, open_group_folder,
                                    settings_hash, write_groups)
+from ..datasets.map_owners import claim_maps
 from ..functional.checks import check_choice
 from ..registry import MODELS
 from ..retrieval.images import annotated_images
@@ -53,7 +54,8 @@ def precompute_groups(cfg: Union[str, Path, Config],
 
     The image goes through the loading and resizing of the test pipeline and
     the normalisation of the model, alone: no crop, no flip. A run that was
-    cut off goes on where it was; one of other settings is refused.
+    cut off goes on where it was; one of other settings, or of other images
+    of the same names, is refused.
 
     Args:
         cfg: Path of a config, or the config.
@@ -69,7 +71,8 @@ def precompute_groups(cfg: Union[str, Path, Config],
 
     Raises:
         ValueError: When the config has no grouper or several, images share
-            a name, or `out` holds groups of other settings.
+            a name, among themselves or with those of an earlier run, or
+            `out` holds groups of other settings.
     """
     check_choice('split', split, SPLITS)
     cfg = cfg if isinstance(cfg, Config) else read_config(cfg)
@@ -84,6 +87,7 @@ def precompute_groups(cfg: Union[str, Path, Config],
     settings = group_settings(cfg, spec, grouper, steps)
     open_group_folder(out, settings)
     remove_leftovers(out)
+    claim_maps(out, {group_path(out, path): path for path in indices})
     pipeline = Compose(steps)
     targets = [(group_path(out, path), index)
                for path, index in indices.items()][:max_images]

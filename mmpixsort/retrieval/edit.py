@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..functional.checks import check_count
+from ..utils.files import ends_with_path
 from .bank_file import PrototypeBank, check_bank
 from .index import import_faiss
 
@@ -36,7 +37,7 @@ def remove(bank: PrototypeBank,
     Args:
         bank: To change.
         rows: Numbers of rows.
-        image: End of the name of an image.
+        image: Path of an image, or the last folders and name of it.
         name: Of a class.
 
     Raises:
@@ -51,8 +52,9 @@ def remove(bank: PrototypeBank,
                              f'{wrong}')
         gone[list(rows)] = True
     if image is not None:
+        matched = images_named(bank, image)
         ids = [i for i, path in enumerate(bank.meta['images'])
-               if path.endswith(image)]
+               if path in matched]
         gone |= torch.isin(bank.image_ids, torch.tensor(ids).long())
     if name is not None:
         gone |= bank.labels == class_index(bank, name)
@@ -60,6 +62,31 @@ def remove(bank: PrototypeBank,
         raise ValueError('`rows`, `image` or `name` must match a segment, '
                          'got no match')
     return check_bank(take(bank, ~gone))
+
+
+def images_named(bank: PrototypeBank, image: str) -> Dict[str, int]:
+    """Return the images that a path means, with their numbers of segments.
+
+    Args:
+        bank: To look in.
+        image: Path of an image, or the last folders and name of it:
+            'val/1.jpg' and '1.jpg' mean 'data/val/1.jpg', '1.jpg' does not
+            mean 'data/val/11.jpg'.
+
+    Raises:
+        ValueError: When the bank has no such image.
+    """
+    counts = bank.image_ids.bincount(minlength=len(bank.meta['images']))
+    found: Dict[str, int] = {}
+    for path, count in zip(bank.meta['images'], counts.tolist()):
+        if ends_with_path(path, image):
+            found[path] = found.get(path, 0) + count
+    if not found:
+        raise ValueError(
+            '`image` must be the path, or the last folders and name, of one '
+            f'of the {len(counts)} images of the bank, such as '
+            f'{bank.meta["images"][:3]}, got {image!r}')
+    return found
 
 
 def take(bank: PrototypeBank, chosen: Tensor) -> PrototypeBank:

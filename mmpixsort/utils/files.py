@@ -5,7 +5,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, Union
+from typing import Iterator, List, Sequence, Union
 
 import cv2
 import numpy as np
@@ -131,6 +131,36 @@ def path_inside(folder: Union[str, Path], name: str) -> Path:
         raise ValueError('a file name must be relative and stay inside '
                          f'{str(folder)!r}, got {name!r}')
     return Path(folder) / path
+
+
+def ends_with_path(path: str, end: str) -> bool:
+    """Tell whether a path is `end`, or has it as its last folders and name.
+
+    Example:
+        >>> ends_with_path('data/val/11.jpg', '1.jpg')
+        False
+        >>> ends_with_path('data/val/11.jpg', 'val/11.jpg')
+        True
+    """
+    parts, last = (
+        Path(name.replace('\\', '/')).parts for name in (path, end))
+    return bool(last) and parts[-len(last):] == last
+
+
+def result_names(paths: Sequence[Union[str, Path]]) -> List[str]:
+    """Return the name without ending of each file, for results about it.
+
+    Raises:
+        ValueError: When two files would share a name.
+    """
+    owners = {}
+    for path in paths:
+        other = owners.setdefault(Path(path).stem, str(path))
+        if other != str(path):
+            raise ValueError(
+                f'{other!r} and {str(path)!r} would share the results named '
+                f'{Path(path).stem!r}: write them to different folders')
+    return [Path(path).stem for path in paths]
 
 
 def _umask() -> int:

@@ -116,13 +116,27 @@ class EmbeddingVisualizationHook(Hook):
             image = data_batch['inputs'][number].cpu().numpy()
             self._shown.append(
                 dict(
-                    name=_stem(sample, len(self._shown)),
+                    name=self._name(sample),
                     image=as_picture(image),
                     size=tuple(sample.ori_shape),
                     **_maps(sample),
                     of_instances='pred_instances' in sample,
                     groups=_groups(sample),
                     embedding=embeddings[number] if embeddings else None))
+
+    def _name(self, sample: Any) -> str:
+        """Name the pictures of a sample after its image file.
+
+        Images of different folders may have one name: the number of the
+        image tells the later ones.
+        """
+        number = len(self._shown)
+        path = sample.get('img_path', None)
+        if not path:
+            return f'{number:04d}'
+        name = osp.splitext(osp.basename(path))[0]
+        taken = {item['name'] for item in self._shown}
+        return f'{name}_{number:04d}' if name in taken else name
 
     def _embed(self, model: torch.nn.Module, data_batch: Any,
                count: int) -> List:
@@ -229,9 +243,3 @@ def _paint(masks: torch.Tensor) -> torch.Tensor:
     if not len(masks):
         return masks.new_zeros(1, *masks.shape[1:], dtype=torch.long)
     return masks.any(0) * (1 + masks.int().argmax(0, keepdim=True))
-
-
-def _stem(sample: Any, number: int) -> str:
-    """Name the pictures of a sample after its image file."""
-    path = sample.get('img_path', None)
-    return osp.splitext(osp.basename(path))[0] if path else f'{number:04d}'

@@ -113,6 +113,22 @@ def test_precompute_groups__equal_names_are_refused(root):
         precompute_groups(make_config(root), root / 'out')
 
 
+def test_precompute_groups__images_of_equal_names_of_an_earlier_run(root):
+    cfg = make_config(root)
+    precompute_groups(cfg, root / 'out')
+    before = times(root / 'out')
+    (root / 'val').mkdir()
+    other = np.full((30, 40, 3), 9, np.uint8)
+    cv2.imwrite(str(root / 'val' / '3.png'), other)
+    cfg.val_dataloader = dict(dataset=dict(
+        cfg.test_dataloader.dataset, data_prefix=dict(img_path='val')))
+    with pytest.raises(ValueError, match='val/3.png.*images/3.png'):
+        precompute_groups(cfg, root / 'out', split='val')
+    assert times(root / 'out') == before
+    run = precompute_groups(cfg, root / 'out_val', split='val')
+    assert run[:2] == (1, 0)
+
+
 def test_precompute_groups__names_what_the_config_lacks(root):
     cfg = make_config(root)
     with pytest.raises(ValueError, match='`split` must be one of'):

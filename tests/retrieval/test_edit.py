@@ -6,8 +6,8 @@ import torch
 from retrieval.test_bank_file import make_bank, same
 from torch.nn.functional import normalize
 
-from mmpixsort.retrieval import (add, check_bank, cluster, info, merge,
-                                 relabel, remove)
+from mmpixsort.retrieval import (add, check_bank, cluster, images_named,
+                                 info, merge, relabel, remove)
 
 
 def test_remove__by_row_image_and_class():
@@ -16,6 +16,23 @@ def test_remove__by_row_image_and_class():
     assert (remove(bank, image='image_1.png').image_ids != 1).all()
     assert (remove(bank, name='tree').labels != 1).all()
     assert remove(bank, name='tree').meta == bank.meta
+
+
+@pytest.mark.parametrize('image, numbers', [
+    ('1.jpg', [0, 3]), ('val/1.jpg', [3]), ('data/train/1.jpg', [0]),
+    ('./train/1.jpg', [0]), ('11.jpg', [1]), ('rain/1.jpg', None),
+    ('.jpg', None), ('', None), ('train', None)])
+def test_remove__an_image_by_its_last_folders(image, numbers):
+    bank = make_bank(images=['data/train/1.jpg', 'data/train/11.jpg',
+                             'data\\val\\21.jpg', 'data\\val\\1.jpg'])
+    if numbers is None:
+        with pytest.raises(ValueError, match='`image` must be the path'):
+            remove(bank, image=image)
+        return
+    kept = set(range(4)) - set(numbers)
+    assert set(remove(bank, image=image).image_ids.tolist()) == kept
+    assert images_named(bank, image) == {
+        bank.meta['images'][k]: 5 for k in numbers}
 
 
 def test_relabel__to_a_new_class_and_back():

@@ -51,7 +51,9 @@ def test_retrieve_instances_tool__scores(built):
 
 @pytest.mark.parametrize('words, error', [
     (('score', 'none.bank'), 'not found'),
-    (('query', 'small.py', 'weights.pth', 'x.bank'), 'exactly one of')])
+    (('query', 'small.py', 'weights.pth', 'x.bank'), 'exactly one of'),
+    (('query', 'small.py', 'weights.pth', 'x.bank', 'a/1.jpg', 'b/1.jpg'),
+     'would share')])
 def test_retrieve_instances_tool__names_what_is_wrong(built, words, error):
     done = _run(*[built / w if '.' in w else w for w in words])
     assert done.returncode != 0 and error in done.stderr

@@ -46,6 +46,12 @@ def test_segment_words__writes_a_picture_and_shares(config, tmp_path):
     assert done.stderr.startswith('error: ') and "'zebra'" in done.stderr
 
 
+def test_segment_words__images_of_one_name(config, tmp_path):
+    done = run('segment_words', config, 'none', 'a/1.jpg', 'b/1.jpg',
+               '--words', 'pet')
+    assert done.returncode == 1 and "'b/1.jpg' would share" in done.stderr
+
+
 def test_tune_background__prints_the_curve(tmp_path):
     cfg = Config.fromfile(SHAPES)
     cfg.val_dataloader.dataset.num_images = 2

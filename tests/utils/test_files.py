@@ -10,8 +10,14 @@ import numpy as np
 import pytest
 
 from mmpixsort.utils.files import (only_builder, path_inside,
-                                   remove_leftovers, write_image,
-                                   write_whole)
+                                   remove_leftovers, result_names,
+                                   write_image, write_whole)
+
+
+def test_result_names__of_images_of_one_name():
+    assert result_names(['a/1.jpg', 'b/2.jpg', 'a/1.jpg']) == ['1', '2', '1']
+    with pytest.raises(ValueError, match="'a/1.jpg' and 'b/1.png' would sh"):
+        result_names(['a/1.jpg', 'b/1.png'])
 
 
 def test_write__replaces_text_and_bytes(tmp_path):

@@ -73,12 +73,12 @@ class Nothing(BaseMetric):
         return dict(count=len(results))
 
 
-def _run(tmp_path, model, **options):
+def _run(tmp_path, model, dataset=Toy(), **options):
     runner = Runner(
         model,
         work_dir=str(tmp_path),
         test_dataloader=dict(
-            batch_size=1, dataset=Toy(),
+            batch_size=1, dataset=dataset,
             sampler=dict(type='DefaultSampler', shuffle=False),
             collate_fn=dict(type='pseudo_collate')),
         test_cfg=dict(),
@@ -117,6 +117,20 @@ def test_hook__writes_pictures_of_first_images(tmp_path):
     assert (panel[-20:, :30] == (0, 0, 200)).all()  # RGB again
     embedding = _read(files['test_img0_embedding_0'])
     assert embedding.shape == (20, 30, 3) and np.ptp(embedding) > 200
+
+
+def test_hook__images_of_one_name(tmp_path):
+    class Folders(Toy):
+
+        def __getitem__(self, index):
+            item = super().__getitem__(index)
+            item['data_samples'].set_metainfo(
+                dict(img_path=f'folder{index}/img.jpg'))
+            return item
+
+    files = _run(tmp_path, Embedding(), dataset=Folders(), num_images=3)
+    assert sorted(name for name in files if 'panel' in name) == [
+        f'test_img{number}_panel_0' for number in ('_0001', '_0002', '')]
 
 
 def test_hook__without_embedding(tmp_path):

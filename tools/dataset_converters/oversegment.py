@@ -19,6 +19,7 @@ import numpy as np
 from rich.progress import track
 
 from mmpixsort.datasets.id_maps import read_id_image
+from mmpixsort.datasets.map_owners import claim_maps
 from mmpixsort.datasets.oversegment import (contour_segments,
                                             felzenszwalb_segments,
                                             read_segments, slic_segments,
@@ -67,13 +68,18 @@ def map_path(path: Path, args: argparse.Namespace) -> Path:
 
 
 def check_names(paths: List[Path], args: argparse.Namespace) -> None:
-    """Raise ValueError about images that would share a map."""
+    """Raise ValueError about images that would share a map.
+
+    With one another, or with images of an earlier run.
+    """
     owners = {}
     for path in paths:
         other = owners.setdefault(map_path(path, args), path)
         if other != path:
             raise ValueError(f'{other} and {path} would share the map '
                              f'{map_path(path, args)}: rename one of them')
+    claim_maps(args.out, {
+        target: str(path) for target, path in owners.items()})
 
 
 def read_input(path: Path, args: argparse.Namespace) -> np.ndarray:

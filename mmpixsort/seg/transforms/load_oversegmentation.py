@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmpixsort.datasets.map_owners import MapOwners
 from mmpixsort.datasets.oversegment import (MAX_REGIONS,
                                             felzenszwalb_segments,
                                             read_segments)
@@ -44,6 +45,10 @@ class LoadOverSegmentation(BaseTransform):
         img_folder: Part of the image's path that `folder` replaces; empty:
             the map has the name of the image, without its folders.
         suffix: Ending of a map.
+
+    Raises:
+        FileNotFoundError: When an image has no map.
+        ValueError: When the map is of another size or another image.
     """
 
     def __init__(self,
@@ -53,6 +58,7 @@ class LoadOverSegmentation(BaseTransform):
         self.folder = folder
         self.img_folder = img_folder
         self.suffix = suffix
+        self._owners = MapOwners(folder)
 
     def transform(self, results: dict) -> dict:
         """Read the map of `img_path`."""
@@ -62,6 +68,7 @@ class LoadOverSegmentation(BaseTransform):
             inside = image.relative_to(self.img_folder)
         path = (Path(self.folder) / inside).with_suffix(self.suffix)
         ids = read_segments(path)
+        self._owners.check(path, results['img_path'])
         if ids.shape != results['img'].shape[:2]:
             raise ValueError(
                 f'over-segmentation {str(path)!r} must have the size of its '

@@ -10,6 +10,7 @@ from mmseg.datasets.transforms import PackSegInputs
 from torch import Tensor
 
 from mmpixsort.datasets.group_maps import group_path, read_groups
+from mmpixsort.datasets.map_owners import MapOwners
 from mmpixsort.functional.checks import check_count
 from mmpixsort.registry import TRANSFORMS
 
@@ -43,14 +44,21 @@ class LoadGroups(BaseTransform):
 
     Args:
         folder: That tools/precompute_groups.py wrote.
+
+    Raises:
+        FileNotFoundError: When an image has no groups.
+        ValueError: When the groups of its name are those of another image.
     """
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
+        self._owners = MapOwners(folder)
 
     def transform(self, results: dict) -> dict:
         """Read the groups of `img_path`."""
-        ids = read_groups(group_path(self.folder, results['img_path']))
+        path = group_path(self.folder, results['img_path'])
+        ids = read_groups(path)
+        self._owners.check(path, results['img_path'])
         height, width = results['img'].shape[:2]
         results['gt_group_map'] = cv2.resize(
             shift_groups(ids), (width, height),
