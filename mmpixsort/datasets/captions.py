@@ -3,7 +3,9 @@
 Formats, told by the ending: JSON lines (`.jsonl`), a line a caption, with
 `img_path`, `caption` and, once extracted, `nouns`; a table (`.csv`, `.tsv`)
 with these columns, nouns parted by `;`; the captions of COCO (`.json`).
-Lines of one image are its captions.
+Lines of one image are its captions. A `.csv` quotes values with `"`, which may
+then hold commas and lines; in a `.tsv` a `"` is a letter as any other, a line
+is a row.
 """
 import csv
 import json
@@ -64,7 +66,7 @@ def read_captions(path: Union[str, Path]) -> Iterator[Caption]:
     Raises:
         FileNotFoundError: When there is no such file.
         ValueError: On an unknown ending, or, with the line, where a path
-            or a caption is missing.
+            or a caption is missing or a row does not fit the header.
 
     Example:
         >>> import tempfile
@@ -103,14 +105,41 @@ def _read_lines(path: Path) -> Iterator[Caption]:
 
 
 def _read_table(path: Path) -> Iterator[Caption]:
+    rows = _rows(path)
+    where, header = next(rows, ('', []))
+    if len(set(header)) < len(header):
+        raise ValueError(f'{where}: expected each column once, got {header}')
+    for where, row in rows:
+        entry = dict(zip(header, row))
+        if 'nouns' in entry:
+            entry['nouns'] = [
+                noun for noun in entry['nouns'].split(';') if noun.strip()]
+        caption = _caption(entry, where)
+        if len(row) != len(header):
+            raise ValueError(
+                f'{where}: expected {len(header)} values '
+                f'({", ".join(header)}), got {len(row)}: {row}; a value with '
+                'a comma needs quotes in a .csv, a .tsv has no quoting')
+        yield caption
+
+
+def _rows(path: Path) -> Iterator[Tuple[str, List[str]]]:
+    """Yield where each row of a table starts and its values."""
+    style = (dict(delimiter='\t', quoting=csv.QUOTE_NONE)
+             if path.suffix == '.tsv' else dict(strict=True))
     with path.open(encoding='utf-8-sig', newline='') as file:
-        table = csv.DictReader(
-            file, delimiter='\t' if path.suffix == '.tsv' else ',')
-        for entry in table:
-            nouns = entry.get('nouns')
-            if nouns is not None:
-                entry['nouns'] = [n for n in nouns.split(';') if n.strip()]
-            yield _caption(entry, f'{path}:{table.line_num}')
+        table = csv.reader(file, **style)
+        while True:
+            where = f'{path}:{table.line_num + 1}'
+            try:
+                row = next(table, None)
+            except csv.Error as error:
+                raise ValueError(f'{where}: expected a row of a table, got '
+                                 f'what is none ({error})') from error
+            if row is None:
+                return
+            if row:
+                yield where, row
 
 
 def _read_coco(path: Path) -> Iterator[Caption]:

@@ -1,5 +1,6 @@
 """Captions: three formats that read alike, and what is wrong with a file."""
 import json
+import sys
 
 import pytest
 
@@ -29,8 +30,10 @@ def _table(path):
     mark = '\t' if path.suffix == '.tsv' else ','
     rows = [mark.join(['img_path', 'nouns', 'caption'])]
     for c in CAPTIONS:
-        text = c.text.replace('"', '""')
-        rows.append(mark.join([c.img_path, ';'.join(c.nouns), f'"{text}"']))
+        text = c.text
+        if mark == ',':
+            text = '"' + text.replace('"', '""') + '"'
+        rows.append(mark.join([c.img_path, ';'.join(c.nouns), text]))
     path.write_text('\n'.join(rows), encoding='utf-8-sig')
 
 
@@ -47,9 +50,33 @@ def _coco(path):
 @pytest.mark.parametrize('name, write', [
     ('x.jsonl', _jsonl), ('x.csv', _table), ('x.tsv', _table),
     ('x.json', _coco)])
-def test_read_captions__formats_read_alike(tmp_path, name, write):
+def test_read_captions__formats_read_alike(tmp_path, name, write,
+                                           monkeypatch):
+    if name == 'x.tsv':  # whose rows are lines
+        monkeypatch.setattr(sys.modules[__name__], 'CAPTIONS', [
+            c._replace(text=c.text.replace('\n', ' ')) for c in CAPTIONS])
     write(tmp_path / name)
     assert list(read_captions(tmp_path / name)) == CAPTIONS
+
+
+@pytest.mark.parametrize('texts', [
+    ['"A cat', 'a dog', 'an owl"'], ['a 5" disk', 'say ""', '"'],
+    ['"quoted"', ', ;', '\'']])
+def test_read_captions__quotes_of_a_tsv_are_letters(tmp_path, texts):
+    rows = ['img_path\tcaption', *(
+        f'{k}.jpg\t{text}' for k, text in enumerate(texts))]
+    (tmp_path / 'x.tsv').write_text('\n'.join(rows))
+    assert list(read_captions(tmp_path / 'x.tsv')) == [
+        Caption(f'{k}.jpg', text) for k, text in enumerate(texts)]
+
+
+def test_read_captions__counts_the_lines_of_a_csv(tmp_path):
+    path = tmp_path / 'x.csv'
+    path.write_text('img_path,caption\na,"one\ntwo"\n\nb,"x"\nc,d,e\n')
+    captions = read_captions(path)
+    assert [next(captions).text for _ in range(2)] == ['one\ntwo', 'x']
+    with pytest.raises(ValueError, match='x.csv:6: expected 2 values'):
+        next(captions)
 
 
 @pytest.mark.parametrize('nouns, read', [
@@ -70,6 +97,17 @@ def test_read_captions__folds_nouns(tmp_path, nouns, read):
      'a list of texts `nouns`'),
     ('x.csv', 'path,caption\na,b', 'x.csv:2: expected a text `img_path`'),
     ('x.csv', 'img_path,caption\na', 'x.csv:2: expected a text `caption`'),
+    ('x.csv', 'img_path,caption,nouns\na,A cat, a dog,cat;dog',
+     r'x.csv:2: expected 3 values \(img_path, caption, nouns\), got 4: .*A ca'),
+    ('x.csv', 'img_path,caption\na,A cat, a dog', 'got 3: .* needs quotes'),
+    ('x.csv', 'img_path,caption,nouns\na,b', 'expected 3 values .*, got 2'),
+    ('x.csv', 'img_path,caption\na,b\nb,"c', 'x.csv:3: expected a row'),
+    ('x.csv', 'img_path,caption\na,"b" c', 'x.csv:2: expected a row'),
+    ('x.csv', 'img_path,caption,caption\na,b,c', 'each column once'),
+    ('x.tsv', 'img_path\tcaption\na\tb\nb\t"c\td"',
+     'x.tsv:3: .* no quoting'),
+    ('x.tsv', 'img_path\tnouns\tcaption\na\t\t"b\nc"',
+     'x.tsv:3: expected a text `caption`'),
     ('x.json', '[]', 'JSON lines end on .jsonl'),
     ('x.json', '{"images": [], "annotations": [{"image_id": 3, "id": 1}]}',
      'annotation 1: expected an `image_id`'),
