@@ -2,10 +2,12 @@
 
 Shapes: H W size of the original image, n instances.
 """
+from logging import WARNING
 from typing import Dict, NamedTuple, Optional, Sequence
 
 import torch
 from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
 from torch import Tensor
 
 from ..functional.checks import check_labels, check_non_negative
@@ -29,6 +31,7 @@ class ImageScores(NamedTuple):
         count_difference: Predicted less true instances.
         precision: In [0, 1], mean over IoU .5, .55, ..., .95.
         precision50: In [0, 1], at IoU .5.
+        num_truth: True instances.
     """
 
     best_dice_pred: float
@@ -36,6 +39,7 @@ class ImageScores(NamedTuple):
     count_difference: int
     precision: float
     precision50: float
+    num_truth: int
 
 
 @METRICS.register_module()
@@ -55,7 +59,8 @@ class InstanceMapMetric(BaseMetric):
       threshold.
 
     An image without instances, predicted and true, has 100 percent, and one
-    where only one side has instances 0. See
+    where only one side has instances 0. Over a data set without any instance,
+    predicted and true, every percentage is NaN. See
     :mod:`mmpixsort.functional.instance_scores` for the sources.
 
     Takes `pred_instances` (masks, scores) as mmdet's `CocoMetric` does, and
@@ -100,13 +105,18 @@ class InstanceMapMetric(BaseMetric):
     def compute_metrics(self, results: list) -> Dict[str, float]:
         """Average over images.
 
+        A data set without a true instance gets a warning: most often its
+        annotation was not read.
+
         Raises:
             ValueError: When there is no image.
         """
         check_any_image(results)
         # the engine may hand plain tuples
-        pred, truth, difference, precision, precision50 = torch.tensor(
-            results, dtype=torch.double).unbind(1)
+        table = torch.tensor(results, dtype=torch.double)
+        if not table[:, -1].any():
+            _warn(len(table))
+        pred, truth, difference, precision, precision50, _ = table.unbind(1)
         shares = dict(
             SBD=torch.minimum(pred, truth),
             best_dice_pred=pred,
@@ -114,6 +124,9 @@ class InstanceMapMetric(BaseMetric):
             DSB_AP=precision,
             DSB_AP50=precision50)
         counts = dict(DiC=difference, abs_DiC=difference.abs())
+        if not table[:, [2, -1]].any():  # neither predicted nor true
+            shares = {name: values * torch.nan
+                      for name, values in shares.items()}
         return {
             **{name: percent(values.mean())
                for name, values in shares.items()},
@@ -151,7 +164,15 @@ def _scores(pred: Tensor, truth: Tensor) -> ImageScores:
     precision = precision_at_iou(*overlaps)
     return ImageScores(dice.pred.item(), dice.truth.item(),
                        count_difference(*overlaps), precision.mean().item(),
-                       precision[0].item())
+                       precision[0].item(), len(overlaps.truth_areas))
+
+
+def _warn(num_images: int) -> None:
+    """Say that there is nothing to find."""
+    print_log(
+        f'none of {num_images} images has a true instance: look at the '
+        'classes and annotations of the data set that is scored', 'current',
+        WARNING)
 
 
 def _check_size(masks: Tensor, scores: Tensor, truth: Tensor) -> None:

@@ -98,7 +98,7 @@ def test_read_captions__folds_nouns(tmp_path, nouns, read):
     ('x.csv', 'path,caption\na,b', 'x.csv:2: expected a text `img_path`'),
     ('x.csv', 'img_path,caption\na', 'x.csv:2: expected a text `caption`'),
     ('x.csv', 'img_path,caption,nouns\na,A cat, a dog,cat;dog',
-     r'x.csv:2: expected 3 values \(img_path, caption, nouns\), got 4: .*A ca'),
+     r'x.csv:2: expected 3 values \(img_path, caption, nouns\), got 4: .*A c'),
     ('x.csv', 'img_path,caption\na,A cat, a dog', 'got 3: .* needs quotes'),
     ('x.csv', 'img_path,caption,nouns\na,b', 'expected 3 values .*, got 2'),
     ('x.csv', 'img_path,caption\na,b\nb,"c', 'x.csv:3: expected a row'),

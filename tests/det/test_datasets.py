@@ -1,4 +1,5 @@
 """Sticks, CVPPP and DSB2018 as MMDetection datasets, and their configs."""
+import json
 import pickle
 
 import numpy as np
@@ -199,6 +200,40 @@ def test_dsb2018__missing_says_where_to_get_it(tmp_path):
     (tmp_path / 'annotations/instances_val.json').write_text('{}')
     with pytest.raises(FileNotFoundError, match='`data_prefix.img`'):
         dsb2018(tmp_path, 'val')
+
+
+def nuclei(root, categories, annotated=True):
+    """Write images and, for each category, an annotation of its id."""
+    (root / 'annotations').mkdir()
+    (root / 'images/val').mkdir(parents=True)
+    images = [dict(id=k, file_name=f'{k}.jpg', height=8, width=8)
+              for k in range(2)]
+    boxes = [dict(id=10 + k, image_id=k % 2, category_id=k, iscrowd=0,
+                  bbox=[1, 1, 4, 4], area=16,
+                  segmentation=[[1, 1, 5, 1, 5, 5, 1, 5]])
+             for k in range(len(categories))] if annotated else []
+    (root / 'annotations/instances_val.json').write_text(json.dumps(dict(
+        images=images, annotations=boxes, categories=[
+            dict(id=k, name=name) for k, name in enumerate(categories)])))
+    return root
+
+
+def test_dsb2018__category_of_another_name(tmp_path):
+    nuclei(tmp_path, ['nuclei', 'cell'])
+    with pytest.raises(ValueError, match=r"lacks \['nucleus'\]: the JSON has "
+                       r"\['cell', 'nuclei'\]"):
+        dsb2018(tmp_path, 'val')
+    dataset = dsb2018(
+        tmp_path, 'val', metainfo=dict(classes=('nuclei', 'cell')))
+    assert [item['instances'][0]['bbox_label'] for item in (
+        dataset.get_data_info(k) for k in range(2))] == [0, 1]
+
+
+def test_dsb2018__list_of_images_needs_no_category(tmp_path):
+    dataset = dsb2018(nuclei(tmp_path, [], annotated=False), 'val',
+                      test_mode=True)
+    assert [dataset.get_data_info(k)['instances'] for k in range(2)] == [
+        [], []]
 
 
 @pytest.fixture

