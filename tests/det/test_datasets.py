@@ -4,6 +4,8 @@ import pickle
 
 import numpy as np
 import pytest
+import tiny_instances
+import torch
 
 pytest.importorskip('mmdet')
 
@@ -16,6 +18,7 @@ from PIL import Image  # noqa: E402
 import mmpixsort.det.datasets  # noqa: E402,F401  registers what is tested
 from mmpixsort.datasets.instance_maps import read_instance_map  # noqa: E402
 from mmpixsort.datasets.sticks import ScatteredSticks  # noqa: E402
+import mmpixsort.det.transforms  # noqa: E402,F401
 
 LOAD = dict(type='LoadAnnotations', with_bbox=True, with_mask=True)
 FROM_ARRAY = [dict(type='LoadImageFromNDArray'), LOAD]
@@ -169,6 +172,68 @@ def test_cvppp__images_without_labels(tiny_cvppp):
     dataset = cvppp(tiny_cvppp, label_suffix=None, pipeline=FROM_FILE,
                     test_mode=True)
     assert dataset[1]['gt_masks'].masks.shape == (0, 6, 8)
+
+
+PAINTED = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(16, 24), keep_ratio=False), LOAD,
+    dict(type='mmpixsort.PaintInstanceMap'),
+    dict(type='mmpixsort.PackInstanceInputs', meta_keys=(
+        'img_path', 'img_shape', 'ori_shape'))]
+
+
+def predict(dataset, index):
+    """Predict where the annotation says that things are."""
+    model = tiny_instances.build(dict(
+        foreground='annotated', clusters=dict(
+            type='mmpixsort.MeanShiftBackend', bandwidth=9., min_pixels=1,
+            reassign='nearest')))
+    item = dataset[index]
+    found, = model.eval().test_step(dict(
+        inputs=[item['inputs']], data_samples=[item['data_samples']]))
+    return found
+
+
+@pytest.mark.parametrize('alpha', [False, True])
+def test_cvppp__challenge_images_are_predicted_on_the_plant(tiny_cvppp,
+                                                            alpha):
+    for path in tiny_cvppp.glob('A1/*_label.png'):
+        path.unlink()
+    inside = np.arange(48).reshape(6, 8) % 2 > 0
+    if alpha:
+        colours = np.where(inside[..., None], (9, 200, 30, 255), 0)
+        Image.fromarray(colours.astype(np.uint8)).save(
+            tiny_cvppp / 'A1/plant001_fg.png')
+    dataset = cvppp(tiny_cvppp, label_suffix=None, pipeline=PAINTED,
+                    test_mode=True)
+    found = predict(dataset, 0)
+    assert np.array_equal(found.gt_foreground.data[0].numpy(), inside)
+    assert np.array_equal(
+        found.gt_instance_map.data[0].numpy(), np.where(inside, -1, 0))
+    masks = found.pred_instances.masks
+    assert len(masks) and np.array_equal(masks.any(0).numpy(), inside)
+    with pytest.raises(ValueError, match='plant003_rgb.png.*`_fg.png`'):
+        predict(dataset, 2)  # which has no such file
+    assert (dataset[2]['data_samples'].gt_instance_map.data == -1).all()
+
+
+def test_cvppp__labels_are_the_foreground_where_they_are(tiny_cvppp):
+    dataset = cvppp(tiny_cvppp, pipeline=PAINTED, test_mode=True)
+    found = predict(dataset, 2)
+    assert 'gt_foreground' not in found
+    assert torch.equal(found.pred_instances.masks.any(0),
+                       found.gt_instance_map.data[0] > 0)
+
+
+@pytest.mark.parametrize('steps', [
+    [LOAD, dict(type='Resize', scale=(16, 24), keep_ratio=False)],
+    [LOAD, dict(type='RandomFlip', prob=1., direction='horizontal')]])
+def test_cvppp__foreground_must_not_be_moved(tiny_cvppp, steps):
+    dataset = cvppp(tiny_cvppp, label_suffix=None, pipeline=[
+        dict(type='LoadImageFromFile'), *steps,
+        dict(type='mmpixsort.PaintInstanceMap')])
+    with pytest.raises(ValueError, match='`fg_path`.*after Resize'):
+        dataset[0]
 
 
 def test_cvppp__missing_says_where_to_get_it(tiny_cvppp, tmp_path):

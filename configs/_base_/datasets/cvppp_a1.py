@@ -1,7 +1,8 @@
 # CVPPP Leaf Segmentation Challenge, A1: 128 plants with labels, 500 pixels
 # wide and 530 high (De Brabandere et al., section 4; the labels of its 33
 # test images are not public). Layout below data_root: A1/plant001_rgb.png,
-# A1/plant001_label.png, A1/plant001_fg.png.
+# A1/plant001_label.png, A1/plant001_fg.png. Images of the challenge have no
+# labels: label_suffix=None of the data set; the plant is read of _fg.png.
 dataset_type = 'mmpixsort.CVPPPDataset'
 data_root = 'data/cvppp'
 # No validation split is official. The last 28 plants are held out, as many

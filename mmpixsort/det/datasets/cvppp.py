@@ -28,7 +28,9 @@ class CVPPPDataset(BaseDetDataset):
     which the challenge gives at test time too). A1 has 128 images of 500 by
     530 pixels. The set may not be redistributed: get it from its makers.
 
-    Samples carry `fg_path`, None where there is no such file.
+    Samples carry `label_path` and `fg_path`, None where there is no such
+    file. Of images without labels `mmpixsort.PaintInstanceMap` reads the
+    plant, which `foreground='annotated'` of a head takes.
 
     Args:
         data_prefix: `img` is the folder below `data_root`, 'A1' for None.
@@ -89,6 +91,7 @@ class CVPPPDataset(BaseDetDataset):
         info = dict(
             img_id=img_id,
             img_path=str(image),
+            label_path=None,
             fg_path=str(foreground) if foreground.is_file() else None,
             instances=[])
         if self.label_suffix is None:
@@ -100,6 +103,7 @@ class CVPPPDataset(BaseDetDataset):
         height, width = ids.shape
         return dict(
             info,
+            label_path=str(label),
             height=height,
             width=width,
             instances=instances_of_map(ids))

@@ -54,7 +54,9 @@ class InstanceEmbeddingHead(EmbeddingTrunk):
             paper); 'vote': all things at once, an instance has the class of
             most of its pixels.
         foreground: In the test, where things are: 'predicted', or
-            'annotated' (the protocol of the leaf challenge).
+            'annotated' (the protocol of the leaf challenge): where
+            `gt_foreground` of an image without labels or, of others,
+            `gt_instance_map` says.
         init_cfg: As in the host.
 
     Raises:
@@ -170,15 +172,23 @@ def _annotated(sample, shape: Sequence[int]) -> Tensor:
     Raises:
         ValueError: When it is missing or of another size.
     """
-    if 'gt_instance_map' not in sample:
+    given = ('gt_foreground' if 'gt_foreground' in sample else
+             'gt_instance_map')
+    if given not in sample:
         raise ValueError(
             "`foreground` 'annotated' needs `gt_instance_map` in the data "
             'samples of the test: put mmpixsort.PaintInstanceMap and '
             'mmpixsort.PackInstanceInputs into its pipeline')
-    inside = sample.gt_instance_map.data[0] > 0
+    values = sample.get(given).data[0]
+    if values.numel() and (values < 0).all():
+        raise ValueError(
+            "`foreground` 'annotated' needs labels or a mask of all things, "
+            f'got none for {sample.metainfo.get("img_path")!r}: put the '
+            "`_fg.png` beside it, or set foreground='predicted'")
+    inside = values > 0
     if tuple(inside.shape) != tuple(shape):
         raise ValueError(
-            f'`gt_instance_map` must have the size {tuple(shape)} of the '
+            f'`{given}` must have the size {tuple(shape)} of the '
             f'prediction, got {tuple(inside.shape)}: load annotations after '
             'Resize in the pipeline of the test')
     return inside

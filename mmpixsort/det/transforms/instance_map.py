@@ -7,6 +7,7 @@ from mmcv.transforms import BaseTransform
 from mmdet.datasets.transforms import PackDetInputs
 from mmengine.structures import PixelData
 
+from mmpixsort.datasets.id_maps import read_mask_image
 from mmpixsort.functional.checks import check_count
 from mmpixsort.registry import TRANSFORMS
 
@@ -28,6 +29,11 @@ class PaintInstanceMap(BaseTransform):
     class of id k at k - 1. Put it after what moves pixels, before
     `PackInstanceInputs`.
 
+    An image without labels (`label_path` None) has -1 everywhere. Where it
+    has a mask of all things, `fg_path`, it has 0 outside of that, and
+    `gt_foreground_map` (H, W) bool is the mask; then no step before may have
+    moved pixels: load annotations after `Resize`.
+
     Args:
         num_things: Classes of things, which come first in a semantic map;
             None: it says what is void only.
@@ -35,7 +41,8 @@ class PaintInstanceMap(BaseTransform):
         keep_masks: Whether to leave `gt_masks` for the host.
 
     Raises:
-        ValueError: When there are no masks.
+        ValueError: When there are no masks, or the mask of all things has
+            another size.
     """
 
     def __init__(self,
@@ -67,6 +74,8 @@ class PaintInstanceMap(BaseTransform):
             'gt_ignore_flags', np.zeros(len(arrays))), dtype=bool)
         ids, shown = self._paint(arrays, ignored)
         self._void(ids, results.get('gt_seg_map'))
+        if results.get('label_path', '') is None:
+            _paint_foreground(results, ids)
         results['gt_instance_map'] = ids
         results['gt_instance_labels'] = labels[shown]
         if not self.keep_masks:
@@ -99,12 +108,30 @@ class PaintInstanceMap(BaseTransform):
             ids[(semantic < self.num_things) & (ids == 0)] = -1
 
 
+def _paint_foreground(results: dict, ids: np.ndarray) -> None:
+    """Paint what is known of an image without labels."""
+    ids[:] = -1
+    path = results.get('fg_path')
+    if path is None:
+        return
+    inside = read_mask_image(path)
+    if results.get('flip') or inside.shape != ids.shape:
+        raise ValueError(
+            f'`fg_path` {path!r} must have the size {ids.shape} of the '
+            f'annotation, not flipped, got {inside.shape}: put '
+            'LoadAnnotations after Resize, and no flip or crop before '
+            'PaintInstanceMap')
+    ids[~inside] = 0
+    results['gt_foreground_map'] = inside
+
+
 @TRANSFORMS.register_module()
 class PackInstanceInputs(PackDetInputs):
     """`PackDetInputs` that also packs `gt_instance_map`.
 
     The data sample gets `gt_instance_map` (1, H, W) int32, and as the
-    labels of `gt_instances` those of its ids. Boxes of masks that are not
+    labels of `gt_instances` those of its ids; and `gt_foreground` (1, H, W)
+    bool, where an image without labels has it. Boxes of masks that are not
     seen are left out with them. An image without annotation is packed as by
     `PackDetInputs`; a head that trains on it says what is missing.
     """
@@ -125,4 +152,7 @@ class PackInstanceInputs(PackDetInputs):
             data=torch.from_numpy(results['gt_instance_map'])[None])
         sample.gt_instances.labels = torch.from_numpy(
             results['gt_instance_labels'])
+        if 'gt_foreground_map' in results:
+            sample.gt_foreground = PixelData(
+                data=torch.from_numpy(results['gt_foreground_map'])[None])
         return packed
