@@ -11,6 +11,8 @@ from torch.nn.functional import interpolate
 
 from .checks import check_choice
 
+# direction of a flip -> the sides, from the last, that it turns around
+FLIPS = dict(horizontal=(-1, ), vertical=(-2, ), diagonal=(-2, -1))
 HARDNESS = ('segmentation', 'confidence', 'random')
 
 
@@ -49,6 +51,25 @@ def count_labels(num_classes: int, out_channels: int) -> int:
         (2, 2, 19)
     """
     return 2 if out_channels == 1 else num_classes
+
+
+def undo_flip(maps: Tensor, direction: str) -> Tensor:
+    """Turn maps of a flipped image back; a flip undoes itself.
+
+    Args:
+        maps: (..., H, W).
+        direction: 'horizontal', 'vertical' or 'diagonal', which is both, as
+            the transforms of the hosts name it.
+
+    Raises:
+        ValueError: On another direction.
+
+    Example:
+        >>> undo_flip(torch.tensor([[1, 2], [3, 4]]), 'diagonal').tolist()
+        [[4, 3], [2, 1]]
+    """
+    check_choice('flip_direction', direction, tuple(FLIPS))
+    return maps.flip(FLIPS[direction])
 
 
 def two_class_logits(logits: Tensor, threshold: float) -> Tensor:

@@ -1,6 +1,8 @@
 """Overlapping windows of an image that is seen part by part."""
 from typing import Iterator
 
+MODES = ('whole', 'slide')  # how a test looks at an image
+
 
 def windows(length: int, crop: int, stride: int) -> Iterator[slice]:
     """Yield overlapping windows, as MMSegmentation's slide inference has them.

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from mmpixsort.functional.labels import (hard_pixels, resize_labels,
-                                         two_class_logits)
+                                         two_class_logits, undo_flip)
 
 
 def test_resize_labels__integer_ratio_takes_the_top_left_pixel():
@@ -20,6 +20,18 @@ def test_two_class_logits__argmax_is_the_thresholded_logit():
         want = (logits[:, 0].sigmoid() > threshold).long()
         assert torch.equal(two_class_logits(logits, threshold).argmax(1),
                            want)
+
+
+@pytest.mark.parametrize('direction', ['horizontal', 'vertical', 'diagonal'])
+def test_undo_flip__of_the_hosts(direction):
+    maps = torch.arange(24).view(2, 3, 4)
+    for own in (maps, maps[0]):
+        flipped = maps.flip(
+            dict(horizontal=(2, ), vertical=(1, ), diagonal=(1, 2))[direction])
+        flipped = flipped if own.dim() == 3 else flipped[0]
+        assert torch.equal(undo_flip(flipped, direction), own)
+    with pytest.raises(ValueError, match="flip_direction.*got None"):
+        undo_flip(maps, None)
 
 
 def test_hard_pixels__modes():

@@ -8,7 +8,9 @@ import pytest
 import tiny
 import torch
 from mmengine.config import Config
+from mmengine.structures import PixelData
 from mmseg.models import SegTTAModel
+from mmseg.structures import SegDataSample
 from references import segment_sorting_loop
 from torch.nn.functional import normalize
 
@@ -16,9 +18,12 @@ from mmpixsort.functional.labels import resize_labels
 from mmpixsort.functional.random import keyed_generator
 from mmpixsort.hooks import PrototypeBankHook
 from mmpixsort.retrieval import read_bank, relabel, write_bank
+from mmpixsort.retrieval.retriever import Votes
+from mmpixsort.retrieval.segments import ImageSegments
 from mmpixsort.seg import SegSortHead
 from mmpixsort.seg.segmentors.retrieval_inference import (
-    RetrievalInference, fingerprint, paint_segments, windows)
+    Found, RetrievalInference, fingerprint, paint_segments, segment_data,
+    windows)
 
 
 QUEUE = tiny.PROTOTYPE_QUEUE
@@ -364,6 +369,25 @@ def test_retrieval__flipped_images_come_back(trained, direction, dim):
     labels = segments.neighbor_labels[ids]
     for vote, row in zip(votes, labels):
         assert int(vote.argmax()) in row.tolist()
+
+
+@pytest.mark.parametrize('direction, dims', [
+    ('horizontal', (1, )), ('vertical', (0, )), ('diagonal', (0, 1))])
+def test_segment_data__flipped_back(direction, dims):
+    ids = torch.randint(9, (6, 8))
+    found = Found(ImageSegments(ids.flip(dims), None, None), Votes(
+        *[torch.zeros(9, 1)] * len(Votes._fields)))
+    sample = SegDataSample(metainfo=dict(
+        flip=True, flip_direction=direction, ori_shape=(6, 8)))
+    sample.seg_logits = PixelData(data=torch.zeros(1, 6, 8))
+    assert torch.equal(segment_data(found, sample).data[0], ids)
+
+
+def test_retrieval__unknown_mode(trained):
+    model = copy.deepcopy(trained[0])
+    model.test_cfg.mode = 'slides'
+    with pytest.raises(ValueError, match='`test_cfg.mode` must be one of'):
+        predict(model, *tiny.batch(1))
 
 
 def test_retrieval__augmented_test_averages_the_shares(trained):

@@ -97,18 +97,30 @@ def test_predict__group_per_window_is_the_slide_of_the_host():
     assert torch.allclose(found[..., 8:16], middle[0], atol=1e-5)
 
 
-def test_predict__flipped_view_is_flipped_back():
+@pytest.mark.parametrize('direction, dims', [
+    ('horizontal', (2, )), ('vertical', (1, )), ('diagonal', (1, 2))])
+def test_predict__flipped_view_is_flipped_back(direction, dims):
     model = tiny_text.build()
     picture, = tiny_text.images((16, 20))
     flipped = tiny_text.sample(picture)
-    flipped.set_metainfo(dict(flip=True, flip_direction='horizontal'))
+    flipped.set_metainfo(dict(flip=True, flip_direction=direction))
     result, = model.predict(*tiny_text.batch(
-        model, [picture.flip(2)], [flipped]))
-    plain, = model.predict(*tiny_text.batch(model, [picture.flip(2)]))
+        model, [picture.flip(dims)], [flipped]))
+    plain, = model.predict(*tiny_text.batch(model, [picture.flip(dims)]))
     assert torch.equal(
-        result.seg_logits.data, plain.seg_logits.data.flip(2))
+        result.seg_logits.data, plain.seg_logits.data.flip(dims))
     assert torch.equal(
-        result.pred_groups.data, plain.pred_groups.data.flip(2))
+        result.pred_groups.data, plain.pred_groups.data.flip(dims))
+    flipped.set_metainfo(dict(flip_direction='sideways'))
+    with pytest.raises(ValueError, match='`flip_direction` must be one of'):
+        model.predict(*tiny_text.batch(model, [picture], [flipped]))
+
+
+def test_predict__unknown_mode():
+    model = tiny_text.build()
+    model.test_cfg.mode = 'slides'
+    with pytest.raises(ValueError, match='`test_cfg.mode` must be one of'):
+        model.predict(*tiny_text.batch(model, tiny_text.images((16, 20))))
 
 
 def test_predict__background_grows_with_its_threshold():

@@ -9,9 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from mmpixsort.functional.checks import check_choice, check_count
-from mmpixsort.functional.windows import windows
-
-MODES = ('whole', 'slide')
+from mmpixsort.functional.windows import MODES, windows
 
 
 class SlideRules(NamedTuple):

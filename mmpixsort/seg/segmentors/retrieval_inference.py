@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
 from ...functional.checks import check_choice, check_count
-from ...functional.windows import windows
+from ...functional.labels import undo_flip
+from ...functional.windows import MODES, windows
 from ...layers import KMeansSegmenter
 from ...retrieval import check_fits, read_bank
 from ...retrieval.build import (ImageRows, RowRules, cut_annotated,
@@ -230,7 +231,7 @@ class RetrievalInference:
               metas: Sequence[dict]) -> List[Tensor]:
         """Return the embedding (D, h, w) of every image, without padding."""
         test_cfg = model.test_cfg
-        if test_cfg.get('mode', 'whole') == 'slide':
+        if is_slide(test_cfg):
             maps = slide_embedding(model, inputs, self.head,
                                    test_cfg.crop_size, test_cfg.stride)
         else:
@@ -260,6 +261,17 @@ def _view(inputs: Tensor, meta: dict, scale: float,
         view = interpolate(
             view, size=size, mode='bilinear', align_corners=False)
     return view.flip(3) if flip else view, {}
+
+
+def is_slide(test_cfg: dict) -> bool:
+    """Tell whether a test looks at an image window by window.
+
+    Raises:
+        ValueError: On a `mode` that is neither 'whole' nor 'slide'.
+    """
+    mode = test_cfg.get('mode', 'whole')
+    check_choice('test_cfg.mode', mode, MODES)
+    return mode == 'slide'
 
 
 def _ceil(length: int, step: int) -> int:
@@ -326,10 +338,9 @@ def segment_data(found: Found, sample: SegDataSample) -> PixelData:
     The votes are those of :class:`Votes`, by segment.
     """
     segment_ids = found.segments.segment_ids
-    flip = sample.metainfo.get('flip_direction') if sample.metainfo.get(
-        'flip') else None
-    if flip is not None:
-        segment_ids = segment_ids.flip(1 if flip == 'horizontal' else 0)
+    if sample.metainfo.get('flip'):
+        segment_ids = undo_flip(
+            segment_ids, sample.metainfo.get('flip_direction'))
     size = sample.metainfo.get('ori_shape', sample.seg_logits.shape)
     return PixelData(
         data=paint_segments(segment_ids, size)[None],

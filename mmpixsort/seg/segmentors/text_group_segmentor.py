@@ -12,12 +12,13 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from ...functional.labels import undo_flip
 from ...functional.region_naming import paint_regions
 from ...functional.regions import resize_ids
 from ...registry import MODELS
 from ...structures import ImageEmbeddings
 from ..heads.text_group_head import Caption
-from .retrieval_inference import padding_of, windows
+from .retrieval_inference import is_slide, padding_of, windows
 
 
 class NamedGroups(NamedTuple):
@@ -166,7 +167,7 @@ class TextGroupSegmentor(EncoderDecoder):
 
     @property
     def _slides(self) -> bool:
-        return self.test_cfg.get('mode', 'whole') == 'slide'
+        return is_slide(self.test_cfg)
 
     def _encode(self, inputs: Tensor, ids: Tensor) -> ImageEmbeddings:
         return self.backbone.encode_image(
@@ -239,7 +240,7 @@ def _add_prediction(sample, scores: Tensor, ids: Tensor) -> None:
     """Paint the groups of an image in its original size, flipped back."""
     meta = sample.metainfo
     if meta.get('flip', False):
-        ids = ids.flip(1 if meta['flip_direction'] == 'horizontal' else 0)
+        ids = undo_flip(ids, meta.get('flip_direction'))
     ids = resize_ids(ids[None], meta['ori_shape'][:2], len(scores))
     logits = paint_regions(scores[None], ids)[0]
     sample.set_data(dict(
