@@ -18,10 +18,10 @@ from torch.nn.functional import normalize
 
 from ..det import EmbeddingInstanceSegmentor
 from ..det.heads.embedding_trunk import resize_maps
-from ..det.heads.instance_results import boxes_of_masks
 from ..det.heads.panoptic_results import INSTANCE_OFFSET
 from ..functional.checks import check_choice, check_count, check_positive
 from ..functional.context import context_histograms
+from ..functional.id_masks import boxes_of_ids, masks_of_ids, paint_masks
 from ..functional.prototypes import segment_sums
 from ..layers import tap
 from ..registry import MODELS
@@ -38,6 +38,7 @@ from .instance_bank_file import (InstanceRows, StoredInstances,
                                  write_instances)
 
 FEATURES = ('logits', 'classifier')
+MASKS_AT_ONCE = 32  # of an image, whose contexts are counted
 # State that no embedding depends on
 PASSING = ('head.bank.', 'head.clock.')
 
@@ -271,14 +272,18 @@ def _describe(scene: Scene, embeddings: Tensor, baseline: Tensor,
     count, owners = len(scene.classes), scene.ids.flatten() - 1
     areas = owners[owners >= 0].bincount(minlength=count)
     kept = (areas >= rules.min_area).nonzero().flatten()
-    masks = scene.ids == (kept + 1)[:, None, None]
+    boxes = boxes_of_ids(scene.ids.clamp(min=0), count)[kept]
     sums, plain = (segment_sums(maps.flatten(1).T, owners, count)[kept]
                    for maps in (embeddings, baseline))
     means = normalize(sums, dim=1) if unit else sums / areas[kept, None]
     return InstanceRows(
         means, normalize(plain, dim=1), scene.classes[kept], kept, kept + 1,
-        boxes_of_masks(masks).long(), areas[kept],
-        context_histograms(masks, scene.semantic, num_classes, rules.rho))
+        boxes.long(), areas[kept],
+        torch.cat([
+            context_histograms(
+                masks_of_ids(scene.ids, numbers), scene.semantic,
+                num_classes, rules.rho)
+            for numbers in (kept + 1).split(MASKS_AT_ONCE)]))
 
 
 def annotated_scene(sample, num_classes: int) -> Scene:
@@ -309,12 +314,8 @@ def annotated_scene(sample, num_classes: int) -> Scene:
 def predicted_scene(sample, num_classes: int) -> Scene:
     """Read the prediction for an image."""
     found = sample.pred_instances
-    height, width = sample.ori_shape[:2]
-    ids = torch.zeros(height, width, dtype=torch.long,
-                      device=found.masks.device)
     # of masks that overlap the first, which is the surer one, is on top
-    for number in range(len(found), 0, -1):
-        ids[found.masks[number - 1]] = number
+    ids = paint_masks(found.masks)
     if 'pred_panoptic_seg' in sample:
         semantic = sample.pred_panoptic_seg.sem_seg[0] % INSTANCE_OFFSET
         return Scene(ids, found.labels, semantic)

@@ -11,6 +11,7 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from ..functional.checks import check_labels, check_non_negative
+from ..functional.id_masks import paint_masks
 from ..functional.instance_scores import (best_dice, count_difference,
                                           instance_overlaps, precision_at_iou)
 from ..registry import METRICS
@@ -99,7 +100,10 @@ class InstanceMapMetric(BaseMetric):
                 for key in ('masks', 'scores'))
             _check_size(masks, scores, truth)
             kept = (scores >= self.score_thr).to(masks.device)
-            pred = paint_masks(masks[kept], scores.to(masks.device)[kept])
+            scores = scores.to(masks.device)
+            if not kept.all():  # a copy of all masks
+                masks, scores = masks[kept], scores[kept]
+            pred = paint_masks(masks, scores)
             self.results.append(_scores(pred, truth.to(pred.device)))
 
     def compute_metrics(self, results: list) -> Dict[str, float]:
@@ -133,28 +137,6 @@ class InstanceMapMetric(BaseMetric):
             **{name: round(values.mean().item(), 2)
                for name, values in counts.items()}
         }
-
-
-def paint_masks(masks: Tensor, scores: Tensor) -> Tensor:
-    """Paint masks that may overlap into a map, the highest score on top.
-
-    Args:
-        masks: (n, H, W) bool or integer.
-        scores: (n,); of equal ones the first lies on top.
-
-    Returns:
-        (H, W) int64, k + 1 where mask k is seen, 0 where none is.
-
-    Example:
-        >>> masks = torch.tensor([[[1, 1, 0, 0]], [[0, 1, 1, 0]]])
-        >>> paint_masks(masks, torch.tensor([.4, .9]))
-        tensor([[1, 2, 2, 0]])
-    """
-    painted = masks.new_zeros(masks.shape[1:], dtype=torch.long)
-    order = scores.argsort(descending=True, stable=True).flip(0)
-    for row in order.tolist():
-        painted.masked_fill_(masks[row].bool(), row + 1)
-    return painted
 
 
 def _scores(pred: Tensor, truth: Tensor) -> ImageScores:

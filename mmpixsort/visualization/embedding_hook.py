@@ -8,6 +8,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmpixsort.functional.id_masks import paint_masks
 from mmpixsort.registry import HOOKS
 from mmpixsort.utils.wrapped import first_view, unwrap
 
@@ -222,7 +223,10 @@ def _labels(sample: Any, field: str,
         ids = getattr(sample, field).data
     elif instances in sample:
         value = getattr(sample, instances)
-        ids = _paint(value.masks) if 'masks' in value else value.data
+        if 'masks' in value:  # the first, which is the surer one, on top
+            ids = paint_masks(value.masks)[None]
+        else:
+            ids = value.data
         # of a picture: black is none
         ids = ((ids - 1) % 255).masked_fill(ids < 1, -1)
     else:
@@ -235,11 +239,3 @@ def _groups(sample: Any) -> Optional[np.ndarray]:
     if 'pred_groups' not in sample:
         return None
     return sample.pred_groups.data[0].cpu().numpy()
-
-
-def _paint(masks: torch.Tensor) -> torch.Tensor:
-    """Number masks (n, H, W) in a map (1, H, W), the first on top; 0: none.
-    """
-    if not len(masks):
-        return masks.new_zeros(1, *masks.shape[1:], dtype=torch.long)
-    return masks.any(0) * (1 + masks.int().argmax(0, keepdim=True))

@@ -1,8 +1,10 @@
 """LoadPanopticMap on maps made by hand."""
 import logging
+import tracemalloc
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip('mmdet')
 
@@ -94,6 +96,8 @@ def test_load__against_a_loop():
                  numbers[:40])
     ]
     results = load(segments, panoptic_map=ids)
+    boxes = results['gt_masks'].get_bboxes('hbox').tensor
+    assert torch.equal(results['gt_bboxes'].tensor, boxes)
     things = [s for s in segments if s['is_thing'] and s['id'] in ids]
     assert len(results['gt_masks']) == len(things)
     want = np.full(ids.shape, 255)
@@ -105,6 +109,20 @@ def test_load__against_a_loop():
             results['gt_ignore_flags']):
         assert np.array_equal(mask, ids == segment['id'])
         assert label == segment['category'] and flag == segment['iscrowd']
+
+
+def test_load__one_stack_of_masks():
+    ids = np.arange(60000).reshape(200, 300) // 300 + 1
+    segments = [dict(id=k, category=0, is_thing=True, iscrowd=0)
+                for k in range(1, 201)]
+    tracemalloc.start()
+    results = load(segments, panoptic_map=ids)
+    peak = tracemalloc.get_traced_memory()[1]
+    results = PaintInstanceMap()(results)
+    assert tracemalloc.get_traced_memory()[1] == peak  # nor another one
+    tracemalloc.stop()
+    assert 200 * 60000 <= peak < 1.7 * 200 * 60000
+    assert np.array_equal(results['gt_instance_map'], ids)
 
 
 @pytest.mark.parametrize('segments', [[], SEGMENTS[1:2]])

@@ -2,11 +2,14 @@
 
 Shapes: C classes of things, D embedding dims, H W size, n instances.
 """
-from typing import Optional
+from typing import Optional, Sequence, Tuple
 
 import torch
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
+
+from mmpixsort.functional.id_masks import (boxes_of_ids, masks_of_ids,
+                                           vote_classes)
 
 
 def instances_of_image(embeddings: Tensor, probabilities: Tensor,
@@ -31,41 +34,31 @@ def instances_of_image(embeddings: Tensor, probabilities: Tensor,
     things = probabilities[:-1]
     if foreground is None:
         foreground = probabilities.argmax(0) < num_classes
-    best = things.argmax(0)
     if class_split == 'vote' or num_classes == 1:
         regions = [foreground]
     else:
+        best = things.argmax(0)
         regions = [foreground & (best == c) for c in range(num_classes)]
-    masks = torch.cat([
-        _masks(clusters(embeddings, region)) for region in regions])
-    areas = masks.flatten(1).sum(1)
-    shares = masks.flatten(1).to(things.dtype)
-    votes = torch.zeros_like(things).scatter_(0, best[None], 1.)
-    labels = (shares @ votes.flatten(1).T).argmax(1)
-    means = shares @ things.flatten(1).T / areas.clamp(min=1)[:, None]
-    scores = means.gather(1, labels[:, None])[:, 0]
+    ids, count = _cluster(embeddings, regions, clusters)
+    labels, scores = vote_classes(ids, things, count)
     order = scores.argsort(descending=True, stable=True)
-    masks = masks[order]
-    return InstanceData(
-        masks=masks, labels=labels[order], scores=scores[order],
-        bboxes=boxes_of_masks(masks))
-
-
-def _masks(ids: Tensor) -> Tensor:
-    """Return the masks (n, H, W) of ids 1 .. n (H, W)."""
-    count = int(ids.max()) if ids.numel() else 0
     numbers = torch.arange(1, count + 1, device=ids.device)
-    return ids[None] == numbers[:, None, None]
+    places = ids.new_zeros(count + 1)
+    places[order + 1] = numbers
+    ids = places[ids]
+    return InstanceData(
+        masks=masks_of_ids(ids, numbers), labels=labels[order],
+        scores=scores[order], bboxes=boxes_of_ids(ids, count))
 
 
-def boxes_of_masks(masks: Tensor) -> Tensor:
-    """Return boxes x1, y1, x2, y2 (n, 4), of which x2 and y2 lie outside."""
-    boxes = []
-    for dim in (1, 2):  # rows taken together give columns
-        seen = masks.any(dim)
-        place = torch.arange(seen.shape[1], device=masks.device)
-        first = place.masked_fill(~seen, seen.shape[1]).amin(1)
-        last = place.masked_fill(~seen, -1).amax(1)
-        boxes += [first, last + 1]
-    return torch.stack([boxes[i] for i in (0, 2, 1, 3)], 1).float() \
-        if len(masks) else masks.new_zeros(0, 4, dtype=torch.float32)
+def _cluster(embeddings: Tensor, regions: Sequence[Tensor],
+             clusters: nn.Module) -> Tuple[Tensor, int]:
+    """Return ids (H, W) from 1 over all regions, 0: none, and their number.
+    """
+    ids = embeddings.new_zeros(embeddings.shape[1:], dtype=torch.long)
+    count = 0
+    for region in regions:
+        found = clusters(embeddings, region).long()
+        ids = torch.where(found > 0, found + count, ids)
+        count += int(found.max()) if found.numel() else 0
+    return ids, count

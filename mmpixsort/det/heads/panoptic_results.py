@@ -10,7 +10,7 @@ import torch
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
 
-from mmpixsort.functional.partition import region_boxes
+from mmpixsort.functional.id_masks import boxes_of_ids, masks_of_ids
 
 from .panoptic_instances import CellInstances, instances_of_cells
 from .panoptic_rules import PanopticRules
@@ -218,16 +218,6 @@ def _results(labels: Tensor, owners: Tensor, cells: CellInstances,
         pan_results=PixelData(sem_seg=panoptic[None]),
         sem_results=PixelData(sem_seg=labels[None].int()),
         ins_results=InstanceData(
-            masks=ids[None] == numbers[:, None, None],
+            masks=masks_of_ids(ids, numbers),
             labels=cells.labels[kept], scores=cells.scores[kept],
-            bboxes=_boxes(ids, len(kept))))
-
-
-def _boxes(ids: Tensor, count: int) -> Tensor:
-    """Return boxes x1, y1, x2, y2 (K, 4), of which x2 and y2 lie outside."""
-    if not count:
-        return torch.zeros(0, 4, device=ids.device)
-    slots = torch.where(ids > 0, ids - 1, count)
-    top, left, height, width = (
-        part[0] for part in region_boxes(slots[None], count))
-    return torch.stack([left, top, left + width, top + height], 1).float()
+            bboxes=boxes_of_ids(ids, len(kept))))

@@ -67,7 +67,7 @@ class PaintInstanceMap(BaseTransform):
                 'PaintInstanceMap')
         if masks is None:
             return results
-        arrays = masks.to_ndarray().astype(bool)
+        arrays = masks.to_ndarray()
         labels = np.asarray(results.get(
             'gt_bboxes_labels', np.zeros(len(arrays))), dtype=np.int64)
         ignored = np.asarray(results.get(
@@ -85,12 +85,13 @@ class PaintInstanceMap(BaseTransform):
     def _paint(self, masks: np.ndarray,
                ignored: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
         """Return ids (H, W), and which masks they stand for, in order."""
-        areas = masks.sum((1, 2))
+        areas = np.array([np.count_nonzero(mask) for mask in masks], int)
         # what is to be ignored lies below everything else
         order = np.lexsort((-areas, ~ignored))
         painted = np.zeros(masks.shape[1:], np.int32)
         for rank in order:
-            painted[masks[rank]] = -1 if ignored[rank] else rank + 1
+            np.copyto(painted, -1 if ignored[rank] else rank + 1,
+                      where=masks[rank] != 0)
         numbers, counts = np.unique(
             painted[painted > 0], return_counts=True)
         shown = numbers[counts >= self.min_pixels]

@@ -3,13 +3,16 @@ from logging import WARNING
 from typing import List, Optional
 
 import numpy as np
+import torch
 from mmcv.transforms import BaseTransform
+from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks
 from mmengine.logging import print_log
 
 from mmpixsort.datasets.panoptic_maps import (MAX_SEGMENTS, VOID, VOID_ID,
                                               read_panoptic_map)
 from mmpixsort.functional.checks import check_choice
+from mmpixsort.functional.id_masks import boxes_of_ids
 from mmpixsort.registry import TRANSFORMS
 
 
@@ -65,11 +68,12 @@ class LoadPanopticMap(BaseTransform):
             rank for rank, item in enumerate(segments)
             if item['is_thing'] and counts[rank]
         ]
-        masks = np.zeros((len(things), *ids.shape), np.uint8)
-        for place, rank in enumerate(things):
-            masks[place] = shown == rank
-        results['gt_masks'] = BitmapMasks(masks, *ids.shape)
-        results['gt_bboxes'] = results['gt_masks'].get_bboxes('hbox')
+        numbers = np.zeros(len(segments) + 1, np.int64)
+        numbers[things] = np.arange(1, len(things) + 1)
+        owners = numbers[shown]
+        results['gt_masks'] = _masks(owners, len(things))
+        results['gt_bboxes'] = HorizontalBoxes(
+            boxes_of_ids(torch.from_numpy(owners), len(things)))
         results['gt_bboxes_labels'] = np.array(
             [categories[rank] for rank in things], np.int64)
         results['gt_ignore_flags'] = np.array(
@@ -150,6 +154,25 @@ def _checked(results: dict) -> List[dict]:
         raise ValueError(f'`segments_info` of {_name(results)} must have '
                          f'categories in [0, {VOID - 1}], got {wrong}')
     return segments
+
+
+def _masks(owners: np.ndarray, count: int) -> BitmapMasks:
+    """Return the masks (n, H, W) uint8 that mmdet's transforms take.
+
+    Every pixel lies in one of them at most, and is written once.
+
+    Args:
+        owners: (H, W) 1 .. n, 0: none.
+        count: n.
+    """
+    stack = np.zeros((count, *owners.shape), np.uint8)
+    flat = owners.ravel()
+    places = np.argsort(flat, kind='stable')  # mask by mask
+    places = places[np.count_nonzero(flat == 0):]
+    stack.reshape(-1)[(flat[places] - 1) * flat.size + places] = 1
+    masks = BitmapMasks(stack[:0], *owners.shape)
+    masks.masks = stack  # given to the class, it would be copied
+    return masks
 
 
 def _segment_of_pixel(ids: np.ndarray, listed: List[int]) -> np.ndarray:
