@@ -5,6 +5,7 @@ Shapes: H W size, N pixels that take part, D embedding dims, K instances.
 from abc import ABC, abstractmethod
 from typing import Optional
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -56,13 +57,17 @@ class ClusterBackend(nn.Module, ABC):
         self.split_components = split_components
 
     @abstractmethod
-    def cluster_points(self, points: Tensor, min_pixels: int) -> Clusters:
+    def cluster_points(self, points: Tensor, min_pixels: int,
+                       share: float) -> Clusters:
         """Cluster finite points, all of them.
 
         Args:
             points: (N, D) float32, N at least 1.
             min_pixels: Of an instance among these points, fewer than those
                 of the image after sub-sampling; the rest is cleaned later.
+            share: Number of these points per pixel of the image, in (0, 1]:
+                1 without sub-sampling. What a subclass counts in pixels of
+                the image shrinks by this factor, as `min_pixels` has done.
 
         Returns:
             Labels in [0, K], in any order, on the device of `points`.
@@ -88,14 +93,14 @@ class ClusterBackend(nn.Module, ABC):
         """Cluster some points and give the others the nearest centre."""
         count = len(points)
         if self.max_points is None or count <= self.max_points:
-            return self.cluster_points(points, self.min_pixels)
+            return self.cluster_points(points, self.min_pixels, 1.)
         generator = torch.Generator().manual_seed(0)
         # on the CPU, so that every device draws the same
         drawn = torch.randperm(count, generator=generator)[:self.max_points]
         sample = drawn.sort().values.to(points.device)
         share = self.max_points / count
         found = self.cluster_points(
-            points[sample], max(1, int(self.min_pixels * share)))
+            points[sample], max(1, int(self.min_pixels * share)), share)
         labels = assign_nearest(
             points, found.centers, max_distance=self.max_distance)
         labels[sample] = found.labels
@@ -188,9 +193,10 @@ class MeanShiftBackend(ClusterBackend):
             max_failures=max_failures,
             reassign=reassign)
         # the function knows what is out of range
-        self.cluster_points(torch.zeros(1, 1), 1)
+        self.cluster_points(torch.zeros(1, 1), 1, 1.)
 
-    def cluster_points(self, points: Tensor, min_pixels: int) -> Clusters:
+    def cluster_points(self, points: Tensor, min_pixels: int,
+                       share: float) -> Clusters:
         """See :class:`ClusterBackend`."""
         return seed_mean_shift(points, min_pixels=min_pixels, **self.options)
 
@@ -201,16 +207,20 @@ class SklearnBackend(ClusterBackend):
 
     The defaults fit embeddings of the discriminative loss with delta_var
     0.5 and delta_dist 1.5, whose instances are balls of diameter 1 with gaps
-    of 2. All lengths are of embeddings, all numbers of points those of the
-    sub-sample.
+    of 2. All lengths are of embeddings. All numbers of points are those of
+    the image: where `max_points` draws a share of its pixels, they shrink by
+    this share, to 2 at least. An instance of which the draw holds fewer than
+    two pixels is not found; a larger `max_points` finds it.
 
     Args:
         method: 'hdbscan', 'meanshift' or 'dbscan'.
-        min_cluster_size: Of 'hdbscan'.
+        min_cluster_size: Pixels of a cluster of 'hdbscan', 2 or more; None:
+            `min_pixels`, or 2 where that is 1.
         cluster_selection_epsilon: Of 'hdbscan': clusters nearer than this
             are one. Without it an image of a single instance becomes noise.
-        min_samples: Points around a core point: of 'hdbscan', None:
-            `min_cluster_size`; of 'dbscan', None: 5.
+        min_samples: Points around a core point, itself included: of
+            'hdbscan', None: `min_cluster_size`; of 'dbscan', None: 5, or
+            `min_pixels` where that is less.
         bandwidth: Of 'meanshift'.
         eps: Of 'dbscan', distance of two points of one cluster.
         min_pixels: Of an instance.
@@ -226,7 +236,7 @@ class SklearnBackend(ClusterBackend):
     def __init__(self,
                  *,
                  method: str = 'hdbscan',
-                 min_cluster_size: int = 50,
+                 min_cluster_size: Optional[int] = None,
                  cluster_selection_epsilon: float = 1.,
                  min_samples: Optional[int] = None,
                  bandwidth: float = 1.5,
@@ -239,7 +249,8 @@ class SklearnBackend(ClusterBackend):
             max_points=max_points,
             max_distance=max_distance)
         check_choice('method', method, METHODS)
-        check_count('min_cluster_size', min_cluster_size, minimum=2)
+        if min_cluster_size is not None:
+            check_count('min_cluster_size', min_cluster_size, minimum=2)
         check_non_negative('cluster_selection_epsilon',
                            cluster_selection_epsilon)
         if min_samples is not None:
@@ -253,38 +264,89 @@ class SklearnBackend(ClusterBackend):
         self.bandwidth = bandwidth
         self.eps = eps
 
-    def cluster_points(self, points: Tensor, min_pixels: int) -> Clusters:
+    def cluster_points(self, points: Tensor, min_pixels: int,
+                       share: float) -> Clusters:
         """See :class:`ClusterBackend`.
 
         Raises:
             ImportError: When scikit-learn is missing.
         """
-        estimator = self._estimator(_import_cluster())
-        least = 1
+        cluster = _import_cluster()
+        values = points.cpu().numpy()
         if self.method == 'hdbscan':
-            # it refuses fewer points than it looks for
-            least = max(self.min_cluster_size, self.min_samples or 0)
-        if len(points) < least:
-            return Clusters(
-                points.new_zeros(len(points), dtype=torch.long), points[:0])
-        found = estimator.fit(points.cpu().numpy()).labels_
+            found = self._hdbscan(cluster, values, share)
+        elif self.method == 'dbscan':
+            core = self.min_samples or min(5, self.min_pixels)
+            found = cluster.DBSCAN(
+                eps=self.eps, min_samples=_shrink(core, share)).fit_predict(
+                    values)
+        else:
+            found = cluster.MeanShift(
+                bandwidth=self.bandwidth,
+                seeds=_one_of_each_bin(points, self.bandwidth).cpu().numpy(),
+                cluster_all=False).fit_predict(values)
         labels = torch.from_numpy(found).to(points.device).long() + 1
         return Clusters(labels, _means(points, labels))
 
-    def _estimator(self, cluster):
-        """Return what fits, of the module sklearn.cluster."""
-        if self.method == 'meanshift':
-            return cluster.MeanShift(
-                bandwidth=self.bandwidth, bin_seeding=True, cluster_all=False)
-        if self.method == 'dbscan':
-            return cluster.DBSCAN(
-                eps=self.eps, min_samples=self.min_samples or 5)
-        return cluster.HDBSCAN(
-            min_cluster_size=self.min_cluster_size,
-            min_samples=self.min_samples,
-            cluster_selection_epsilon=self.cluster_selection_epsilon,
+    def _hdbscan(self, cluster, values, share: float):
+        """Return labels (N,) of `values` (N, D), arrays; -1: noise.
+
+        Clusters that scikit-learn finds without an epsilon are joined by
+        those of its cut at the epsilon. Its own option fails with recent
+        versions of NumPy wherever it would join two.
+        """
+        size = self.min_cluster_size or max(2, self.min_pixels)
+        core = _shrink(self.min_samples or size, share)
+        size = _shrink(size, share)
+        if len(values) < max(size, core):  # it refuses so few
+            return np.full(len(values), -1)
+        estimator = cluster.HDBSCAN(
+            min_cluster_size=size,
+            min_samples=core,
             allow_single_cluster=True,
-            copy=True)
+            copy=True).fit(values)
+        epsilon = self.cluster_selection_epsilon
+        if not epsilon:
+            return estimator.labels_
+        near = estimator.dbscan_clustering(epsilon, size)
+        # a single cluster is all there is, whatever the distances
+        return _join(estimator.labels_, near) if (
+            estimator.labels_.max() > 0) else near
+
+
+def _shrink(number: int, share: float) -> int:
+    """Return a number of pixels among a share of them: 2 at least, or it."""
+    return max(min(number, 2), int(number * share))
+
+
+def _join(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Join the clusters of two partitions that share a point; -1: noise."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+    count = first.max() + 1
+    both = (first >= 0) & (second >= 0)
+    nodes = count + second.max() + 1
+    shared = coo_array(
+        (both[both], (first[both], count + second[both])),
+        shape=(nodes, nodes))
+    numbers = connected_components(shared, directed=False)[1]
+    # one more for the noise of both
+    numbers = np.append(numbers, -1)
+    return np.where(first >= 0, numbers[first],
+                    numbers[np.where(second >= 0, count + second, -1)])
+
+
+def _one_of_each_bin(points: Tensor, width: float) -> Tensor:
+    """Return one point of each occupied cell of a grid, (M, D).
+
+    The middles of the cells, from which scikit-learn would start, lie
+    farther than `width` from every point of a cell in many dims.
+    """
+    cells = torch.unique((points / width).round(), dim=0, return_inverse=True)
+    places = torch.arange(len(points), device=points.device)
+    first = places.new_full((len(cells[0]), ), len(points)).scatter_reduce(
+        0, cells[1], places, 'amin')
+    return points[first]
 
 
 def _means(points: Tensor, labels: Tensor) -> Tensor:

@@ -107,7 +107,7 @@ def test_backend__empty_mask_and_one_pixel(config):
     for max_points in (None, 1):
         backend = build(config, min_pixels=1, max_points=max_points)
         instances = backend(embeddings, one)
-        finds = config.get('method') not in ('hdbscan', 'dbscan')
+        finds = config.get('method') != 'hdbscan'  # of two and more
         assert instances.sum() == finds
 
 
@@ -146,11 +146,79 @@ def test_backend__centres_are_in_the_order_of_the_labels(config):
         assert torch.allclose(center, rows[labels == k].mean(0), atol=1e-5)
 
 
+def cells(side, count, dims=8):
+    """Squares of `side` pixels, `count` a row and a column, far apart."""
+    g = torch.Generator().manual_seed(1)
+    rows = torch.arange(side * count) // side
+    truth = rows[:, None] * count + rows
+    centers = 10 * torch.randn(count**2, dims, generator=g)
+    noise = normalize(torch.randn(*truth.shape, dims, generator=g), dim=2)
+    noise *= .45 * torch.rand(*truth.shape, 1, generator=g)
+    return (centers[truth] + noise).permute(2, 0, 1), truth
+
+
+def pairs(instances, truth):
+    return len(torch.stack([instances.long().flatten(),
+                            truth.flatten()]).unique(dim=1).T)
+
+
+@pytest.mark.parametrize('side, count', [(12, 20), (4, 12)])
+@pytest.mark.parametrize('config', CONFIGS, ids=NAMES)
+def test_backend__all_of_many_small_instances(config, side, count):
+    # 57600 pixels and 400 cells of 144, of which a sixth is drawn; then
+    # cells of 16 pixels, all of them drawn
+    embeddings, truth = cells(side, count)
+    instances = build(config)(embeddings, torch.ones_like(truth).bool())
+    assert instances.min() == 1 and instances.max() == count**2
+    assert pairs(instances, truth) == count**2
+
+
+def test_hdbscan__numbers_are_of_the_image():
+    pytest.importorskip('sklearn')
+    embeddings, truth = cells(12, 4)
+    mask = torch.ones_like(truth).bool()
+    for size in (144, 145):
+        for changes in (dict(), dict(min_samples=60)):
+            instances = SklearnBackend(min_cluster_size=size, **changes)(
+                embeddings, mask)
+            assert instances.max() == (16 if size == 144 else 0)
+    # a draw of a sixth holds 15 and more of each cell, and never 60
+    instances = SklearnBackend(min_cluster_size=60, max_points=384)(
+        embeddings, mask)
+    assert instances.max() == 16 == pairs(instances, truth)
+
+
+def _lumps(gap):
+    """Two dense lumps that lie `gap` apart, and a third far away."""
+    g = torch.Generator().manual_seed(0)
+    places = torch.tensor([[0., 0.], [gap, 0.], [50., 0.]])
+    return torch.cat([
+        place + .05 * torch.randn(100, 2, generator=g) for place in places])
+
+
+@pytest.mark.parametrize('gap, epsilon, count', [
+    (.8, 1., 2), (.8, 0., 3), (2., 1., 3), (2., 3., 2), (2., 100., 1)])
+def test_hdbscan__nearer_than_epsilon_is_one(gap, epsilon, count):
+    pytest.importorskip('sklearn')
+    backend = SklearnBackend(cluster_selection_epsilon=epsilon)
+    labels, _ = backend.cluster(_lumps(gap))
+    assert len(labels.unique()) == count + (labels == 0).any()
+    assert (labels == 0).float().mean() < .3  # without epsilon some are
+    assert epsilon == 0. or (labels > 0).all()
+
+
+def test_hdbscan__nothing_but_noise():
+    pytest.importorskip('sklearn')
+    places = 10. * torch.arange(30.)[:, None]
+    backend = SklearnBackend(min_pixels=20)
+    assert (backend.cluster(places).labels == 0).all()
+
+
 class Parity(ClusterBackend):
     """By the first number of a point: 1, 2, or noise below zero."""
 
-    def cluster_points(self, points, min_pixels):
-        self.seen = len(points), min_pixels
+    def cluster_points(self, points, min_pixels, share):
+        self.seen = len(points), min_pixels, share
         labels = torch.where(points[:, 0] < 0, 0, points[:, 0].long() % 2 + 1)
         centers = torch.tensor([[10.], [11.]])
         return Clusters(labels, centers)
@@ -161,13 +229,13 @@ def test_backend__hygiene_and_share_of_the_sub_sample():
     backend = Parity(min_pixels=4, max_points=None)
     labels, centers = backend.cluster(rows)
     assert labels.tolist() == [0] * 3 + [1] * 8 + [0] * 5
-    assert centers.tolist() == [[11.]] and backend.seen == (16, 4)
+    assert centers.tolist() == [[11.]] and backend.seen == (16, 4, 1)
     backend = Parity(min_pixels=4, max_points=8)
     backend.cluster(rows)
-    assert backend.seen == (8, 2)
+    assert backend.seen == (8, 2, .5)
     backend = Parity(min_pixels=4, max_points=1)
     backend.cluster(rows)
-    assert backend.seen == (1, 1)
+    assert backend.seen == (1, 1, 1 / 16)
 
 
 def test_backend__others_get_the_nearest_centre():
