@@ -7,7 +7,7 @@ import torch
 
 import mmpixsort
 
-from ..layers.clip_weights import ClipWeights, read_clip
+from ..layers.clip_weights import ACTIVATION, ClipWeights, read_clip
 
 
 def convert_clip(source: Union[str, Path],
@@ -17,7 +17,9 @@ def convert_clip(source: Union[str, Path],
                  target_prefix: str = '') -> ClipWeights:
     """Write the weights of a CLIP for :class:`OpenCLIPDual`.
 
-    All are float32. The file appears whole or not at all.
+    All are float32, and the activation that they need, where it is known, is
+    an entry beside them, so that every way of loading them sets it. The file
+    appears whole or not at all.
 
     Args:
         source: OpenAI's archive, or a state dict of open_clip; see
@@ -46,6 +48,9 @@ def convert_clip(source: Union[str, Path],
         f'{target_prefix}clip.{name}': tensor
         for name, tensor in weights.state.items()
     }
+    if weights.quick_gelu is not None:
+        state[f'{target_prefix}{ACTIVATION}'] = torch.tensor(
+            weights.quick_gelu)
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.parent / f'.{target.name}.{os.getpid()}.part'
     try:
@@ -70,8 +75,13 @@ def describe_clip(weights: ClipWeights) -> str:
         f'tensors: {len(weights.state)}, float32, none missing',
     ]
     lines += [f'left out: {name}' for name in weights.unknown]
-    lines.append('OpenAI\'s weights: build with quick_gelu=True'
-                 if weights.is_openai else
-                 'not marked as OpenAI\'s: if they are, or come from them, '
-                 'build with quick_gelu=True')
+    if weights.is_openai:
+        lines.append("OpenAI's weights: OpenCLIPDual takes quick_gelu=True "
+                     'from the file')
+    elif weights.quick_gelu is not None:
+        lines.append(f'trained with quick_gelu={weights.quick_gelu}, which '
+                     'OpenCLIPDual takes from the file')
+    else:
+        lines.append("not marked as OpenAI's: if they are, or come from them, "
+                     'build with quick_gelu=True')
     return '\n'.join(lines)

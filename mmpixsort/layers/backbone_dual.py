@@ -64,6 +64,8 @@ class BackboneDual(BaseModule):
         self.place = {
             name: i for i, name in enumerate(file.vocabulary.flat_names())}
         self.register_buffer('text', file.embeddings, persistent=False)
+        # of the tower that embedded the words; '' unknown
+        self.text_fingerprint = file.fingerprint
         self.embed_dims = file.embeddings.shape[1]
         self.in_index = in_index
         self.in_channels = in_channels

@@ -18,6 +18,8 @@ from .script_archive import is_script, script_tensors
 
 WRAPPERS = ('state_dict', 'model')
 MARK = 'visual.conv1.weight'
+# entry of an `OpenCLIPDual`: whether its activation is the quick one
+ACTIVATION = 'quick_gelu'
 # scalars in the state dict of OpenAI's archives, and nowhere else
 OPENAI_MARKS = ('input_resolution', 'context_length', 'vocab_size')
 
@@ -31,14 +33,18 @@ class ClipWeights(NamedTuple):
             heads leaves no trace in the shapes: 64 dims a head, CLIP's rule,
             is assumed.
         unknown: Names in the file that are no part of such a model.
-        is_openai: Whether it is known to be OpenAI's, which needs
-            `quick_gelu=True`.
+        is_openai: Whether it is known to be OpenAI's, by marks of their
+            archives or since a converted file says so in its `meta`.
+        quick_gelu: Whether they were trained with the activation
+            x * sigmoid(1.702 x), as OpenAI's were; a checkpoint of
+            `OpenCLIPDual` says so; None: unknown.
     """
 
     state: Dict[str, Tensor]
     settings: Dict[str, Any]
     unknown: List[str]
     is_openai: bool
+    quick_gelu: Optional[bool]
 
 
 def read_clip(path: Union[str, Path],
@@ -63,10 +69,13 @@ def read_clip(path: Union[str, Path],
                                 'its path')
     with reading(path, 'the weights of a CLIP'):
         entries = load_entries(path)
+        meta = entries.get('meta')
         for name in WRAPPERS:
             if isinstance(entries.get(name), Mapping):
                 entries = entries[name]
-        return parse_clip(entries, prefix=prefix)
+        return parse_clip(
+            entries, prefix=prefix, is_openai=isinstance(meta, Mapping) and
+            meta.get('is_openai') is True)
 
 
 def load_entries(path: Path) -> Mapping[str, Any]:
@@ -90,21 +99,33 @@ def load_entries(path: Path) -> Mapping[str, Any]:
 
 def parse_clip(entries: Mapping[str, Any],
                *,
-               prefix: Optional[str] = None) -> ClipWeights:
-    """Sort the entries of a state dict; see :func:`read_clip`."""
+               prefix: Optional[str] = None,
+               is_openai: bool = False) -> ClipWeights:
+    """Sort the entries of a state dict; see :func:`read_clip`.
+
+    Args:
+        entries: Name -> value.
+        prefix: What stands before the names; None: found.
+        is_openai: Whether the weights are known to be OpenAI's, whatever
+            the entries say.
+    """
     if prefix is None:
         prefix = find_prefix(entries)
+    # beside the `clip` of an `OpenCLIPDual`
+    activation = f'{prefix.removesuffix("clip.")}{ACTIVATION}'
     inside = {
         name[len(prefix):]: value
         for name, value in entries.items() if name.startswith(prefix)
     }
-    outside = [name for name in entries if not name.startswith(prefix)]
+    inside.pop(ACTIVATION, None)
+    outside = [name for name in entries
+               if not name.startswith(prefix) and name != activation]
     if 'text.positional_embedding' in inside:  # its class with custom text
         inside = {
             re.sub(r'^text\.', '', name): value
             for name, value in inside.items()
         }
-    is_openai = all(name in inside for name in OPENAI_MARKS)
+    is_openai = is_openai or all(name in inside for name in OPENAI_MARKS)
     for name in OPENAI_MARKS:
         inside.pop(name, None)
     tensors = {
@@ -119,7 +140,11 @@ def parse_clip(entries: Mapping[str, Any],
         for name, shape in shapes.items()
     }
     unknown = outside + [name for name in inside if name not in shapes]
-    return ClipWeights(state, settings, sorted(unknown), is_openai)
+    quick_gelu = True if is_openai else None
+    if activation in entries:
+        quick_gelu = bool(entries[activation])
+    return ClipWeights(
+        state, settings, sorted(unknown), is_openai, quick_gelu)
 
 
 def find_prefix(entries: Mapping[str, Any]) -> str:

@@ -7,13 +7,13 @@ import warnings
 from typing import Any, Mapping, Optional, Sequence, Union
 
 import torch
-from mmengine.model import BaseModule
+from mmengine.model import BaseModule, PretrainedInit
 from torch import Tensor, nn
 
 from ..functional.checks import check_choice
 from ..registry import MODELS
 from ..structures import ImageEmbeddings
-from .clip_weights import read_clip
+from .clip_weights import ACTIVATION, read_clip
 from .dual_parts import (bounded_scale, check_images, check_texts, unit_rows)
 from .tiny_dual import build_regions
 from .tiny_vit import run_tower
@@ -50,10 +50,12 @@ class OpenCLIPDual(BaseModule):
         regions: Config of a :class:`MaskedRegionEncoder`; None: area means
             of the projected patch tokens.
         quick_gelu: Whether the activation is x * sigmoid(1.702 x), which
-            OpenAI's weights need; None: as `model_name` says, and as
-            OpenAI's where `pretrained` is known to be.
-        init_cfg: mmengine's, `dict(type='Pretrained', checkpoint=...)` with
-            a file of tools/model_converters/convert_clip.py.
+            OpenAI's weights need; None: as the weights say that are loaded
+            last, as OpenAI's, converted ones and checkpoints of this class
+            do; where they say nothing, as `model_name` does. A value that
+            the weights contradict is kept, with a warning.
+        init_cfg: mmengine's; `dict(type='Pretrained', checkpoint=...)` takes
+            the files that `pretrained` takes.
 
     Raises:
         ImportError: Without open_clip.
@@ -81,17 +83,16 @@ class OpenCLIPDual(BaseModule):
         super().__init__(init_cfg)
         open_clip = import_open_clip()
         settings = model_settings(open_clip, model_name)
-        weights = None
-        if pretrained is not None:
-            weights = read_clip(pretrained)
-            if weights.is_openai:
-                quick_gelu = openai_activation(quick_gelu)
         if quick_gelu is not None:
             settings['quick_gelu'] = quick_gelu
+        self.asked_activation = quick_gelu
+        # in checkpoints: weights alone do not say what they need
+        self.register_buffer(
+            ACTIVATION, torch.tensor(bool(settings.get('quick_gelu'))))
         self.clip = open_clip.CLIP(**settings)
         check_tower(self.clip.visual)
-        if weights is not None:
-            load_weights(self.clip, weights, pretrained)
+        if pretrained is not None:
+            self._load_file(pretrained)
         self.embed_dims = settings['embed_dim']
         self.regions = build_regions(regions)
         self.tokenizer = open_clip.SimpleTokenizer(
@@ -102,6 +103,59 @@ class OpenCLIPDual(BaseModule):
             if freeze in ('all', part_of(name)):
                 parameter.requires_grad_(False)
         self.train(self.training)
+
+    def init_weights(self) -> None:
+        """Load the file of `init_cfg`, as `pretrained` is; see mmengine.
+
+        Raises:
+            FileNotFoundError: When there is no such file; nothing is
+                downloaded.
+            ValueError: When it holds no such CLIP.
+        """
+        cfg = self.init_cfg
+        if not isinstance(cfg, dict) or cfg.get('type') not in (
+                'Pretrained', PretrainedInit):
+            super().init_weights()
+        elif not self.is_init:
+            prefix = cfg.get('prefix')
+            self._load_file(
+                cfg['checkpoint'],
+                None if prefix is None else f'{prefix.rstrip(".")}.clip.')
+            self._is_init = True
+
+    def _load_file(self, path: str, prefix: Optional[str] = None) -> None:
+        """Load the weights of a file, and the activation that it names."""
+        weights = read_clip(path, prefix=prefix)
+        load_weights(self.clip, weights, path)
+        if weights.quick_gelu is not None:
+            self._take_activation(weights.quick_gelu)
+
+    def _take_activation(self, quick: bool) -> None:
+        """Use the activation of the weights, unless another was asked for."""
+        asked = self.asked_activation
+        if asked is not None and asked != quick:
+            warnings.warn(
+                f'the weights were trained with `quick_gelu={quick}`, got '
+                f'{asked}', stacklevel=3)
+            quick = asked
+        if quick != bool(self.quick_gelu):
+            set_activation(self.clip, quick)
+        self.quick_gelu.fill_(quick)
+
+    def _load_from_state_dict(self, state_dict, prefix, metadata, strict,
+                              missing_keys, unexpected_keys,
+                              error_msgs) -> None:
+        """Take the activation too, whichever way a checkpoint is loaded."""
+        key = f'{prefix}{ACTIVATION}'
+        present = self.quick_gelu.clone()
+        super()._load_from_state_dict(
+            state_dict, prefix, metadata, strict, missing_keys,
+            unexpected_keys, error_msgs)
+        self.quick_gelu.copy_(present)
+        if key in state_dict:
+            self._take_activation(bool(state_dict[key]))
+        elif key in missing_keys:  # weights that say nothing of it
+            missing_keys.remove(key)
 
     @property
     def logit_scale(self) -> Tensor:
@@ -203,12 +257,14 @@ def model_settings(open_clip, model_name: Union[str, Mapping[str, Any]]
     return settings
 
 
-def openai_activation(quick_gelu: Optional[bool]) -> bool:
-    """Return True, or what the user insists on."""
-    if quick_gelu is False:
-        warnings.warn('the weights are OpenAI\'s, which were trained with '
-                      '`quick_gelu=True`, got False', stacklevel=3)
-    return quick_gelu is not False
+def set_activation(clip: nn.Module, quick: bool) -> None:
+    """Put the quick activation, or the exact one, into all layers."""
+    from open_clip.transformer import QuickGELU
+    kind = QuickGELU if quick else nn.GELU
+    for part in list(clip.modules()):
+        for name, child in part.named_children():
+            if isinstance(child, (QuickGELU, nn.GELU)):
+                setattr(part, name, kind())
 
 
 def check_tower(visual: nn.Module) -> None:
@@ -224,10 +280,10 @@ def load_weights(clip: nn.Module, weights, path: str) -> None:
     """Load weights, all of them."""
     if weights.unknown:
         warnings.warn(f'`{path}` holds entries that are no part of a CLIP: '
-                      f'{", ".join(weights.unknown)}', stacklevel=3)
+                      f'{", ".join(weights.unknown)}', stacklevel=4)
     try:
         clip.load_state_dict(weights.state)
     except RuntimeError as error:
         raise ValueError(
-            f'`pretrained` does not fit `model_name`: the weights are of '
+            f'`{path}` does not fit `model_name`: the weights are of '
             f'{weights.settings} (heads are assumed)') from error

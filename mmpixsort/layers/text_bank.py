@@ -2,6 +2,7 @@
 
 Shapes: C classes, N names, T templates, E dims of the joint space.
 """
+import warnings
 from pathlib import Path
 from typing import Dict, Mapping, Optional, Sequence, Tuple, Union
 
@@ -20,6 +21,8 @@ from .text_vocabulary import (Vocabulary, canonical_word, listed,
 __all__ = ['TextBank', 'canonical_word']
 
 MAX_CACHED = 10_000  # names: 20 MB at 512 dims
+# Cosine of two embeddings of one name by one tower, in any precision
+SAME = .99
 
 
 @MODELS.register_module()
@@ -35,7 +38,7 @@ class TextBank(nn.Module):
     tower is needed. They are no part of checkpoints, which hold the weights
     that they are made from, so a checkpoint fits every vocabulary. When
     weights are loaded, rows that an encoder made are forgotten; rows of a
-    file stay.
+    file stay, and :meth:`ensure` compares them with those of the encoder.
 
     Args:
         classes: In the order of the channels; None: set later, or those of
@@ -76,6 +79,7 @@ class TextBank(nn.Module):
         self._cache: Dict[tuple, Tensor] = {}
         self._known: Dict[str, Tuple[str, ...]] = {}
         self._from_file = False
+        self._is_compared = False
         for name, empty in (('embeddings', torch.zeros(0, 0)),
                             ('owners', torch.zeros(0).long())):
             self.register_buffer(name, empty, persistent=False)
@@ -158,10 +162,24 @@ class TextBank(nn.Module):
                fingerprint: Optional[str] = None) -> None:
         """Encode the vocabulary, unless there are embeddings of it.
 
+        Embeddings of a file are compared with what the encoder makes of two
+        of the names, once after the file or weights were loaded.
+
+        Args:
+            encode: As :meth:`set_vocabulary` takes it.
+            fingerprint: As :meth:`set_vocabulary` takes it.
+
         Raises:
-            ValueError: When the bank has no classes.
+            ValueError: When the bank has no classes, or is a file of another
+                text tower.
+
+        Warns:
+            UserWarning: When a file that does not say what it was made with
+                disagrees with the encoder.
         """
         if self.is_ready:
+            if self._from_file and encode is not None:
+                self._compare(encode, fingerprint)
             return
         if not self.classes:
             raise ValueError('`classes` of the bank must be given before it '
@@ -175,6 +193,7 @@ class TextBank(nn.Module):
 
         Those of a file stay, as does the vocabulary.
         """
+        self._is_compared = False
         if not self._from_file:
             self.embeddings = self.embeddings[:0]
 
@@ -253,6 +272,7 @@ class TextBank(nn.Module):
         }
         self._known = file.vocabulary.as_aliases()
         self._from_file = True
+        self._is_compared = False
         self.set_vocabulary(
             file.vocabulary.classes if classes is None else classes, aliases)
 
@@ -272,6 +292,48 @@ class TextBank(nn.Module):
                 raise ValueError(
                     f'unknown word {name!r}; the bank has '
                     f'{listed(have) or "none"}; give `encode` to add words')
+
+    def _compare(self, encode: Encode, fingerprint: Optional[str]) -> None:
+        """Raise or warn when rows of a file are not those of the encoder.
+
+        An encoder that has been stripped of its text tower is taken at its
+        word, with a warning.
+        """
+        own = fingerprint or getattr(
+            getattr(encode, '__self__', encode), 'text_fingerprint', None)
+        if self._is_compared or (own and own == self.fingerprint):
+            return
+        names = self.vocabulary.flat_names()
+        places = [0, len(names) - 1]
+        names = [names[place] for place in places]
+        try:
+            with torch.autocast(self.embeddings.device.type, enabled=False):
+                rows = embed_names(names, self.templates, encode)
+            rows = rows[:, :self.embeddings.shape[1]]  # checked in `forward`
+            cosine = (rows.to(self.embeddings)
+                      * self.embeddings[places, :rows.shape[1]]).sum(1).min()
+            seen = f'a cosine of {cosine:.3f}'
+            is_same = cosine >= SAME
+        except ValueError as error:  # it does not know the word
+            seen, is_same = f'no embedding: {error}', False
+        except AttributeError as error:
+            warnings.warn(
+                'the rows of the bank cannot be compared with those of this '
+                f'model, which has no text tower: {error}', stacklevel=3)
+            self._is_compared = True
+            return
+        text = (f'the rows of the bank must be those of the text tower of '
+                f'this model, which has for {names[0]!r} and {names[1]!r} '
+                f'{seen}; build the bank anew with this tower '
+                '(tools/build_text_bank.py)')
+        if not is_same and self.fingerprint:
+            raise ValueError(
+                f'{text}; it was made with weights {self.fingerprint}')
+        if not is_same:
+            warnings.warn(f'{text}, unless it was made with other templates '
+                          'than it notes: it does not say with which weights '
+                          'it was made', stacklevel=3)
+        self._is_compared = True
 
     def _encode(self, vocabulary: Vocabulary, encode: Encode,
                 fingerprint: Optional[str]) -> Tuple[dict, str]:

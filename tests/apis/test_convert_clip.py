@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.runner import load_checkpoint
+from mmengine.runner.checkpoint import get_state_dict
 from open_clip_shim import assert_same_clip, random_clip, tiny_settings
 from torch import nn
 
@@ -71,6 +72,125 @@ def test_convert_clip__inside_a_model(model, tmp_path):
         whole, str(tmp_path / 'sub' / 'x.pth'), strict=True)
     assert_same_clip(whole.dual, model)
     assert checkpoint['meta']['clip_settings']['embed_dim'] == 24
+
+
+def make_dual(**settings):
+    torch.manual_seed(1)
+    return OpenCLIPDual(model_name=tiny_settings(), **settings)
+
+
+def by_pretrained(path, **settings):
+    return make_dual(pretrained=str(path), **settings)
+
+
+def by_init_cfg(path, **settings):
+    dual = make_dual(init_cfg=dict(
+        type='Pretrained', checkpoint=str(path)), **settings)
+    dual.init_weights()
+    return dual
+
+
+def by_load_from(path, **settings):
+    whole = nn.Module()
+    whole.dual = make_dual(**settings)
+    inside = path.with_name('inside.pth')
+    convert_clip(path, inside, target_prefix='dual.')
+    load_checkpoint(whole, str(inside), strict=True)
+    return whole.dual
+
+
+def by_checkpoint(path, **settings):
+    """As a training saves it."""
+    torch.save(dict(state_dict=get_state_dict(by_pretrained(path))),
+               path.with_name('trained.pth'))
+    dual = make_dual(**settings)
+    load_checkpoint(dual, str(path.with_name('trained.pth')), strict=True)
+    return dual
+
+
+@pytest.fixture
+def openai_files(model, tmp_path):
+    state = model.state_dict()
+    state.update(input_resolution=torch.tensor(32),
+                 context_length=torch.tensor(77),
+                 vocab_size=torch.tensor(49408))
+    torch.save(state, tmp_path / 'original.pt')
+    convert_clip(tmp_path / 'original.pt', tmp_path / 'converted.pth')
+    # of an earlier version
+    old = torch.load(tmp_path / 'converted.pth', weights_only=True)
+    old['state_dict'].pop('quick_gelu', None)
+    torch.save(old, tmp_path / 'old.pth')
+    convert_clip(tmp_path / 'old.pth', tmp_path / 'twice.pth')
+    return tmp_path
+
+
+WAYS = [by_pretrained, by_init_cfg, by_load_from, by_checkpoint]
+
+
+@pytest.mark.parametrize('way', WAYS)
+@pytest.mark.parametrize('name', ['original.pt', 'converted.pth', 'old.pth',
+                                  'twice.pth'])
+def test_openai__equal_embeddings_of_every_file(openai_files, way, name):
+    want = make_dual(pretrained=str(openai_files / 'original.pt'),
+                     quick_gelu=True).eval()
+    images = torch.randn(2, 3, 32, 32)
+    for settings in (dict(), dict(quick_gelu=True)):
+        got = way(openai_files / name, **settings).eval()
+        assert torch.equal(got.encode_image(images).image,
+                           want.encode_image(images).image)
+        assert torch.equal(got.encode_text(['a dog']),
+                           want.encode_text(['a dog']))
+        assert got.quick_gelu
+    kinds = {type(module).__name__ for module in got.modules()}
+    assert 'QuickGELU' in kinds and 'GELU' not in kinds
+
+
+@pytest.mark.parametrize('way', WAYS)
+def test_openai__another_activation_is_kept_with_a_warning(openai_files, way):
+    with pytest.warns(UserWarning, match='`quick_gelu=True`, got False'):
+        dual = way(openai_files / 'converted.pth', quick_gelu=False)
+    assert not dual.quick_gelu
+    assert 'QuickGELU' not in {type(m).__name__ for m in dual.modules()}
+
+
+@pytest.mark.parametrize('quick', [False, True])
+def test_not_openai__the_model_says_and_its_checkpoints_after_it(
+        model, tmp_path, quick):
+    torch.save(model.state_dict(), tmp_path / 'x.pt')
+    convert_clip(tmp_path / 'x.pt', tmp_path / 'x.pth')
+    for way in (by_pretrained, by_init_cfg, by_load_from):
+        assert way(tmp_path / 'x.pth', quick_gelu=quick).quick_gelu == quick
+        assert not way(tmp_path / 'x.pth').quick_gelu
+    trained = make_dual(quick_gelu=quick)
+    other = make_dual()
+    other.load_state_dict(trained.state_dict())
+    assert other.quick_gelu == quick
+    assert torch.equal(other.encode_text(['a dog']),
+                       trained.encode_text(['a dog']))
+    # a checkpoint of an earlier version says nothing
+    state = {name: value for name, value in trained.state_dict().items()
+             if name != 'quick_gelu'}
+    other.load_state_dict(state)
+    assert other.quick_gelu == quick
+
+
+def test_init_cfg__prefix_chooses_and_what_is_missing_is_named(
+        model, tmp_path):
+    torch.save({f'{part}.clip.{name}': value + bias
+                for name, value in model.state_dict().items()
+                for part, bias in (('a', 1), ('backbone', 0))},
+               tmp_path / 'x.pth')
+    dual = make_dual(init_cfg=dict(
+        type='Pretrained', checkpoint=str(tmp_path / 'x.pth'),
+        prefix='backbone.'))
+    with pytest.warns(UserWarning, match='no part of a CLIP'):
+        dual.init_weights()
+    assert_same_clip(dual, model)
+    with pytest.raises(FileNotFoundError, match='never downloaded'):
+        by_init_cfg(tmp_path / 'no.pth')
+    torch.save(dict(state_dict={}), tmp_path / 'none.pth')
+    with pytest.raises(ValueError, match='none.pth.*got no `visual.conv1'):
+        by_init_cfg(tmp_path / 'none.pth')
 
 
 def test_convert_clip__appears_whole_or_not_at_all(model, tmp_path,

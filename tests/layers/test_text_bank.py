@@ -1,5 +1,6 @@
 """TextBank: equation, cache, files, vocabularies (T16 and T17)."""
 import copy
+import warnings
 
 import numpy as np
 import pytest
@@ -156,6 +157,84 @@ def test_text_bank__file_survives_loading_of_weights(tower, tmp_path):
     bank.forget()
     bank.ensure()
     assert bank.is_ready and bank.classes == tuple(WORDS)
+
+
+def other_tower():
+    """Of equal dims."""
+    other = Tower()
+    nn.init.normal_(other.table, generator=torch.Generator().manual_seed(5))
+    return other
+
+
+def saved(tower, path, fingerprint=None, **settings):
+    bank = made(tower, **settings)
+    if fingerprint is not None:
+        bank.fingerprint = fingerprint
+    bank.save(path)
+    return TextBank(file=path)
+
+
+@pytest.mark.parametrize('templates', ['simple', 'subset', 'none'])
+def test_text_bank__file_of_another_tower_is_refused(tower, tmp_path,
+                                                     templates):
+    bank = saved(tower, tmp_path / 'x.npz', templates=templates)
+    for _ in range(2):  # not only the first time
+        with pytest.raises(ValueError, match=r"those of the text tower .*'cat'"
+                           " and 'traffic light' a cosine of .*build the"):
+            bank.ensure(other_tower().encode_text)
+    bank.ensure(tower.encode_text)  # its own
+    count = len(tower.texts)
+    bank.ensure(tower.encode_text)
+    assert len(tower.texts) == count  # asked once
+
+
+def test_text_bank__file_is_compared_again_after_weights_change(
+        tower, tmp_path):
+    bank = saved(tower, tmp_path / 'x.npz')
+    bank.ensure(tower.encode_text)
+    model = nn.ModuleDict(dict(tower=tower, bank=bank))
+    model.load_state_dict({'tower.table': other_tower().table})
+    with pytest.raises(ValueError, match='those of the text tower'):
+        bank.ensure(tower.encode_text)
+    bank = saved(tower, tmp_path / 'x.npz')
+    bank.ensure(tower.encode_text)
+    tower.table.data = other_tower().table.data * -1
+    bank.forget()  # as a training does
+    with pytest.raises(ValueError, match='those of the text tower'):
+        bank.ensure(tower.encode_text)
+
+
+def test_text_bank__file_of_the_same_tower_in_other_company(tower, tmp_path):
+    # another image tower changes the hash of all weights, not the texts
+    bank = saved(tower, tmp_path / 'x.npz', fingerprint='another hash')
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        bank.ensure(tower.encode_text)
+        saved(tower, tmp_path / 'x.npz', fingerprint='').ensure(
+            tower.encode_text)
+        saved(tower, tmp_path / 'x.npz').ensure(tower.half().encode_text)
+
+
+def test_text_bank__file_that_does_not_say_is_warned_about(tower, tmp_path):
+    bank = saved(tower, tmp_path / 'x.npz', fingerprint='')
+    with pytest.warns(UserWarning, match='those of the text tower .* does '
+                      'not say with which weights'):
+        bank.ensure(other_tower().encode_text)
+    assert bank.is_ready
+
+
+def test_text_bank__encoder_that_does_not_know_the_words(tower, tmp_path):
+
+    def encode(texts):
+        raise ValueError(f'no {texts[0]}')
+
+    bank = saved(tower, tmp_path / 'x.npz')
+    with pytest.raises(ValueError, match='no embedding: no a photo of a cat'):
+        bank.ensure(encode)
+    bank.ensure(encode, fingerprint=bank.fingerprint)
+    bank = saved(tower, tmp_path / 'x.npz', fingerprint='')
+    with pytest.warns(UserWarning, match='no embedding: no a photo of a cat'):
+        bank.ensure(encode)
 
 
 def test_text_bank__follows_the_module(tower):

@@ -1,4 +1,5 @@
 import copy
+import warnings
 
 import pytest
 import tiny_text
@@ -169,11 +170,37 @@ def test_set_vocabulary__of_a_file_needs_no_text_tower(tmp_path):
     model = tiny_text.build(head=dict(bank=dict(
         type='mmpixsort.TextBank', file=str(tmp_path / 'words.npz'))))
     del model.backbone.text
-    assert torch.equal(logits_of(model, pictures)[0], before)
+    with pytest.warns(UserWarning, match='which has no text tower'):
+        assert torch.equal(logits_of(model, pictures)[0], before)
     model.set_vocabulary(['ring', 'disk'])
     assert logits_of(model, pictures)[0].shape[0] == 3
     with pytest.raises(ValueError, match="'cat'"):
         model.set_vocabulary(['cat'])
+
+
+@pytest.mark.parametrize('known', [True, False])
+def test_predict__bank_of_another_tower_is_not_used_silently(tmp_path, known):
+    torch.manual_seed(3)
+    model = tiny_text.build()
+    logits_of(model, tiny_text.images((16, 16)))
+    bank = model.decode_head.bank
+    bank.fingerprint = bank.fingerprint if known else ''
+    bank.save(tmp_path / 'words.npz')
+    config = dict(bank=dict(
+        type='mmpixsort.TextBank', file=str(tmp_path / 'words.npz')))
+    other = tiny_text.build(head=config)
+    for parameter in other.backbone.text.parameters():
+        parameter.data = torch.randn(parameter.shape)
+    if known:
+        with pytest.raises(ValueError, match='those of the text tower'):
+            logits_of(other, tiny_text.images((16, 16)))
+    else:
+        with pytest.warns(UserWarning, match='those of the text tower'):
+            logits_of(other, tiny_text.images((16, 16)))
+    other.load_state_dict(model.state_dict())
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        logits_of(other, tiny_text.images((16, 16)))
 
 
 def test_set_vocabulary__aliases_and_unknown_words():

@@ -9,8 +9,8 @@ Examples:
         checkpoints/clip-vitb16_openai.pth
     # then, in a config:
     #   dict(type='mmpixsort.OpenCLIPDual', model_name='ViT-B-16',
-    #        quick_gelu=True, init_cfg=dict(type='Pretrained',
-    #        checkpoint='checkpoints/clip-vitb16_openai.pth'))
+    #        init_cfg=dict(type='Pretrained',
+    #                      checkpoint='checkpoints/clip-vitb16_openai.pth'))
 """
 import argparse
 
