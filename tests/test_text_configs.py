@@ -115,6 +115,39 @@ def test_shapes_config__trains_and_tests_by_its_runner(tmp_path, drop_noun):
     assert curve.best in curve.thresholds
 
 
+@pytest.mark.parametrize('test_cfg', [
+    dict(mode='whole'),
+    dict(mode='slide', crop_size=(40, 40), stride=(24, 24)),
+    dict(mode='slide', crop_size=(40, 40), stride=(24, 24),
+         group_per_window=True)], ids=['whole', 'slide', 'per_window'])
+@pytest.mark.parametrize('padded', [
+    dict(size_divisor=1), dict(size=(80, 112)), dict(size_divisor=48)])
+def test_tune_background__scores_are_those_of_the_test(tmp_path, test_cfg,
+                                                       padded):
+    cfg = shapes_config(tmp_path)
+    cfg.model.test_cfg = test_cfg
+    cfg.model.data_preprocessor.test_cfg = padded
+    init_default_scope('mmseg')
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model)
+    for parameter in model.backbone.parameters():
+        parameter.data += .1 * torch.randn_like(parameter)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'x.pth')
+    thresholds = [-.2, 0., .2]
+    curve = tune_background(cfg, tmp_path / 'x.pth', thresholds=thresholds)
+    for threshold, score in zip(thresholds, curve.mean_ious):
+        again = shapes_config(tmp_path, threshold=threshold)
+        again.experiment_name += f' {threshold} {test_cfg} {padded}'
+        again.model.test_cfg = test_cfg
+        again.model.data_preprocessor.test_cfg = padded
+        again.val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+        again.load_from = str(tmp_path / 'x.pth')
+        runner = Runner.from_cfg(again)
+        runner.load_or_resume()
+        assert runner.val_loop.run()['mIoU'] == pytest.approx(score, abs=.011)
+    assert len(set(curve.mean_ious)) > 1
+
+
 def background_share(cfg: Config) -> float:
     dataset = DATASETS.build(cfg.val_dataloader.dataset)
     labels = torch.cat([

@@ -1,6 +1,6 @@
 """Choose the threshold of the background on images that are not scored."""
 from pathlib import Path
-from typing import List, NamedTuple, Optional, Sequence, Union
+from typing import Callable, List, NamedTuple, Optional, Sequence, Union
 
 import torch
 from mmengine.config import Config
@@ -38,10 +38,10 @@ def tune_background(config: Union[str, Path, Config],
                     split: str = 'val',
                     max_images: Optional[int] = None,
                     device: Optional[str] = None) -> Curve:
-    """Score thresholds of the background, each image encoded once.
+    """Score thresholds of the background as the test would.
 
-    Regions are named, and scored at the size of the annotation, as in the
-    test.
+    Each image is encoded once, or, where `test_cfg` groups windows, once for
+    every threshold.
 
     Args:
         config: Of a model whose head has a rule for the background.
@@ -69,12 +69,12 @@ def tune_background(config: Union[str, Path, Config],
     counts = torch.zeros(len(thresholds), classes, classes)
     for data in track(loader, description='images'):
         data = model.data_preprocessor(data)
-        named, labels, ids = _regions(model, data)
+        labels = _labels(data['data_samples'])
+        predict = _predictor(model, data)
         for row, threshold in enumerate(thresholds):
             head.threshold = threshold
-            words = head.name(named, model.backbone.logit_scale).argmax(2)[0]
             counts[row] += overlap_counts(
-                words[ids], labels, num_rows=classes,
+                predict(), labels, num_rows=classes,
                 num_classes=classes).cpu()
     scores = [mean_iou(table) for table in counts]
     return Curve(thresholds, scores,
@@ -93,18 +93,42 @@ def _in_order(cfg: Config, split: str, max_images: Optional[int]) -> dict:
     return loader
 
 
-def _regions(model, data: dict) -> tuple:
-    """Return embeddings of regions, and labels and ids of pixels."""
-    sample, = data['data_samples']
+def _labels(data_samples: list) -> Tensor:
+    """Return the annotation (H, W) of the only image."""
+    sample, = data_samples
     if 'gt_sem_seg' not in sample:
         raise ValueError('`gt_sem_seg` must be in every data sample, got '
                          'none: this split has no annotation')
-    head, inputs = model.decode_head, data['inputs']
-    ids = resize_ids(head.group(inputs, data['data_samples']),
-                     inputs.shape[2:], head.num_regions)
-    labels = sample.gt_sem_seg.data[0]
+    return sample.gt_sem_seg.data[0]
+
+
+def _predictor(model, data: dict) -> Callable[[], Tensor]:
+    """Return what predicts channels (H, W) of the only image.
+
+    It follows the threshold of the head, as the test does from the same
+    `data`: padding is cut off before an image is grouped.
+    """
+    # with the host, which is there once there is a model
+    from ..seg.segmentors.retrieval_inference import padding_of
+    from ..seg.segmentors.text_group_segmentor import (original_ids,
+                                                       without_padding)
+    head, samples = model.decode_head, data['data_samples']
+    meta = samples[0].metainfo
+    if model.groups_windows:
+        return lambda: model.predict(
+            data['inputs'], samples)[0].pred_sem_seg.data[0]
+    inputs = without_padding(data['inputs'], padding_of(meta))
+    ids = resize_ids(head.group(inputs, samples), inputs.shape[2:],
+                     head.num_regions)
     named = model.encode_regions(inputs, ids)
-    return named, labels, resize_ids(ids, labels.shape, head.num_regions)[0]
+    ids = original_ids(ids[0], meta, head.num_regions)
+
+    def predict() -> Tensor:
+        words = head.name(named, model.backbone.logit_scale).argmax(2)[0]
+        # -1: a pixel of no group has the first channel
+        return torch.cat([words, words.new_zeros(1)])[ids]
+
+    return predict
 
 
 def mean_iou(counts: Tensor) -> float:

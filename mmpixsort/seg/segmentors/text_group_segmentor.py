@@ -129,7 +129,7 @@ class TextGroupSegmentor(EncoderDecoder):
         """
         self.decode_head.bank.ensure(self.backbone.encode_text)
         self._count_classes()
-        if self._slides and self.test_cfg.get('group_per_window', False):
+        if self.groups_windows:
             return super().predict(inputs, data_samples)
         if data_samples is None:
             data_samples = [
@@ -140,7 +140,7 @@ class TextGroupSegmentor(EncoderDecoder):
         for start in range(0, len(inputs), step):
             samples = data_samples[start:start + step]
             found = self.name_groups(
-                _without(inputs[start:start + step], paddings[start]),
+                without_padding(inputs[start:start + step], paddings[start]),
                 samples)
             for scores, ids, sample in zip(*found, samples):
                 _add_prediction(sample, scores, ids)
@@ -164,6 +164,11 @@ class TextGroupSegmentor(EncoderDecoder):
         if self._slides:
             return self._encode_windows(inputs, ids)
         return self._encode(inputs, ids)
+
+    @property
+    def groups_windows(self) -> bool:
+        """Whether each window of the test is grouped and named alone."""
+        return self._slides and self.test_cfg.get('group_per_window', False)
 
     @property
     def _slides(self) -> bool:
@@ -229,20 +234,24 @@ def region_areas(ids: Tensor, num_regions: int) -> Tensor:
     return areas[:, 1:]
 
 
-def _without(maps: Tensor, padding: tuple) -> Tensor:
+def without_padding(maps: Tensor, padding: tuple) -> Tensor:
     """Cut the padding (left, right, top, bottom) off (..., H, W)."""
     left, right, top, bottom = padding
     height, width = maps.shape[-2:]
     return maps[..., top:height - bottom, left:width - right]
 
 
-def _add_prediction(sample, scores: Tensor, ids: Tensor) -> None:
-    """Paint the groups of an image in its original size, flipped back."""
-    meta = sample.metainfo
+def original_ids(ids: Tensor, meta: dict, num_regions: int) -> Tensor:
+    """Return ids (H, W) of an image in its original size, flipped back."""
     if meta.get('flip', False):
         ids = undo_flip(ids, meta.get('flip_direction'))
-    ids = resize_ids(ids[None], meta['ori_shape'][:2], len(scores))
-    logits = paint_regions(scores[None], ids)[0]
+    return resize_ids(ids[None], meta['ori_shape'][:2], num_regions)[0]
+
+
+def _add_prediction(sample, scores: Tensor, ids: Tensor) -> None:
+    """Paint the groups of an image in its original size."""
+    ids = original_ids(ids, sample.metainfo, len(scores))
+    logits = paint_regions(scores[None], ids[None])[0]
     sample.set_data(dict(
         seg_logits=PixelData(data=logits),
         pred_sem_seg=PixelData(data=logits.argmax(0, keepdim=True)),
