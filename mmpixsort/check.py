@@ -2,11 +2,12 @@
 
 Run `python -m mmpixsort.check`; the exit code is 1 if something is wrong.
 """
+import argparse
 import platform
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import List, Optional
+from typing import List, Optional, Sequence
 
 from . import __version__, compat
 from .compat import Problem
@@ -24,6 +25,14 @@ EXTRAS = {
     'vis': ('sklearn', 'tensorboard'),
 }
 HOSTS = {'mmseg': 'segmentors', 'mmdet': 'detectors'}
+# Extra -> modules of it that must import where they are installed
+IMPORTED = {
+    'text': ('open_clip', 'timm'),
+    'instances': ('sklearn.cluster', 'skimage.measure'),
+    'metrics': ('scipy.optimize', ),
+    'safetensors': ('safetensors.torch', ),
+    'faiss': ('faiss', ),
+}
 
 
 def mim_folder() -> Path:
@@ -39,8 +48,12 @@ def import_error(module: str) -> Optional[str]:
     return None
 
 
-def find_problems() -> List[Problem]:
-    """List everything wrong here, also what `import mmpixsort` lets pass."""
+def find_problems(skip: Sequence[str] = ()) -> List[Problem]:
+    """List everything wrong here, also what `import mmpixsort` lets pass.
+
+    Args:
+        skip: Extras that may be incomplete.
+    """
     versions = compat.installed()
     problems = compat.find_problems(versions)
     mim = mim_folder()
@@ -56,7 +69,7 @@ def find_problems() -> List[Problem]:
         ]
     if any(problem.fatal for problem in problems):
         return problems  # importing the hosts would only repeat them
-    return problems + _host_problems()
+    return problems + _host_problems() + _extra_problems(skip)
 
 
 def _host_problems() -> List[Problem]:
@@ -112,6 +125,27 @@ def extra_state(name: str) -> str:
             f"pip install 'mmpixsort[{name}]'")
 
 
+def _extra_problems(skip: Sequence[str]) -> List[Problem]:
+    """Import what is there of the extras; what is not is no problem."""
+    problems = []
+    for extra, modules in IMPORTED.items():
+        for module in modules:
+            package = module.partition('.')[0]
+            if extra in skip or not compat.found(package):
+                continue
+            if (error := import_error(module)) is None:
+                continue
+            remedy = f"pip install 'mmpixsort[{extra}]'"
+            if 'torchvision' in error:
+                import torch
+                remedy = ('pip install ' + compat.torchvision_for(
+                    torch.__version__))
+            problems.append(
+                Problem(False, f'`import {module}` fails ({error}), so that '
+                        f'the extra `{extra}` does not work', remedy))
+    return problems
+
+
 def report(problems: List[Problem]) -> str:
     """Return the text that the command prints."""
     versions = compat.installed()
@@ -152,11 +186,21 @@ def _cuda() -> str:
     return f'{torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}'
 
 
-def main() -> int:
-    problems = find_problems()
+def main(words: Sequence[str] = ()) -> int:
+    """Print the report; return the exit code.
+
+    Args:
+        words: Of the command line.
+    """
+    parser = argparse.ArgumentParser(
+        prog='python -m mmpixsort.check', description=__doc__)
+    parser.add_argument(
+        '--skip', nargs='*', default=(), choices=tuple(EXTRAS),
+        help='extras that may be incomplete')
+    problems = find_problems(parser.parse_args(words).skip)
     print(report(problems))
     return 1 if problems else 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -84,6 +84,23 @@ def release(text: str) -> Tuple[int, ...]:
     return tuple(int(number) for number in numbers)
 
 
+def torchvision_for(torch_version: str) -> str:
+    """Return what pip installs as the torchvision of a build of torch.
+
+    Its minor version is that of torch 2 plus 15; it loads beside the build
+    that it was made for only, and `+cpu` or `+cu126` names its index.
+
+    >>> torchvision_for('2.13.0')
+    "'torchvision==0.28.*'"
+    >>> torchvision_for('2.6.1+cpu').split()[1:]
+    ['--extra-index-url', 'https://download.pytorch.org/whl/cpu']
+    """
+    public, _, build = torch_version.partition('+')
+    wanted = f"'torchvision==0.{release(public)[1] + 15}.*'"
+    index = f' --extra-index-url https://download.pytorch.org/whl/{build}'
+    return wanted + index if build else wanted
+
+
 def installed() -> Dict[str, str]:
     """Return the version of every installed distribution of both families."""
     versions = {}

@@ -76,6 +76,31 @@ def test_find_problems__host_that_does_not_import(in_order, monkeypatch):
     assert problem.what == '`import mmdet` fails (AssertionError: MMCV)'
 
 
+@pytest.mark.parametrize('module', ['open_clip', 'timm', 'sklearn.cluster'])
+def test_find_problems__extra_that_is_there_and_does_not_import(
+        in_order, monkeypatch, module, capsys):
+    monkeypatch.setattr(
+        check, 'import_error', lambda name: "ModuleNotFoundError: No module "
+        "named 'torchvision'" if name == module else None)
+    problem, = check.find_problems()
+    assert problem.what.startswith(f'`import {module}` fails (ModuleNotFound')
+    assert "No module named 'torchvision'" in problem.what
+    assert "pip install 'torchvision==0." in problem.remedy
+    assert check.main() == 1
+    assert 'Everything is in order' not in capsys.readouterr().out
+    extra = 'instances' if 'sklearn' in module else 'text'
+    assert check.main(['--skip', extra]) == 0
+    assert check.find_problems(['faiss']) == [problem]
+
+
+def test_find_problems__extra_that_is_not_there(in_order, monkeypatch):
+    monkeypatch.setattr(compat, 'found', lambda name: name != 'open_clip')
+    monkeypatch.setattr(
+        check, 'import_error',
+        lambda name: 'ImportError' if name == 'open_clip' else None)
+    assert check.find_problems() == []
+
+
 def test_import_error__is_one_line():
     assert check.import_error('json') is None
     assert check.import_error('no_such_module') == (

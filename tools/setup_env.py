@@ -25,10 +25,14 @@ TORCH = 'torch==2.13.0'
 SETUPTOOLS = 'setuptools>=64,<82'
 MMCV, LITE = 'mmcv==2.1.0', 'mmcv-lite==2.1.0'
 EXTRAS = 'hosts,det,tests'
-# Of the extra `text`, for its tests. Without torchvision, which they need for
-# the preparation of images alone: its wheels load beside one build of torch
-# only, and break the hosts beside another.
-CLIP = ('open_clip_torch==3.3.0', 'timm==1.0.31', 'huggingface_hub')
+# The extra `text`. It needs a torchvision, whose wheels load beside one build
+# of torch only and break the hosts beside another.
+CLIP = ('open_clip_torch==3.3.0', 'timm==1.0.31')
+# What these two import besides torch and torchvision.
+CLIP_NEEDS = ('ftfy', 'huggingface_hub', 'pyyaml', 'regex', 'safetensors',
+              'tqdm')
+CLIP_IMPORTS = ('import torch, torchvision, open_clip, timm; '
+                'torchvision.ops.nms(torch.rand(2, 4), torch.rand(2), .5)')
 # Read by pip or by the choices below: a change calls for a new environment.
 SOURCES = ('setup.cfg', 'setup.py', 'pyproject.toml', 'tools/setup_env.py')
 START = time.time()
@@ -160,20 +164,61 @@ def install_mmcv(python: Path, ops: str) -> str:
     return 'lite'
 
 
+def torchvision_for(torch: str) -> list:
+    """Return the words by which pip installs the torchvision of a torch.
+
+    As `mmpixsort.compat.torchvision_for`, which is not there yet.
+
+    Args:
+        torch: Requirement, 'torch==2.13.0+cpu'.
+    """
+    public, _, build = torch.partition('==')[2].partition('+')
+    words = [f'torchvision==0.{int(public.split(".")[1]) + 15}.*']
+    if build:  # PyPI has one build of a version
+        words += ['--extra-index-url',
+                  f'https://download.pytorch.org/whl/{build}',
+                  '--retries', '1', '--timeout', '10']
+    return words
+
+
+def install_text(python: Path, kept: Path, torch: str) -> bool:
+    """Install the extra `text`; return whether all of it imports.
+
+    Where no torchvision loads beside this torch, open_clip and timm are there
+    without it, which is enough for their tests.
+    """
+    if runs(str(python), '-c', CLIP_IMPORTS):
+        return True
+    limits = ('install', '-c', str(kept))
+    if pip(python, *limits, *CLIP, *torchvision_for(torch), must=False):
+        if runs(str(python), '-c', CLIP_IMPORTS):
+            return True
+        say('that torchvision does not load beside this torch')
+        pip(python, 'uninstall', '-y', '-q', 'torchvision', must=False)
+    if not (pip(python, *limits, *CLIP_NEEDS, must=False) and
+            pip(python, 'install', '--no-deps', *CLIP, must=False)):
+        say('open_clip is not to be had: its tests will be skipped')
+    say('the extra `text` is not complete: OpenCLIPDual and SSLFeature need a '
+        f'torchvision built for {torch}; '
+        f'pip install {" ".join(torchvision_for(torch)[:3])}')
+    return False
+
+
 def build(folder: Path, python: Path, ops: str) -> str:
     """Install everything; return the route to mmcv."""
     make_venv(folder, python)
     pip(python, 'install', '-q', SETUPTOOLS, 'wheel')
     kept = folder / 'constraints.txt'
-    kept.write_text(f'{install_torch(python)}\n{SETUPTOOLS}\n')
+    torch = install_torch(python)
+    kept.write_text(f'{torch}\n{SETUPTOOLS}\n')
     pip(python, 'install', '--no-build-isolation', '-c', str(kept), '-e',
         f'.[{EXTRAS}]')
     route = install_mmcv(python, ops)
-    if not pip(python, 'install', '--no-deps', *CLIP, must=False):
-        say('open_clip is not to be had: its tests will be skipped')
-    say('python -m mmpixsort.check')
-    if subprocess.run((str(python), '-m', 'mmpixsort.check'), cwd=ROOT,
-                      env=clean_environ(), check=False).returncode:
+    skip = [] if install_text(python, kept, torch) else ['--skip', 'text']
+    command = ['-m', 'mmpixsort.check', *skip]
+    say(shlex.join(['python', *command]))
+    if subprocess.run((str(python), *command), cwd=ROOT, env=clean_environ(),
+                      check=False).returncode:
         fail('the check above found something wrong; its remedies are shown.')
     return route
 

@@ -19,6 +19,7 @@ from ..retrieval.parts import (open_folder, part_path, part_ranges,
 from ..utils.configs import read_config
 from ..utils.files import only_builder
 from ..utils.progress import progress
+from ..utils.reading import reading
 
 
 def load_model(cfg: Config,
@@ -46,8 +47,10 @@ def load_model(cfg: Config,
     test_cfg['retrieval'] = test_cfg.get('retrieval') or dict()
     model['test_cfg'] = ConfigDict(test_cfg)
     built = MODELS.build(ConfigDict(model))
-    state = load_checkpoint(built, str(checkpoint), map_location='cpu')
-    keys = state.get('state_dict', state)
+    with reading(checkpoint, 'a checkpoint'):
+        state = load_checkpoint(
+            built, str(checkpoint), map_location='cpu')
+        keys = state.get('state_dict', state)
     if not any(key.startswith('metric_head.') for key in keys):
         raise ValueError(
             f'the checkpoint {str(checkpoint)!r} must hold the weights of '

@@ -32,6 +32,7 @@ from ..utils.configs import read_config
 from ..utils.files import only_builder
 from ..utils.hashing import weights_fingerprint
 from ..utils.progress import progress
+from ..utils.reading import reading
 from .bank import file_hash
 from .instance_bank_file import (InstanceRows, StoredInstances,
                                  join_instances, load_rows, save_rows,
@@ -105,8 +106,10 @@ def load_detector(cfg: Config,
             'the config must be of a detector that embeds instances, as '
             'configs/panoptic_segsort or configs/discriminative, got '
             f'{type(built).__name__}')
-    state = load_checkpoint(built, str(checkpoint), map_location='cpu')
-    keys = state.get('state_dict', state)
+    with reading(checkpoint, 'a checkpoint'):
+        state = load_checkpoint(
+            built, str(checkpoint), map_location='cpu')
+        keys = state.get('state_dict', state)
     if not any(key.startswith('head.conv_embed.') for key in keys):
         raise ValueError(
             f'the checkpoint {str(checkpoint)!r} must hold the weights of '

@@ -16,6 +16,7 @@ from ..layers.text_templates import check_templates
 from ..layers.text_vocabulary import Vocabulary, make_vocabulary
 from ..registry import MODELS
 from ..utils.configs import read_config
+from ..utils.extras import extra_error
 from ..utils.reading import read_text, reading
 
 PREFIX = 'backbone.'  # of a dual encoder in the checkpoint of a segmentor
@@ -54,9 +55,9 @@ def _dataset_classes(name: str) -> Sequence[str]:
     try:
         from mmseg.utils import get_classes
     except ImportError as error:
-        raise ImportError(
-            f'{name!r} is no file, and names of data sets need mmseg: '
-            'pip install mmpixsort[hosts]') from error
+        raise extra_error(
+            f'{name!r} is no file, and names of data sets need mmseg',
+            'hosts', error) from error
     try:
         return get_classes(name)
     except ValueError as error:
@@ -86,9 +87,10 @@ def load_encoder(cfg: Union[str, Path, Config],
             'the config must have a dual encoder (OpenCLIPDual, TinyDual) as '
             f'`encoder` or `model.backbone`, got {type(encoder).__name__}')
     if checkpoint is not None:
-        state = CheckpointLoader.load_checkpoint(
-            str(checkpoint), map_location='cpu')
-        state = state.get('state_dict', state)
+        with reading(checkpoint, 'a checkpoint'):
+            state = CheckpointLoader.load_checkpoint(
+                str(checkpoint), map_location='cpu')
+            state = state.get('state_dict', state)
         own = {
             key[len(PREFIX):]: value
             for key, value in state.items() if key.startswith(PREFIX)

@@ -10,6 +10,7 @@ from torch import nn
 
 from ..registry import MODELS
 from ..utils.configs import read_config
+from ..utils.reading import reading
 
 
 class TextModel(NamedTuple):
@@ -50,6 +51,7 @@ def load_text_segmentor(config: Union[str, Path, Config],
         if not Path(checkpoint).is_file():
             raise FileNotFoundError(
                 f'checkpoint {str(checkpoint)!r} not found')
-        load_checkpoint(model, str(checkpoint), map_location='cpu')
+        with reading(checkpoint, 'a checkpoint'):
+            load_checkpoint(model, str(checkpoint), map_location='cpu')
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     return TextModel(config, model.to(device).eval())

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..functional.checks import check_count
 from .id_maps import read_id_image
+from ..utils.extras import extra_error
 
 BASES = (1, 256, 65536)  # of R, G, B
 
@@ -126,6 +127,5 @@ def _import_masks():
     try:
         from pycocotools import mask
     except ImportError as error:
-        raise ImportError('masks need pycocotools: pip install '
-                          'mmpixsort[det]') from error
+        raise extra_error('masks need pycocotools', 'det', error) from error
     return mask

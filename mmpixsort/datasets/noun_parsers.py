@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import List, Optional, Sequence, Union
 
 from ..functional.checks import check_choice
+from ..utils.extras import extra_error
 from .nouns import LexiconExtractor, fold_text, singulars
 
 KINDS = ('lexicon', 'spacy', 'nltk')
@@ -48,8 +49,8 @@ class SpacyExtractor:
         try:
             import spacy
         except ImportError as error:
-            raise ImportError('spaCy is missing: pip install '
-                              'mmpixsort[text-nlp]') from error
+            raise extra_error(
+                'this parser needs spaCy', 'text-nlp', error) from error
         try:
             self.pipeline = spacy.load(model)
         except OSError as error:
@@ -90,8 +91,8 @@ class NltkExtractor:
         try:
             import nltk
         except ImportError as error:
-            raise ImportError('NLTK is missing: pip install '
-                              'mmpixsort[text-nlp]') from error
+            raise extra_error(
+                'this parser needs NLTK', 'text-nlp', error) from error
         self.nltk = nltk
         self.fingerprint = f'nltk {nltk.__version__}'
         try:

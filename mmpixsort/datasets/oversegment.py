@@ -10,6 +10,7 @@ from typing import Union
 
 import numpy as np
 
+from ..utils.extras import extra_error
 from ..utils.files import write_image
 from .id_maps import read_id_image
 
@@ -78,8 +79,8 @@ def contour_segments(contours: np.ndarray,
     try:
         from scipy import ndimage
     except ImportError as error:
-        raise ImportError('contours need SciPy: pip install '
-                          'mmpixsort[oversegment]') from error
+        raise extra_error(
+            'contours need SciPy', 'oversegment', error) from error
     regions, _ = ndimage.label(contours <= threshold)
     if double:
         if not all(side % 2 for side in contours.shape):
@@ -137,6 +138,6 @@ def _skimage():
     try:
         from skimage import segmentation
     except ImportError as error:
-        raise ImportError('this needs scikit-image: pip install '
-                          'mmpixsort[oversegment]') from error
+        raise extra_error(
+            'this needs scikit-image', 'oversegment', error) from error
     return segmentation

@@ -13,6 +13,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Union
 
 from torch import Tensor
 
+from ..utils.extras import extra_error
 from ..utils.reading import read_tensors, reading
 from .script_archive import is_script, script_tensors
 
@@ -84,9 +85,8 @@ def load_entries(path: Path) -> Mapping[str, Any]:
         try:
             from safetensors.torch import load_file
         except ImportError as error:
-            raise ImportError(
-                'reading safetensors needs the package; run '
-                "`pip install 'mmpixsort[safetensors]'`") from error
+            raise extra_error('reading .safetensors needs safetensors',
+                              'safetensors', error) from error
         return load_file(str(path))
     if is_script(path):
         return script_tensors(path)

@@ -14,6 +14,7 @@ from ..functional.checks import (check_choice, check_count,
 from ..functional.meanshift import (REASSIGN, Clusters, assign_nearest,
                                     keep_large, seed_mean_shift)
 from ..registry import MODELS
+from ..utils.extras import extra_error
 from .mask_backends import components_of_ids
 
 METHODS = ('hdbscan', 'meanshift', 'dbscan')
@@ -366,9 +367,9 @@ def _import_cluster():
     try:
         from sklearn import cluster
     except ImportError as error:
-        raise ImportError(
-            'scikit-learn is missing: pip install mmpixsort[instances]; '
-            'MeanShiftBackend works without it') from error
+        raise extra_error('this clustering needs scikit-learn', 'instances',
+                          error, 'MeanShiftBackend works without it'
+                          ) from error
     return cluster
 
 

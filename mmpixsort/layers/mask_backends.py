@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ..functional.checks import check_count, check_positive
 from ..registry import MODELS
+from ..utils.extras import extra_error
 
 
 @MODELS.register_module()
@@ -102,7 +103,6 @@ def _libraries():
         from scipy import ndimage
         from skimage import feature, measure, segmentation
     except ImportError as error:
-        raise ImportError(
-            'components of masks need scipy and scikit-image: pip install '
-            'mmpixsort[instances]') from error
+        raise extra_error('components of masks need scipy and scikit-image',
+                          'instances', error) from error
     return ndimage, segmentation, feature, measure

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..functional.checks import check_choice
 from ..registry import MODELS
 from ..structures import ImageEmbeddings
+from ..utils.extras import extra_error
 from .clip_weights import ACTIVATION, read_clip
 from .dual_parts import (bounded_scale, check_images, check_texts, unit_rows)
 from .tiny_dual import build_regions
@@ -215,13 +216,9 @@ def import_open_clip():
     """Return the module, or say what to install."""
     try:
         import open_clip
-    except ImportError as error:
-        raise ImportError('OpenCLIPDual needs open_clip; run '
-                          "`pip install 'mmpixsort[text]'`") from error
-    except RuntimeError as error:
-        raise ImportError(
-            f'open_clip does not import: {error}; install a torchvision of '
-            'the same build as torch') from error
+    except (ImportError, RuntimeError) as error:
+        raise extra_error(
+            'OpenCLIPDual needs open_clip', 'text', error) from error
     return open_clip
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..functional.checks import check_count, check_positive
 from ..registry import MODELS
+from ..utils.extras import extra_error
 from .mask_backends import ComponentsBackend, number_by_size
 
 
@@ -177,6 +178,6 @@ def import_skimage_graph():
     try:
         from skimage import graph
     except ImportError as error:
-        raise ImportError('merging pieces of masks needs scikit-image: pip '
-                          'install mmpixsort[instances]') from error
+        raise extra_error('merging pieces of masks needs scikit-image',
+                          'instances', error) from error
     return graph

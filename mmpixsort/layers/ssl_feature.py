@@ -8,6 +8,8 @@ from torch.nn.functional import interpolate
 
 from ..functional.checks import check_choice, check_count
 from ..registry import MODELS
+from ..utils.extras import extra_error
+from ..utils.reading import reading
 from .features import tap
 
 FACETS = ('token', 'key')
@@ -116,24 +118,24 @@ def _create(name: str, checkpoint: Optional[str]) -> nn.Module:
     if not timm.is_model(name):
         raise ValueError(f'`name` must be a model of timm, got {name!r}; '
                          'see timm.list_models("vit_*")')
-    source = dict()
-    if checkpoint is not None:
-        if not Path(checkpoint).is_file():
-            raise FileNotFoundError(f'`checkpoint` {str(checkpoint)!r} not '
-                                    'found')
-        source = dict(
-            pretrained=True,
-            pretrained_cfg_overlay=dict(file=str(checkpoint)))
+    options = dict(num_classes=0, dynamic_img_size=True)
     try:
-        network = timm.create_model(
-            name, num_classes=0, dynamic_img_size=True, **source)
+        network = timm.create_model(name, **options)
     except TypeError as error:
         raise ValueError(
             f'`name` must be a ViT of timm that takes images of any size, '
             f'got {name!r} ({error})') from error
     if not hasattr(network, 'num_prefix_tokens'):
         raise ValueError(f'`name` must be a ViT of timm, got {name!r}')
-    return network
+    if checkpoint is None:
+        return network
+    if not Path(checkpoint).is_file():
+        raise FileNotFoundError(f'`checkpoint` {str(checkpoint)!r} not '
+                                'found')
+    with reading(checkpoint, f'the weights of {name}'):
+        return timm.create_model(
+            name, pretrained=True,
+            pretrained_cfg_overlay=dict(file=str(checkpoint)), **options)
 
 
 def import_timm():
@@ -144,9 +146,9 @@ def import_timm():
     """
     try:
         import timm
-    except ImportError as error:
-        raise ImportError('features of timm need timm: pip install '
-                          'mmpixsort[text]') from error
+    except (ImportError, RuntimeError) as error:
+        raise extra_error(
+            'features of timm need timm', 'text', error) from error
     return timm
 
 

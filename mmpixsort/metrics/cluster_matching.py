@@ -11,6 +11,7 @@ from torch import Tensor
 from ..functional.checks import check_count
 from ..functional.segment_scores import overlap_counts
 from ..registry import METRICS
+from ..utils.extras import extra_error
 from .samples import class_names, label_maps, percent
 
 
@@ -111,8 +112,8 @@ def match_clusters(counts: Tensor) -> Tensor:
     try:
         from scipy.optimize import linear_sum_assignment
     except ImportError as error:
-        raise ImportError('matching clusters needs SciPy: pip install '
-                          'mmpixsort[metrics]') from error
+        raise extra_error(
+            'matching clusters needs SciPy', 'metrics', error) from error
     present = counts.sum(0).nonzero()[:, 0].cpu()
     clusters, columns = linear_sum_assignment(
         counts.cpu()[:, present].numpy(), maximize=True)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ..utils.archives import stored_arrays
+from ..utils.extras import extra_error
 from ..utils.files import write_whole
 
 VERSION = 1
@@ -203,9 +204,8 @@ def _safetensors():
         import safetensors
         import safetensors.torch
     except ImportError as error:
-        raise ImportError(
-            'a bank that does not end in .npz needs safetensors: pip install '
-            'mmpixsort[safetensors]') from error
+        raise extra_error('a bank that does not end in .npz needs safetensors',
+                          'safetensors', error) from error
     return safetensors
 
 

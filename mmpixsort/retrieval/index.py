@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..functional.checks import check_choice, check_count
 from ..functional.retrieval import nearest_keys
+from ..utils.extras import extra_error
 
 KINDS = ('exact', 'flat', 'ivf', 'sq')
 # FAISS takes a slow path for fewer queries than its threshold, 128000 by
@@ -107,9 +108,8 @@ def import_faiss():
     try:
         import faiss
     except ImportError as error:
-        raise ImportError(
-            'FAISS is missing: pip install mmpixsort[faiss]; search works '
-            'without it by kind="exact"') from error
+        raise extra_error('this kind of search needs FAISS', 'faiss', error,
+                          'kind="exact" works without it') from error
     return faiss
 
 

@@ -16,6 +16,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple, Union
 import torch
 from torch import Tensor
 
+from .extras import extra_error
 from .reading import read_tensors
 
 BRANCH = 'metric_head.'
@@ -213,8 +214,8 @@ def _save_safetensors(weights: Dict[str, Tensor], meta: Dict[str, Any],
     try:
         from safetensors.torch import save_file
     except ImportError as error:
-        raise ImportError("writing safetensors needs the package. Remedy: "
-                          "pip install 'mmpixsort[safetensors]'") from error
+        raise extra_error('writing .safetensors needs safetensors',
+                          'safetensors', error) from error
     import json
     texts = {
         key: value if isinstance(value, str) else json.dumps(value)

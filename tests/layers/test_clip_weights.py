@@ -1,12 +1,19 @@
 """Files of CLIP as `OpenCLIPDual` reads them."""
+import pickle
+
 import pytest
+import tiny_text
 import torch
-from open_clip_shim import (assert_same_clip, random_clip, require_open_clip,
-                            tiny_settings)
+from mmengine.config import Config
+from open_clip_shim import (assert_same_clip, random_clip, require,
+                            require_open_clip, tiny_settings)
 from torch import nn
 
+from mmpixsort.apis.text_bank import load_encoder
+from mmpixsort.apis.text_model import load_text_segmentor
 from mmpixsort.layers.clip_weights import parse_clip, read_clip
 from mmpixsort.layers.open_clip_dual import OpenCLIPDual
+from mmpixsort.layers.ssl_feature import SSLFeature
 
 
 @pytest.fixture(scope='module')
@@ -170,3 +177,62 @@ def test_open_clip_dual__other_sizes_than_the_file(model, tmp_path):
     with pytest.raises(ValueError, match="does not fit .*'width': 32"):
         OpenCLIPDual(model_name=tiny_settings(width=64),
                      pretrained=str(tmp_path / 'x.pt'))
+
+
+def by_pretrained(path):
+    OpenCLIPDual(model_name=tiny_settings(), pretrained=str(path))
+
+
+def by_init_cfg(path):
+    OpenCLIPDual(model_name=tiny_settings(), init_cfg=dict(
+        type='Pretrained', checkpoint=str(path))).init_weights()
+
+
+def by_load_encoder(path):
+    load_encoder(Config(dict(encoder=dict(
+        type='mmpixsort.OpenCLIPDual', model_name=tiny_settings()))), path)
+
+
+def by_ssl_feature(path):
+    require('timm')
+    SSLFeature(name='vit_tiny_patch16_224', checkpoint=str(path))
+
+
+def by_text_segmentor(path):
+    load_text_segmentor(Config(dict(model=tiny_text.config())), path)
+
+
+def cut(model, path):
+    torch.save(model.state_dict(), path)
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+DAMAGES = {
+    'cut off': cut,
+    'empty': lambda model, path: path.write_bytes(b''),
+    'page': lambda model, path: path.write_text(
+        '<!DOCTYPE html>\n<html><body>404</body></html>\n' * 9),
+    'pointer': lambda model, path: path.write_text(
+        'version https://git-lfs.github.com/spec/v1\n'
+        'oid sha256:4d7a214614ab2935\nsize 353976522\n'),
+    'pickled': lambda model, path: torch.save(model, path),
+    'inside': lambda model, path: torch.save(dict(model=model), path),
+    'plain pickle': lambda model, path: path.write_bytes(
+        pickle.dumps(dict(path=path))),
+}
+
+
+@pytest.mark.parametrize('damage', DAMAGES)
+@pytest.mark.parametrize('suffix', ['.pt', '.safetensors'])
+@pytest.mark.parametrize('load', [
+    by_pretrained, by_init_cfg, by_load_encoder, by_ssl_feature,
+    by_text_segmentor])
+def test_damaged_file__is_one_error_that_names_it(model, tmp_path, damage,
+                                                  suffix, load):
+    path = tmp_path / f'file{suffix}'
+    DAMAGES[damage](model, path)
+    with pytest.raises(ValueError) as caught:
+        load(path)
+    message = str(caught.value)
+    assert str(path) in message and 'it is cut off, changed, or' in message
+    assert 'weights_only=False' not in message and '\n' not in message

@@ -1,8 +1,11 @@
 """Which route to mmcv `make` takes, and when it does nothing."""
 import importlib.util
+import shlex
 from pathlib import Path
 
 import pytest
+
+from mmpixsort import compat
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'setup_env.py'
 PYTHON = Path('python')
@@ -59,6 +62,56 @@ def test_install_mmcv__route(tool, world, ops, wheel, wheel_loads, route):
     assert ('--only-binary=mmcv' in words) == (ops != '0')
     built = ops == '1' and not wheel_loads
     assert (('MMCV_WITH_OPS', '1') in words) == built
+
+
+@pytest.mark.parametrize('torch, words', [
+    ('torch==2.13.0', ['torchvision==0.28.*']),
+    ('torch==2.1.2', ['torchvision==0.16.*']),
+    ('torch==2.6.0+cu126', [
+        'torchvision==0.21.*', '--extra-index-url',
+        'https://download.pytorch.org/whl/cu126', '--retries', '1',
+        '--timeout', '10']),
+])
+def test_torchvision_for__is_that_of_the_torch(tool, torch, words):
+    assert tool.torchvision_for(torch) == words
+    shown = compat.torchvision_for(torch.partition('==')[2])
+    assert shlex.split(shown) == words[:3]
+
+
+@pytest.mark.parametrize('found, loads, complete, kept', [
+    (True, True, True, {'torchvision', 'open_clip', 'timm', 'ftfy'}),
+    (True, False, False, {'open_clip', 'timm', 'ftfy'}),
+    (False, False, False, {'open_clip', 'timm', 'ftfy'}),
+])
+def test_install_text__is_complete_or_says_what_lacks(
+        tool, monkeypatch, capsys, found, loads, complete, kept):
+    there = set()
+
+    def pip(python, action, *words, must=True):
+        assert not must  # the rest works without
+        if action == 'uninstall':
+            there.discard(words[-1])
+            return True
+        assert words[:2] == ('-c', 'constraints.txt') or (
+            words[0] == '--no-deps')
+        names = {word.partition('==')[0].replace('_torch', '')
+                 for word in words}
+        if 'torchvision' in names and not found:
+            return False
+        there.update(names & {'torchvision', 'open_clip', 'timm', 'ftfy'})
+        if 'torchvision' in names:
+            there.add('ftfy')  # with what open_clip requires
+        return True
+
+    monkeypatch.setattr(tool, 'pip', pip)
+    monkeypatch.setattr(
+        tool, 'runs', lambda *words: loads and 'torchvision' in there)
+    assert tool.install_text(
+        PYTHON, Path('constraints.txt'), 'torch==2.13.0+cpu') == complete
+    assert there == kept
+    shown = capsys.readouterr().out
+    assert ('pip install torchvision==0.28.* --extra-index-url' in shown) == (
+        not complete)
 
 
 def test_install_mmcv__keeps_what_loads(tool, world):

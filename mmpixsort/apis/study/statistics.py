@@ -5,6 +5,8 @@ from typing import Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from ...utils.extras import extra_error
+
 LEVEL = .95
 RESAMPLES = 9999
 
@@ -63,8 +65,8 @@ def difference(scores: Dict[int, float],
     try:
         from scipy import stats
     except ImportError as error:
-        raise ImportError('intervals of differences need scipy: pip install '
-                          'mmpixsort[study]') from error
+        raise extra_error('intervals of differences need scipy', 'study',
+                          error) from error
     seeds = sorted(set(scores) & set(baseline))
     if not seeds:
         return None

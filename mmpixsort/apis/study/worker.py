@@ -29,7 +29,7 @@ from torch import Tensor
 from ...utils.command import quiet_hosts
 from ...utils.data_folders import check_data_folders
 from ...utils.files import write_whole
-from ...utils.reading import read_tensors
+from ...utils.reading import read_tensors, reading
 from ...utils.wrapped import unwrap
 from .plan import (Arm, Place, Study, config_of_test, find_scorer, read_study,
                    run_config, scoring_hash, training_hash)
@@ -137,9 +137,10 @@ def save_initial(cfg: Config, reference: Dict[str, Tensor],
     """
     state = dict(reference)
     if cfg.get('load_from'):
-        loaded = CheckpointLoader.load_checkpoint(
-            cfg.load_from, map_location='cpu')
-        state.update(loaded.get('state_dict', loaded))
+        with reading(cfg.load_from, 'a checkpoint'):
+            loaded = CheckpointLoader.load_checkpoint(
+                cfg.load_from, map_location='cpu')
+            state.update(loaded.get('state_dict', loaded))
     _save(dict(state_dict=state), out)
 
 
