@@ -28,3 +28,6 @@ def test_docstring__example(name):
     module = import_module(f'mmpixsort.{name}')
     failed, tried = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
     assert tried and not failed, f'{failed} of {tried} lines, see the output'
+    silent = [test.name for test in doctest.DocTestFinder().find(module)
+              if test.examples and not any(e.want for e in test.examples)]
+    assert not silent, f'{silent} print nothing: whatever they do is right'

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import (Callable, Dict, Iterable, Iterator, List, NamedTuple,
                     Optional, Sequence, Tuple, Union)
 
-from ..utils.reading import read_json, reading
+from ..utils.reading import check_entry, read_json, reading
 from .nouns import fold_text
 
 ENDINGS = ('.jsonl', '.csv', '.tsv', '.json')
@@ -149,6 +149,10 @@ def _read_coco(path: Path) -> Iterator[Caption]:
         raise ValueError(f'{path}: expected captions of COCO, an object with '
                          '`images` and `annotations`; JSON lines end on '
                          '.jsonl')
+    for part, keys in (('images', ('id', 'file_name')),
+                       ('annotations', ('image_id', ))):
+        for entry in content[part]:
+            check_entry(entry, keys, f'each of the {part} of {str(path)!r}')
     names = {image['id']: image['file_name'] for image in content['images']}
     # the file has them in no order; one image's stand together
     for entry in sorted(content['annotations'],

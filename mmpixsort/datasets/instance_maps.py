@@ -9,8 +9,8 @@ from typing import Dict, List, Optional, Union
 import numpy as np
 
 from ..functional.checks import check_count
-from .id_maps import read_id_image
 from ..utils.extras import extra_error
+from .id_maps import read_id_image
 
 BASES = (1, 256, 65536)  # of R, G, B
 

@@ -15,8 +15,9 @@ class ChannelsLastHook(Hook):
     the small host of `configs/_base_/models/fcn_mnv2_cpu.py` takes two thirds
     of the time.
 
-    Example:
-        >>> custom_hooks = [dict(type='mmpixsort.ChannelsLastHook')]
+    Example::
+
+        custom_hooks = [dict(type='mmpixsort.ChannelsLastHook')]
     """
 
     def before_run(self, runner: Runner) -> None:

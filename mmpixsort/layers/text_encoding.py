@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from .text_templates import fill_template
+
 Encode = Callable[[Sequence[str]], Tensor]
 TEXTS = 256  # that are encoded at once
 
@@ -40,7 +42,7 @@ def embed_names(names: Sequence[str], templates: Sequence[str],
 def _embed(names: Sequence[str], templates: Sequence[str],
            encode: Encode) -> Tensor:
     texts = [
-        template.replace('{}', name) for name in names
+        fill_template(template, name) for name in names
         for template in templates
     ]
     rows = encode(texts)

@@ -62,7 +62,7 @@ def check_templates(templates: Union[str, Sequence[str]]) -> Tuple[str, ...]:
 
     Raises:
         ValueError: For an unknown name, no sentence, a sentence without
-            `{}`, or one that is there twice.
+            `{}` or with other braces, or one that is there twice.
 
     Example:
         >>> check_templates('simple')
@@ -79,10 +79,22 @@ def check_templates(templates: Union[str, Sequence[str]]) -> Tuple[str, ...]:
         raise ValueError("`templates` must hold a sentence, got none; 'none' "
                          'encodes bare names')
     for prompt in prompts:
-        if not isinstance(prompt, str) or prompt.count('{}') != 1:
+        parts = prompt.split('{}') if isinstance(prompt, str) else ()
+        if len(parts) != 2 or any(brace in ''.join(parts) for brace in '{}'):
             raise ValueError('`templates` must be sentences with one {} '
-                             f'where the name goes, got {prompt!r}')
+                             'where the name goes, and no other braces, got '
+                             f'{prompt!r}')
     if len(set(prompts)) < len(prompts):
         raise ValueError('`templates` must differ, got '
                          f'{len(prompts) - len(set(prompts))} twice')
     return prompts
+
+
+def fill_template(template: str, name: str) -> str:
+    """Put a name, whatever is in it, into a sentence.
+
+    Example:
+        >>> fill_template('a photo of a {}.', 'dog')
+        'a photo of a dog.'
+    """
+    return template.replace('{}', name)

@@ -2,7 +2,7 @@
 import json
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator, Union
+from typing import Any, Iterator, Sequence, Union
 
 import torch
 
@@ -64,6 +64,32 @@ def read_json(path: Union[str, Path], what: str) -> Any:
     """
     with reading(path, what):
         return json.loads(read_text(path, what))
+
+
+def check_entry(entry: Any, keys: Sequence[str], what: str) -> None:
+    """Raise unless an entry of a JSON is an object with some keys.
+
+    Args:
+        entry: Of the file.
+        keys: That it must have.
+        what: Which entry of which file: "an image of 'x.json'".
+
+    Raises:
+        ValueError: When one of the keys is missing.
+
+    Example:
+        >>> check_entry(dict(id=3), ('id', 'height'), "an image of 'x.json'")
+        Traceback (most recent call last):
+        ValueError: an image of 'x.json' must have `height`, got {'id': 3}
+    """
+    lacking = [key for key in keys
+               if not isinstance(entry, dict) or key not in entry]
+    if lacking:
+        shown = repr(entry)
+        shown = shown if len(shown) <= 120 else f'{shown[:120]}...'
+        raise ValueError(
+            f'{what} must have {", ".join(f"`{key}`" for key in lacking)}, '
+            f'got {shown}')
 
 
 def read_tensors(path: Union[str, Path], what: str) -> Any:

@@ -111,6 +111,10 @@ def test_read_captions__folds_nouns(tmp_path, nouns, read):
     ('x.json', '[]', 'JSON lines end on .jsonl'),
     ('x.json', '{"images": [], "annotations": [{"image_id": 3, "id": 1}]}',
      'annotation 1: expected an `image_id`'),
+    ('x.json', '{"images": [{"id": 3}], "annotations": []}',
+     'each of the images of .*x.json. must have `file_name`, got'),
+    ('x.json', '{"images": [], "annotations": [{"caption": "a"}]}',
+     'each of the annotations of .*x.json. must have `image_id`, got'),
     ('x.txt', '', 'must be a file of .jsonl'),
 ])
 def test_read_captions__says_where_it_is_wrong(tmp_path, name, content, text):

@@ -330,6 +330,34 @@ def test_file__is_no_panoptic_json(tmp_path, changes, text):
         build(tmp_path, **changes)
 
 
+IMAGE = dict(id=0, file_name='a.png', height=2, width=4)
+
+
+def without(entry, *keys):
+    return {key: value for key, value in entry.items() if key not in keys}
+
+
+@pytest.mark.parametrize('changes, text', [
+    *((dict(images=[without(IMAGE, key)]), f'images of .* must have `{key}`,')
+      for key in IMAGE),
+    (dict(images=[without(IMAGE, 'height', 'width')]),
+     "must have `height`, `width`, got {'id': 0"),
+    (dict(images=['a.png']), "must have `id`.*`width`, got 'a.png'"),
+    (dict(annotations=[dict(file_name='a.png', segments_info=[])]),
+     'annotations of .* must have `image_id`'),
+    (dict(annotations=[dict(image_id=0, segments_info=[])]),
+     'annotations of .* must have `file_name`'),
+    (dict(categories=[without(CATEGORIES[0], 'name'), *CATEGORIES[1:]]),
+     'categories of .* must have `name`'),
+    (dict(segments=[dict(id=1)]), 'segment of .* must have `category_id`'),
+])
+def test_file__entry_that_lacks_something(tmp_path, changes, text):
+    with pytest.raises(ValueError, match=text) as caught:
+        build(tmp_path, **changes)
+    assert 'pan.json' in str(caught.value) and 'cut off' not in str(
+        caught.value)
+
+
 def test_file__more_classes_than_a_byte_holds(tmp_path):
     names = [f'class {k}' for k in range(254)]
     meta = dict(thing_classes=names, stuff_classes=['road'])

@@ -339,6 +339,10 @@ def test_text_bank__copies_with_its_model(tower):
     (dict(templates='many'), ValueError, '`templates` must be one of none, '),
     (dict(templates=[]), ValueError, '`templates` must hold a sentence'),
     (dict(templates=['a photo']), ValueError, 'with one {} where'),
+    (dict(templates=['a {size} {}']), ValueError, 'and no other braces'),
+    (dict(templates=['a {} }']), ValueError, 'and no other braces'),
+    (dict(templates=['a {{}}']), ValueError, 'and no other braces'),
+    (dict(templates=['a {0} {}']), ValueError, r"got 'a \{0\} \{\}'"),
     (dict(templates=['{}', '{}']), ValueError, '`templates` must differ'),
 ])
 def test_text_bank__bad_input(change, error, text):

@@ -178,6 +178,15 @@ def test_set_vocabulary__of_a_file_needs_no_text_tower(tmp_path):
         model.set_vocabulary(['cat'])
 
 
+def test_train_templates__are_checked_and_take_any_word():
+    with pytest.raises(ValueError, match='and no other braces'):
+        tiny_text.build(head=dict(train_templates=['a {size} {}']))
+    head = tiny_text.build(
+        head=dict(train_templates=['the {}, afar'])).decode_head
+    assert head._prompts(['dog', '{0} }'], 0, 1) == [
+        'the dog, afar', 'the {0} }, afar']
+
+
 @pytest.mark.parametrize('known', [True, False])
 def test_predict__bank_of_another_tower_is_not_used_silently(tmp_path, known):
     torch.manual_seed(3)
@@ -199,7 +208,7 @@ def test_predict__bank_of_another_tower_is_not_used_silently(tmp_path, known):
             logits_of(other, tiny_text.images((16, 16)))
     other.load_state_dict(model.state_dict())
     with warnings.catch_warnings():
-        warnings.simplefilter('error')
+        warnings.filterwarnings('error', message='the rows of the bank')
         logits_of(other, tiny_text.images((16, 16)))
 
 

@@ -79,7 +79,16 @@ def test_coco_object__resumes(tmp_path):
 @pytest.mark.parametrize('content, text', [
     (json.dumps(dict(images=[])), '`annotations`'), ('{', 'error'),
     (json.dumps(dict(images=[], annotations=[], categories=[])),
-     'the 80 categories of COCO, got 0')])
+     'the 80 categories of COCO, got 0'),
+    (json.dumps(dict(images=[dict(id=0, file_name='a.jpg', width=4)],
+                     annotations=[], categories=CATEGORIES)),
+     'must have `height`, got'),
+    (json.dumps(dict(images=[], categories=CATEGORIES,
+                     annotations=[dict(id=7, image_id=0)])),
+     'must have `category_id`, `area`, `segmentation`, got'),
+    (json.dumps(dict(images=[], categories=CATEGORIES, annotations=[dict(
+        id=7, image_id=0, category_id=999, area=1, segmentation=[])])),
+     'annotation 7 of')])
 def test_coco_object__names_what_is_wrong(tmp_path, content, text):
     source = tmp_path / 'x.json'
     source.write_text(content)

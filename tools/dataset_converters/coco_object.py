@@ -20,7 +20,13 @@ from rich.progress import track
 
 from mmpixsort.utils.command import errors_as_text
 from mmpixsort.utils.files import path_inside, write_image
-from mmpixsort.utils.reading import read_json
+from mmpixsort.utils.reading import check_entry, read_json
+
+# Part of the JSON -> what each of its entries must have.
+KEYS = dict(
+    images=('id', 'file_name', 'height', 'width'),
+    categories=('id', ),
+    annotations=('id', 'image_id', 'category_id', 'area', 'segmentation'))
 
 
 def parse_args() -> argparse.Namespace:
@@ -64,6 +70,9 @@ def convert(instances: Path, out: Path) -> None:
             'images', 'annotations', 'categories'} <= content.keys():
         raise ValueError(f'{instances} must hold `images`, `annotations` and '
                          '`categories` of COCO instances')
+    for part, keys in KEYS.items():
+        for entry in content[part]:
+            check_entry(entry, keys, f'each of the {part} of {instances}')
     ids = sorted(category['id'] for category in content['categories'])
     if len(ids) != 80:
         raise ValueError(f'{instances} must have the 80 categories of COCO, '
@@ -71,6 +80,10 @@ def convert(instances: Path, out: Path) -> None:
     label_of = {ident: label for label, ident in enumerate(ids, 1)}
     entries = defaultdict(list)
     for entry in content['annotations']:
+        if entry['category_id'] not in label_of:
+            raise ValueError(
+                f'annotation {entry["id"]} of {instances} must have the id of '
+                f'a category, got {entry["category_id"]!r}')
         entries[entry['image_id']].append(entry)
     skipped, share = 0, []
     for image in track(content['images'], 'painting'):
@@ -93,7 +106,7 @@ def main() -> None:
         import pycocotools  # noqa: F401
     except ImportError:
         sys.exit('error: pycocotools is missing: pip install mmpixsort[det]')
-    with errors_as_text(KeyError):
+    with errors_as_text():
         convert(args.instances, args.out)
 
 

@@ -8,9 +8,15 @@ import mmengine.fileio as fileio
 from mmengine.logging import print_log
 
 from mmpixsort.registry import DATASETS
-from mmpixsort.utils.reading import reading
+from mmpixsort.utils.reading import check_entry, reading
 
 from .panoptic_base import PanopticBaseDataset
+
+# Part of the JSON -> what each of its entries must have.
+KEYS = dict(
+    images=('id', 'file_name', 'height', 'width'),
+    categories=('id', 'name'),
+    annotations=('image_id', ))
 
 
 @DATASETS.register_module()
@@ -134,6 +140,10 @@ class PanopticDataset(PanopticBaseDataset):
         if lacking:
             raise ValueError(f'{self.ann_file!r} must list images and '
                              f'categories, it has no {" and ".join(lacking)}')
+        for part, keys in KEYS.items():
+            for entry in content.get(part) or ():
+                check_entry(entry, keys, f'each of the {part} of '
+                            f'{self.ann_file!r}')
         known = {item['id'] for item in content['categories']}
         for annotation in content.get('annotations') or ():
             if 'segments_info' not in annotation:
@@ -141,6 +151,11 @@ class PanopticDataset(PanopticBaseDataset):
                     f'{self.ann_file!r} must have `segments_info` in each '
                     f'annotation, got {sorted(annotation)}; take the JSON of '
                     'panoptic segmentation, not that of instances')
+            check_entry(annotation, ('file_name', ),
+                        f'each of the annotations of {self.ann_file!r}')
+            for item in annotation['segments_info']:
+                check_entry(item, ('id', 'category_id'), 'each segment of '
+                            f'{self.ann_file!r}')
             strange = {
                 item['category_id'] for item in annotation['segments_info']
             } - known

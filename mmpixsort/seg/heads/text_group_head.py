@@ -15,7 +15,7 @@ from ...functional.checks import check_choice, check_count
 from ...functional.random import keyed_generator
 from ...functional.region_naming import BACKGROUNDS, name_regions
 from ...layers import TrainingClock
-from ...layers.text_templates import check_templates
+from ...layers.text_templates import check_templates, fill_template
 from ...layers.text_vocabulary import canonical_word
 from ...registry import MODELS
 from ...structures import ImageEmbeddings
@@ -197,7 +197,7 @@ class TextGroupHead(BaseModule):
             seed, iteration, get_rank(), torch.device('cpu'))
         drawn = torch.randint(
             len(self.train_templates), (len(words), ), generator=generator)
-        return [self.train_templates[i].format(word)
+        return [fill_template(self.train_templates[i], word)
                 for i, word in zip(drawn.tolist(), words)]
 
     def name(self, embeddings: ImageEmbeddings, scale: Tensor) -> Tensor:

@@ -224,14 +224,18 @@ class MetricEncoderDecoder(MetricHeadMixin, EncoderDecoder):
     """:class:`mmseg.models.EncoderDecoder` with metric heads.
 
     Example:
-        >>> config = dict(
-        ...     _base_='mmseg::deeplabv3/'
-        ...     'deeplabv3_r101-d8_4xb2-40k_cityscapes-512x1024.py',
-        ...     model=dict(
-        ...         type='mmpixsort.MetricEncoderDecoder',
-        ...         metric_head=dict(
-        ...             type='mmpixsort.PixelContrastHead',
-        ...             in_channels=2048, in_index=3, num_classes=19)))
+        >>> model = MODELS.build(dict(
+        ...     type='mmpixsort.MetricEncoderDecoder',
+        ...     backbone=dict(type='mmseg.MobileNetV2', out_indices=(1, 2)),
+        ...     decode_head=dict(
+        ...         type='mmseg.FCNHead', in_channels=32, in_index=1,
+        ...         channels=16, num_classes=19),
+        ...     metric_head=dict(
+        ...         type='mmpixsort.PixelContrastHead', in_channels=32,
+        ...         in_index=1, embed_dims=64, num_classes=19),
+        ...     test_cfg=dict(mode='whole')))
+        >>> model.eval().extract_embedding(torch.zeros(1, 3, 32, 48)).shape
+        torch.Size([1, 64, 4, 6])
     """
 
 

@@ -46,15 +46,24 @@ class TextGroupSegmentor(EncoderDecoder):
     protocols of other methods have it.
 
     Example:
-        >>> config = dict(
+        >>> model = MODELS.build(dict(
         ...     type='mmpixsort.TextGroupSegmentor',
-        ...     backbone=dict(type='mmpixsort.TinyDual', words=['disk']),
+        ...     backbone=dict(
+        ...         type='mmpixsort.TinyDual', vocabulary=['disk', 'ring']),
         ...     decode_head=dict(
         ...         type='mmpixsort.TextGroupHead',
-        ...         grouper=dict(type='mmpixsort.RegionGrouper', grid=4),
+        ...         grouper=dict(
+        ...             type='mmpixsort.RegionGrouper', grid=4,
+        ...             feature=dict(type='mmpixsort.ColorFeature')),
         ...         bank=dict(type='mmpixsort.TextBank', classes=['disk']),
         ...         background='cosine', threshold=.3),
-        ...     test_cfg=dict(mode='whole'))
+        ...     test_cfg=dict(mode='whole'))).eval()
+        >>> model.set_vocabulary(['ring', 'disk'])
+        >>> model.decode_head.classes
+        ['background', 'ring', 'disk']
+        >>> sample, = model.predict(torch.zeros(1, 3, 32, 48))
+        >>> sample.pred_sem_seg.data.shape
+        torch.Size([1, 32, 48])
     """
 
     def _init_decode_head(self, decode_head: dict) -> None:
