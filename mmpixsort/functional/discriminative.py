@@ -95,8 +95,9 @@ def discriminative_loss(embeddings: Tensor,
         overlap: Of masks: a pixel is pulled to 'all' its instances, or to
             the 'nearest'.
         min_pixels: Smaller instances take no part.
-        num_ids: Ids lie in [0, num_ids); None: any, at the cost of a wait
-            for the device.
+        num_ids: Ids lie in [0, num_ids), numbered anew in every image: pairs
+            cost its square. None: any ids, unique over the batch too, at the
+            cost of a wait for the device.
 
     Returns:
         pull (B,), push (B,), reg (B,), valid (B,) bool: images with an

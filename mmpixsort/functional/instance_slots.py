@@ -3,10 +3,11 @@
 Shapes: B images, N pixels of an image, K slots for the instances of an image.
 Slot K takes the pixels that belong to none; nothing is read from it.
 """
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from .checks import check_choice, check_count
 
@@ -40,8 +41,10 @@ def instance_slots(instance_ids: Tensor,
         instance_ids: (B, *spatial) integer; negative takes no part.
         background: What id 0 is: 'ignore', or an 'instance' as any other.
         ignore_index: Id that takes no part.
-        num_ids: Ids lie in [0, num_ids), and so K is known; None: any ids,
-            which are numbered first (and so the host waits for the device).
+        num_ids: Ids lie in [0, num_ids), and so K is known, and its square
+            is what pairs cost: number the instances of every image from 1.
+            None: any ids, unique over the batch or not, which are numbered
+            image by image (and so the host waits for the device).
         min_pixels: Smaller instances take no part.
         dtype: Of the areas.
 
@@ -57,8 +60,7 @@ def instance_slots(instance_ids: Tensor,
     if background == 'ignore':
         unused = unused | (ids == 0)
     if num_ids is None:
-        numbers, ids = ids.unique(return_inverse=True)
-        num_ids = len(numbers)
+        ids, num_ids = _number_by_image(ids.masked_fill(unused, -1))
     else:
         check_count('num_ids', num_ids)
         unused = unused | (ids >= num_ids)
@@ -72,3 +74,23 @@ def instance_slots(instance_ids: Tensor,
         kept = torch.cat([valid, torch.zeros_like(valid[:, :1])], 1)
         index = index.masked_fill(~kept.gather(1, index), num_ids)
     return Slots(index, areas, valid)
+
+
+def _number_by_image(ids: Tensor) -> Tuple[Tensor, int]:
+    """Number the ids (B, N) of every image from 0, by their size.
+
+    Returns:
+        Numbers (B, N), -1 where an id is negative, and how many the image
+        with most of them has, 1 at least.
+
+    Example:
+        >>> _number_by_image(torch.tensor([[7, -1, 3, 7], [9, 9, 9, 9]]))
+        (tensor([[ 1, -1,  0,  1],
+                [ 0,  0,  0,  0]]), 2)
+    """
+    ordered, places = ids.sort(1)
+    before = F.pad(ordered, (1, 0), value=-1)[:, :-1]
+    ranks = (ordered != before).cumsum(1) - 1
+    numbers = torch.empty_like(ids).scatter_(1, places, ranks)
+    last = int(ranks.amax()) if ranks.numel() else 0
+    return numbers, max(0, last) + 1

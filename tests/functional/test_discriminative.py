@@ -9,6 +9,8 @@ from references import discriminative_loop
 from mmpixsort.functional import discriminative_loss
 from mmpixsort.functional import instance_hinge
 from mmpixsort.functional.discriminative import discriminative_terms
+from mmpixsort.functional.instance_slots import (_number_by_image,
+                                                 instance_slots)
 
 DEFAULTS = dict(
     delta_var=.5, delta_dist=1.5, background='ignore', ignore_index=-1,
@@ -262,6 +264,41 @@ def test_discriminative_loss__means_that_coincide():
     assert (pull, push, reg) == (0, 9, 0)
     grad, = torch.autograd.grad(pull + push + reg, maps)
     assert (grad == 0).all()
+
+
+@pytest.mark.parametrize('step', [5, 1000, 2**40])
+@pytest.mark.parametrize('options', [
+    dict(), dict(push_scope='batch'), dict(push_scope='class'),
+    dict(min_pixels=3), dict(background='instance')])
+def test_discriminative_loss__ids_unique_over_the_batch(step, options):
+    g = torch.Generator().manual_seed(0)
+    embeddings = torch.randn(6, 3, 8, 9, generator=g)
+    ids = torch.randint(-1, 6, (6, 8, 9), generator=g)
+    classes = ids % 2
+    own = torch.arange(6)[:, None, None] * step + ids
+    kept = ids >= 0 if 'background' in options else ids > 0
+    unique = torch.where(kept, own, -1)
+    results = []
+    for numbers in (ids, unique):
+        points = embeddings.clone().requires_grad_()
+        terms = discriminative_loss(
+            points, numbers, class_ids=classes, **options)
+        sum(term.sum() for term in terms[:3]).backward()
+        results.append([*terms, points.grad])
+    assert all(torch.equal(*pair) for pair in zip(*results))
+    # what is paid for: slots, of which the square is compared
+    assert instance_slots(ids).areas.shape == (6, 5)
+    assert instance_slots(unique).areas.shape == (
+        6, 6 if 'background' in options else 5)
+
+
+@pytest.mark.parametrize('ids, numbers, count', [
+    ([[7, -1, 3, 7], [9, 9, 9, 9]], [[1, -1, 0, 1], [0, 0, 0, 0]], 2),
+    ([[-1, -1]], [[-1, -1]], 1), ([[]], [[]], 1), ([[5], [-1]], [[0], [-1]], 1)
+])
+def test_number_by_image__by_hand(ids, numbers, count):
+    found = _number_by_image(torch.tensor(ids).long())
+    assert found[0].tolist() == numbers and found[1] == count
 
 
 def test_discriminative_loss__many_instances_and_other_integers():
