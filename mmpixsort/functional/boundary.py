@@ -73,7 +73,7 @@ def boundary_mask(labels: Tensor,
         >>> boundary_mask(torch.tensor([[[0, 0, 1, 1]]])).tolist()
         [[[False, True, True, False]]]
     """
-    _check_map('labels', labels, 3)
+    labels = _check_map('labels', labels, 3)
     mask = torch.zeros_like(labels, dtype=torch.bool)
     for dim in (1, 2):
         count = labels.shape[dim] - 1
@@ -130,8 +130,8 @@ def boundary_counts(prediction: Tensor,
     """
     check_count('tolerance', tolerance, minimum=0)
     check_count('num_classes', num_classes)
-    _check_map('prediction', prediction, 2)
-    check_labels('truth', truth, prediction.shape)
+    prediction = _check_map('prediction', prediction, 2)
+    truth = check_labels('truth', truth, prediction.shape)
     void = truth == ignore_index
     skip = None if void_edges else ignore_index
     if not void_edges:
@@ -242,9 +242,10 @@ def _near_void(void: Tensor, points: Tensor, tolerance: int) -> Tensor:
     return found
 
 
-def _check_map(name: str, labels: Tensor, dims: int) -> None:
+def _check_map(name: str, labels: Tensor, dims: int) -> Tensor:
+    """Return labels of so many dims as int64."""
     if labels.dim() != dims:
         shape = '(B, H, W)' if dims == 3 else '(H, W)'
         raise ValueError(f'`{name}` must have shape {shape}, got '
                          f'{tuple(labels.shape)}')
-    check_labels(name, labels, labels.shape)
+    return check_labels(name, labels, labels.shape)

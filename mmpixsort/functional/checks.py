@@ -4,6 +4,7 @@ None of them reads a value from a tensor, so none synchronises a device.
 """
 from typing import Sequence
 
+import torch
 from torch import Tensor
 
 
@@ -48,22 +49,46 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
                          f'got {value!r}')
 
 
-def check_rows(name: str, embeddings: Tensor, labels: Tensor) -> None:
-    """Raise unless `embeddings` is (N, D) floating and `labels` (N,)."""
+def check_rows(name: str, embeddings: Tensor, labels: Tensor) -> Tensor:
+    """Return `labels` (N,) as int64; `embeddings` must be (N, D) floating.
+
+    Raises:
+        TypeError, ValueError: On another type or shape of either.
+    """
     if embeddings.dim() != 2 or not embeddings.is_floating_point():
         raise ValueError(
             f'`{name}` must be a floating tensor of shape (N, D), got '
             f'{embeddings.dtype} of shape {tuple(embeddings.shape)}; a map '
             '(B, D, H, W) becomes rows by `.permute(0, 2, 3, 1)'
             '.flatten(0, 2)`')
-    check_labels(f'{name} labels', labels, embeddings.shape[:1])
+    return check_labels(f'{name} labels', labels, embeddings.shape[:1])
 
 
-def check_labels(name: str, labels: Tensor, shape: Sequence[int]) -> None:
-    """Raise unless `labels` is an integer tensor of `shape`."""
+def check_labels(name: str, labels: Tensor, shape: Sequence[int]) -> Tensor:
+    """Return an integer tensor of `shape` as int64, a bool one as it is.
+
+    What follows a check reckons with int64 alone: uint8 cannot hold -1,
+    int8 no 255, and torch neither compares nor scatters uint16.
+
+    Raises:
+        TypeError: When `labels` are no integers.
+        ValueError: When they have another shape.
+    """
     if labels.is_floating_point() or labels.dtype.is_complex:
         raise TypeError(f'`{name}` must be integers, got {labels.dtype}; '
                         'convert with `.long()`')
     if tuple(labels.shape) != tuple(shape):
         raise ValueError(f'`{name}` must have shape {tuple(shape)}, got '
                          f'{tuple(labels.shape)}')
+    return labels if labels.dtype == torch.bool else labels.long()
+
+
+def check_mask(name: str, mask: Tensor, shape: Sequence[int]) -> None:
+    """Raise unless `mask` is a bool tensor of `shape`.
+
+    Integers would pass for one, but their `~` is another number.
+    """
+    if mask.dtype != torch.bool:
+        raise TypeError(f'`{name}` must be bool, got {mask.dtype}; convert '
+                        'with `.bool()`')
+    check_labels(name, mask, shape)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from .checks import (check_choice, check_count, check_labels,
+from .checks import (check_choice, check_count, check_labels, check_mask,
                      check_non_negative)
 
 FRAMES = ('centered', 'unit', 'none')
@@ -195,7 +195,7 @@ def spherical_kmeans(
     labels, num_clusters = _start(embeddings, grid, initial_labels,
                                   num_clusters)
     if valid is not None:
-        check_labels('valid', valid, labels.shape)
+        check_mask('valid', valid, labels.shape)
         labels = labels.masked_fill(~valid, -1)
     with torch.autocast(embeddings.device.type, enabled=False):
         if embeddings.dtype != torch.float64:
@@ -228,13 +228,14 @@ def _start(embeddings: Tensor, grid: Optional[Sequence[int]],
     if grid is not None:
         labels = grid_labels(size, grid, embeddings.device)
         return labels.expand(batch, -1, -1), grid[0] * grid[1]
-    check_labels('initial_labels', initial_labels, (batch, *size))
+    initial_labels = check_labels(
+        'initial_labels', initial_labels, (batch, *size))
     if num_clusters is None:
         raise ValueError('`num_clusters` must be given with '
                          '`initial_labels`, got None; it is the number of '
                          'labels')
     check_count('num_clusters', num_clusters)
-    return initial_labels.long(), num_clusters
+    return initial_labels, num_clusters
 
 
 def _iterate(points: Tensor, labels: Tensor, num_clusters: int,

@@ -84,7 +84,7 @@ def pixel_contrast(
         >>> loss
         tensor([0.3133, 0.3133])
     """
-    check_rows('anchors', anchors, anchor_labels)
+    anchor_labels = check_rows('anchors', anchors, anchor_labels)
     check_positive('temperature', temperature)
     check_choice('denominator', denominator, DENOMINATORS)
     scale = 1.
@@ -92,14 +92,14 @@ def pixel_contrast(
         check_positive('base_temperature', base_temperature)
         scale = temperature / base_temperature
     if isinstance(own_key, Tensor):
-        check_labels('own_key', own_key, anchor_labels.shape)
+        own_key = check_labels('own_key', own_key, anchor_labels.shape)
     blocks = as_blocks(keys, key_labels, embed_dims=anchors.shape[1])
     with torch.autocast(anchors.device.type, enabled=False):
         if anchors.dtype != torch.float64:
             anchors = anchors.float()
         return contrast_rows(
             anchors,
-            anchor_labels.long(),
+            anchor_labels,
             blocks,
             own_key=own_key,
             temperature=temperature,

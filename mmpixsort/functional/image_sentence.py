@@ -11,7 +11,7 @@ from typing import Optional, Tuple, Union
 import torch
 from torch import Tensor
 
-from .checks import check_labels
+from .checks import check_labels, check_mask
 from .contrast_tiles import LOW
 from .joint_space import check_scale, full_precision
 
@@ -72,7 +72,7 @@ def image_sentence_contrast(
     check_labels('own', own, images.shape[:1])
     if all_valid is None:
         all_valid = own.new_ones(len(all_images), dtype=torch.bool)
-    check_labels('all_valid', all_valid, all_images.shape[:1])
+    check_mask('all_valid', all_valid, all_images.shape[:1])
     with torch.autocast(images.device.type, enabled=False):
         images, sentences, all_images, all_sentences = full_precision(
             images, sentences, all_images, all_sentences)

@@ -61,9 +61,8 @@ def _slot_classes(slots: Slots, class_ids: Optional[Tensor]) -> Tensor:
                          "'class', got None")
     batch, num_slots = slots.valid.shape
     if slots.index is None:
-        check_labels('class_ids', class_ids, (batch, num_slots))
-        return class_ids
-    classes = class_ids.flatten(1).long()
-    check_labels('class_ids', classes, slots.index.shape)
+        return check_labels('class_ids', class_ids, (batch, num_slots))
+    classes = check_labels(
+        'class_ids', class_ids.flatten(1), slots.index.shape)
     table = classes.new_full((batch, num_slots + 1), -1)
     return table.scatter_reduce_(1, slots.index, classes, 'amax')[:, :-1]

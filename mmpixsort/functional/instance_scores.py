@@ -74,11 +74,11 @@ def instance_overlaps(pred: Tensor, truth: Tensor) -> InstanceOverlaps:
         >>> [counts.tolist() for counts in overlaps]
         [[[1, 1]], [2], [1, 2]]
     """
-    check_labels('pred', pred, pred.shape)
-    check_labels('truth', truth, pred.shape)
+    pred = check_labels('pred', pred, pred.shape)
+    truth = check_labels('truth', truth, pred.shape)
     counted = truth >= 0
-    pred_ids, rows = pred[counted].long().unique(return_inverse=True)
-    truth_ids, columns = truth[counted].long().unique(return_inverse=True)
+    pred_ids, rows = pred[counted].unique(return_inverse=True)
+    truth_ids, columns = truth[counted].unique(return_inverse=True)
     size = len(pred_ids), len(truth_ids)
     counts = torch.bincount(
         rows * size[1] + columns, minlength=size[0] * size[1]).view(size)

@@ -40,14 +40,16 @@ def as_blocks(keys: Keys, key_labels: Optional[Tensor],
                          'sequence of KeyBlock, which carry their labels')
     if len(keys) == 0:
         raise ValueError('`keys` must hold at least one KeyBlock, got none')
+    checked = []
     for block in keys:
         if block.keys.dim() not in (2, 3) or (block.keys.shape[-1] !=
                                               embed_dims):
             raise ValueError(
                 f'`keys` must have shape (K, {embed_dims}) or (C, M, '
                 f'{embed_dims}), got {tuple(block.keys.shape)}')
-        check_labels('key_labels', block.labels, block.keys.shape[:-1])
-    return keys
+        checked.append(KeyBlock(block.keys, check_labels(
+            'key_labels', block.labels, block.keys.shape[:-1])))
+    return checked
 
 
 def flatten_blocks(blocks: Sequence[KeyBlock]) -> KeyBlock:

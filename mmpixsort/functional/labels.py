@@ -123,9 +123,9 @@ def hard_pixels(logits: Tensor,
     """
     check_choice('hardness', hardness, HARDNESS)
     if hardness == 'segmentation':
-        return logits.argmax(1) != labels
+        return logits.argmax(1) != labels.long()
     if hardness == 'random':
         return torch.zeros_like(labels, dtype=torch.bool)
-    own = labels.clamp(0, logits.shape[1] - 1)[:, None]
+    own = labels.long().clamp(0, logits.shape[1] - 1)[:, None]
     probability = logits.float().softmax(1).gather(1, own)
     return probability[:, 0] < confidence

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 from torch.utils.checkpoint import checkpoint
 
-from .checks import check_choice, check_count, check_labels
+from .checks import check_choice, check_count, check_labels, check_mask
 from .contrast_tiles import LOW, tiles
 from .joint_space import check_scale, full_precision
 
@@ -147,8 +147,9 @@ def noun_region_terms(
     """
     check_choice('positives', positives, NOUN_POSITIVES)
     check_scale(scale)
-    _check_shapes(nouns, noun_images, regions, region_valid)
-    _check_ids(noun_ids, caption_nouns, noun_images, regions)
+    noun_images = _check_shapes(nouns, noun_images, regions, region_valid)
+    noun_ids, caption_nouns = _check_ids(
+        noun_ids, caption_nouns, noun_images, regions)
     if chunk_size is not None:
         check_count('chunk_size', chunk_size)
     with torch.autocast(regions.device.type, enabled=False):
@@ -168,8 +169,8 @@ def noun_region_terms(
 
 
 def _check_shapes(nouns: Tensor, noun_images: Tensor, regions: Tensor,
-                  region_valid: Tensor) -> None:
-    """Raise unless the embeddings fit each other and their validity."""
+                  region_valid: Tensor) -> Tensor:
+    """Return the images of nouns as int64, after a check of all shapes."""
     if regions.dim() != 3 or not regions.is_floating_point():
         raise ValueError(
             '`regions` must be a floating tensor of shape (B, K, E), got '
@@ -178,29 +179,27 @@ def _check_shapes(nouns: Tensor, noun_images: Tensor, regions: Tensor,
         raise ValueError('`regions` must hold an image and a region or more, '
                          f'got shape {tuple(regions.shape)}; pad K with '
                          'regions that are not valid')
-    if region_valid.dtype != torch.bool:
-        raise TypeError('`region_valid` must be bool, got '
-                        f'{region_valid.dtype}; convert with `.bool()`')
-    check_labels('region_valid', region_valid, regions.shape[:2])
+    check_mask('region_valid', region_valid, regions.shape[:2])
     if (nouns.dim() != 2 or not nouns.is_floating_point() or
             nouns.shape[1] != regions.shape[2]):
         raise ValueError(
             f'`nouns` must be a floating tensor of shape (M, '
             f'{regions.shape[2]}), E of the regions, got {nouns.dtype} of '
             f'shape {tuple(nouns.shape)}')
-    check_labels('noun_images', noun_images, nouns.shape[:1])
+    return check_labels('noun_images', noun_images, nouns.shape[:1])
 
 
 def _check_ids(noun_ids: Optional[Tensor], caption_nouns: Optional[Tensor],
-               noun_images: Tensor, regions: Tensor) -> None:
-    """Raise unless both or none are given, and fit."""
+               noun_images: Tensor, regions: Tensor) -> tuple:
+    """Return both as int64; both or none must be given, and fit."""
     if (noun_ids is None) != (caption_nouns is None):
         raise ValueError('`noun_ids` and `caption_nouns` must be given both '
                          'or not at all, got one')
-    if noun_ids is not None:
-        check_labels('noun_ids', noun_ids, noun_images.shape)
-        check_labels('caption_nouns', caption_nouns,
-                     (len(regions), *caption_nouns.shape[1:2]))
+    if noun_ids is None:
+        return None, None
+    return (check_labels('noun_ids', noun_ids, noun_images.shape),
+            check_labels('caption_nouns', caption_nouns,
+                         (len(regions), *caption_nouns.shape[1:2])))
 
 
 def _chunks(num_nouns: int, num_regions: int,
@@ -224,7 +223,7 @@ def _score(nouns: Tensor, images: Tensor, ids: Tensor,
     """Evaluate the equation on a chunk; see :class:`NounRegionTerms`."""
     logits = scale * (nouns @ table.rows.T)
     logits = logits.view(len(nouns), *table.valid.shape)
-    image = images.clamp(min=0).long()
+    image = images.clamp(min=0)
     row = image[:, None, None].expand(-1, 1, logits.shape[2])
     own = logits.gather(1, row).squeeze(1)
     own_valid = table.valid[image]

@@ -115,9 +115,8 @@ def panoptic_counts(prediction: Tensor,
         [[0.6666666666666666, 1.0], [1, 1], [1, 0], [0, 0]]
     """
     check_classes(num_classes, num_things)
-    _check_maps(prediction, semantic, instances)
-    prediction, semantic, instances, pixels = _runs(prediction, semantic,
-                                                    instances)
+    prediction, semantic, instances, pixels = _runs(
+        *_check_maps(prediction, semantic, instances))
     pred_ids = _pred_ids(prediction, num_classes, num_things)
     true_ids = _true_ids(semantic, instances, num_classes, num_things,
                          ignore_index)
@@ -192,14 +191,15 @@ def check_classes(num_classes: int, num_things: int) -> None:
 
 
 def _check_maps(prediction: Tensor, semantic: Tensor,
-                instances: Tensor) -> None:
+                instances: Tensor) -> Tuple[Tensor, ...]:
+    """Return the maps as int64."""
     if prediction.dim() != 2:
         raise ValueError(
             '`prediction` must have shape (H, W), got '
             f'{tuple(prediction.shape)}; add up the counts of several images')
-    check_labels('prediction', prediction, prediction.shape)
-    check_labels('semantic', semantic, prediction.shape)
-    check_labels('instances', instances, prediction.shape)
+    return (check_labels('prediction', prediction, prediction.shape),
+            check_labels('semantic', semantic, prediction.shape),
+            check_labels('instances', instances, prediction.shape))
 
 
 def _runs(*maps: Tensor) -> Tuple[Tensor, ...]:
@@ -214,7 +214,7 @@ def _runs(*maps: Tensor) -> Tuple[Tensor, ...]:
         first[1:] |= row[1:] != row[:-1]
     starts = first.nonzero()[:, 0]
     lengths = starts.diff(append=starts.new_tensor([len(first)]))
-    return (*(row[starts].long() for row in rows), lengths)
+    return (*(row[starts] for row in rows), lengths)
 
 
 def _pred_ids(prediction: Tensor, num_classes: int,

@@ -96,15 +96,15 @@ def partition_regions(embeddings: Tensor,
         tensor([[[0, 0, 1, 1, 0, 0]]])
     """
     check_map(embeddings)
-    check_labels('regions', regions,
-                 (len(embeddings), *embeddings.shape[2:]))
+    regions = check_labels('regions', regions,
+                           (len(embeddings), *embeddings.shape[2:]))
     check_count('num_regions', num_regions)
     check_count('max_clusters', max_clusters)
     check_count('num_iters', num_iters, minimum=0)
     check_positive('cell_area', cell_area)
     check_positive('location_unit', location_unit)
     outside = regions < 0
-    slots = regions.long().masked_fill(outside, num_regions)
+    slots = regions.masked_fill(outside, num_regions)
     grids = region_grids(slots, num_regions, cell_area, max_clusters)
     labels = _start(slots, grids, max_clusters)
     with torch.autocast(embeddings.device.type, enabled=False):

@@ -51,6 +51,7 @@ def join_codes(*parts: Tensor) -> Tensor:
     code = torch.zeros_like(parts[0], dtype=torch.long)
     ignored = torch.zeros_like(code, dtype=torch.bool)
     for part in parts:
+        part = check_labels('parts', part, parts[0].shape)
         code = code * CODE_BASE + part
         ignored = ignored | (part < 0)
     return code.masked_fill(ignored, -1)
@@ -77,7 +78,7 @@ def find_segments(codes: Tensor, max_segments: int) -> Segments:
         ([1, 0, 1, -1], [4, 7, -1])
     """
     check_count('max_segments', max_segments)
-    check_labels('codes', codes, codes.shape[:1])
+    codes = check_labels('codes', codes, codes.shape[:1])
     num_pixels = len(codes)
     if num_pixels == 0:
         empty = codes.new_full((max_segments, ), -1)
@@ -135,6 +136,8 @@ def segment_sums(embeddings: Tensor, segment_ids: Tensor,
     Returns:
         (P, D).
     """
+    segment_ids = check_labels(
+        'segment_ids', segment_ids, embeddings.shape[:1])
     sums = embeddings.new_zeros(num_segments + 1, embeddings.shape[1])
     return sums.index_add(0, segment_ids.clamp(min=-1) + 1, embeddings)[1:]
 

@@ -65,7 +65,7 @@ def region_members(ids: Tensor, num_regions: int) -> Tensor:
                          f'{ids.dtype} of shape {tuple(ids.shape)}; a map '
                          '(B, h, w) becomes rows by `.flatten(1)`')
     numbers = torch.arange(num_regions, device=ids.device)
-    return ids[:, None] == numbers[:, None]
+    return ids.long()[:, None] == numbers[:, None]
 
 
 def region_bias(members: Tensor,

@@ -32,9 +32,9 @@ def compact_ids(ids: Tensor, num_regions: int) -> Tensor:
         >>> compact_ids(torch.tensor([[[5, 2, -1, 5]]]), 6)
         tensor([[[ 1,  0, -1,  1]]])
     """
-    check_ids(ids)
+    ids = check_ids(ids)
     check_count('num_regions', num_regions)
-    flat = ids.long().flatten(1)
+    flat = ids.flatten(1)
     # a dump for what is in no region
     slots = flat.masked_fill(flat < 0, num_regions)
     present = slots.new_zeros(len(ids), num_regions + 1)
@@ -69,16 +69,17 @@ def merge_similar(features: Tensor, ids: Tensor, num_regions: int, *,
         tensor([[[0, 1, 0]]])
     """
     check_cosine('threshold', threshold)
+    ids = check_ids(ids)
     means, valid = pool_regions(normalize(features, dim=1), ids, num_regions)
     # the last entry is for what is in no region, id -1
-    owners = ids.new_full((len(ids), num_regions + 1), -1, dtype=torch.long)
+    owners = ids.new_full((len(ids), num_regions + 1), -1)
     areas = _areas(ids, num_regions)
     edges = ~torch.eye(num_regions, dtype=torch.bool)
     for image in range(len(ids)):
         owners[image, :-1] = merge_segments(
             normalize(means[image], dim=1), areas[image], edges,
             threshold=threshold)
-    slots = ids.long().flatten(1)
+    slots = ids.flatten(1)
     slots = slots.masked_fill(slots < 0, num_regions)
     return owners.gather(1, slots).view(ids.shape)
 
@@ -109,9 +110,9 @@ def absorb_slivers(features: Tensor, ids: Tensor, num_regions: int, *,
         tensor([[[0, 0, 0, 0, 0, 2, 2]]])
     """
     check_count('min_area', min_area, minimum=0)
-    check_ids(ids)
+    ids = check_ids(ids)
     units = normalize(features, dim=1)
-    kept, slivers, images = _split(ids.long(), min_area)
+    kept, slivers, images = _split(ids, min_area)
     count = len(images)
     means = pool_regions(units, kept, num_regions).means
     own = _sliver_means(units, slivers, count)
@@ -131,7 +132,7 @@ def absorb_slivers(features: Tensor, ids: Tensor, num_regions: int, *,
             break
         flat = torch.where((flat < 0) & (slot >= 0), found[slot], flat)
     lonely = (flat < 0) & (slot >= 0)
-    return torch.where(lonely, ids.long().flatten(), flat).view(ids.shape)
+    return torch.where(lonely, ids.flatten(), flat).view(ids.shape)
 
 
 def _split(ids: Tensor, min_area: int) -> Tuple[Tensor, Tensor, Tensor]:
@@ -175,7 +176,7 @@ def connected_parts(ids: Tensor) -> Tensor:
         >>> connected_parts(torch.tensor([[[0, 0, 1, 0, -1]]]))
         tensor([[[ 0,  0,  2,  3, -1]]])
     """
-    check_ids(ids)
+    ids = check_ids(ids)
     flat = ids.flatten()
     here, there = neighbor_pairs(ids)
     same = (flat[here] == flat[there]) & (flat[here] >= 0)
@@ -202,17 +203,17 @@ def neighbor_pairs(ids: Tensor) -> Tuple[Tensor, Tensor]:
     return torch.cat([first, second]), torch.cat([second, first])
 
 
-def check_ids(ids: Tensor) -> None:
-    """Raise unless `ids` is (B, h, w) integer."""
+def check_ids(ids: Tensor) -> Tensor:
+    """Return integers (B, h, w) as int64, or raise."""
     if ids.dim() != 3:
         raise ValueError('`ids` must have shape (B, h, w), got '
                          f'{tuple(ids.shape)}')
-    check_labels('ids', ids, ids.shape)
+    return check_labels('ids', ids, ids.shape)
 
 
 def _areas(ids: Tensor, num_regions: int) -> Tensor:
     """Return the pixels (B, K) of every region."""
-    slots = ids.long().flatten(1)
+    slots = ids.flatten(1)
     slots = slots.masked_fill(slots < 0, num_regions)
     areas = slots.new_zeros(len(ids), num_regions + 1)
     return areas.scatter_add_(1, slots, torch.ones_like(slots))[:, :-1]

@@ -13,7 +13,7 @@ from typing import Optional
 import torch
 from torch import Tensor
 
-from .checks import check_choice, check_count
+from .checks import check_choice, check_count, check_labels
 
 BACKGROUNDS = ('cosine', 'probability')
 FLOOR = -100.  # of a log: the mean over windows and resizing stay finite
@@ -113,7 +113,8 @@ def paint_regions(scores: Tensor, region_ids: Tensor) -> Tensor:
     batch, num_regions, num_words = scores.shape
     spare = scores.new_zeros(batch, 1, num_words)
     table = torch.cat([scores, spare], 1).transpose(1, 2)
-    ids = region_ids.flatten(1)
+    ids = check_labels(
+        'region_ids', region_ids, region_ids.shape).flatten(1)
     ids = ids.masked_fill(ids < 0, num_regions)
     painted = table.gather(2, ids[:, None].expand(-1, num_words, -1))
     return painted.unflatten(2, region_ids.shape[1:])

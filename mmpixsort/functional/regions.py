@@ -67,13 +67,12 @@ def resize_ids(ids: Tensor, size: Sequence[int], num_regions: int) -> Tensor:
         >>> resize_ids(ids, (1, 4), num_regions=2)
         tensor([[[ 0,  1,  1, -1]]])
     """
-    _check_ids(ids)
+    ids = _check_ids(ids)
     check_count('num_regions', num_regions)
     if isinstance(size, int) or len(size) != 2:
         raise ValueError(f'`size` must be (height, width), got {size!r}')
     for side in size:
         check_count('size', side)
-    ids = ids.long()
     ids = ids.masked_fill((ids < 0) | (ids >= num_regions), -1)
     ratios = [new // old for new, old in zip(size, ids.shape[1:])]
     if list(size) == [n * old for n, old in zip(ratios, ids.shape[1:])]:
@@ -204,7 +203,7 @@ def pool_regions(features: Tensor,
         >>> means.flatten(), valid
         (tensor([1.5000, 0.0000, 5.0000]), tensor([[ True, False,  True]]))
     """
-    _check_pool(features, ids, weights)
+    ids = _check_pool(features, ids, weights)
     check_count('num_regions', num_regions)
     with torch.autocast(features.device.type, enabled=False):
         rows = features.flatten(2).transpose(1, 2)
@@ -228,21 +227,23 @@ def pool_regions(features: Tensor,
     return PooledRegions(means, valid)
 
 
-def _check_ids(ids: Tensor) -> None:
+def _check_ids(ids: Tensor) -> Tensor:
+    """Return ids (B, h, w) as int64."""
     if ids.dim() != 3:
         raise ValueError('`ids` must have shape (B, h, w), got '
                          f'{tuple(ids.shape)}')
-    check_labels('ids', ids, ids.shape)
+    return check_labels('ids', ids, ids.shape)
 
 
 def _check_pool(features: Tensor, ids: Tensor,
-                weights: Optional[Tensor]) -> None:
+                weights: Optional[Tensor]) -> Tensor:
+    """Return ids as int64, after a check of all shapes."""
     if features.dim() != 4 or not features.is_floating_point():
         raise ValueError(
             '`features` must be a floating tensor of shape (B, C, h, w), got '
             f'{features.dtype} of shape {tuple(features.shape)}')
     grid = (len(features), *features.shape[2:])
-    _check_ids(ids)
+    ids = _check_ids(ids)
     if tuple(ids.shape) != grid:
         raise ValueError(f'`ids` must have shape {grid}, that of `features`, '
                          f'got {tuple(ids.shape)}; bring them to the grid by '
@@ -250,3 +251,4 @@ def _check_pool(features: Tensor, ids: Tensor,
     if weights is not None and tuple(weights.shape) != grid:
         raise ValueError(f'`weights` must have shape {grid}, got '
                          f'{tuple(weights.shape)}')
+    return ids

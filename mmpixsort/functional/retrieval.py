@@ -7,7 +7,8 @@ from typing import Optional, Tuple
 import torch
 from torch import Tensor
 
-from .checks import check_choice, check_count, check_positive
+from .checks import (check_choice, check_count, check_labels,
+                     check_positive)
 
 TIES = ('smallest', 'nearest')
 # of a vote; less than any difference of vote fractions that is not rounding
@@ -138,6 +139,7 @@ def vote_fractions(labels: Tensor,
     """
     check_count('num_classes', num_classes)
     check_choice('ties', ties, TIES)
+    labels = check_labels('labels', labels, labels.shape)
     if concentration is None:
         weights = torch.full(
             labels.shape, 1 / max(1, labels.shape[1]), device=labels.device)

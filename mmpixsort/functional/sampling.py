@@ -13,6 +13,8 @@ from typing import NamedTuple, Optional, Tuple
 import torch
 from torch import Tensor
 
+from .checks import check_labels
+
 NOISE = 1 << 40  # random low part of a sort key; groups take the high part
 
 
@@ -70,6 +72,7 @@ def class_groups(labels: Tensor, num_classes: int) -> Tensor:
     Returns:
         (B, H, W) int64 in [0, B * (C + 2)).
     """
+    labels = check_labels('labels', labels, labels.shape)
     stride = num_classes + 2
     first = torch.arange(
         1, len(labels) * stride, stride, device=labels.device)
@@ -110,6 +113,7 @@ def sample_anchors(
         A = min(max_samples, B C max_views), more than which there cannot be.
         Rows are ordered by image, class, and easy before hard.
     """
+    labels = check_labels('labels', labels, hard.shape)
     stride = num_classes + 2
     pair = class_groups(labels, num_classes)
     group = torch.add(hard, pair, alpha=2).flatten()

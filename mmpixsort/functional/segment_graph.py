@@ -39,8 +39,7 @@ def segment_neighbors(segment_ids: Tensor, num_segments: int) -> Tensor:
     if segment_ids.dim() != 2:
         raise ValueError('`segment_ids` must have shape (H, W), got '
                          f'{tuple(segment_ids.shape)}')
-    check_labels('segment_ids', segment_ids, segment_ids.shape)
-    ids = segment_ids.long()
+    ids = check_labels('segment_ids', segment_ids, segment_ids.shape)
     if ids.numel() and ids.max() >= num_segments:
         raise ValueError('`segment_ids` must be below `num_segments` '
                          f'({num_segments}), got {int(ids.max())}')
@@ -103,8 +102,8 @@ def merge_segments(prototypes: Tensor,
     check_cosine('threshold', threshold)
     if far_threshold is not None:
         check_cosine('far_threshold', far_threshold)
-    _check_segments(prototypes, areas)
-    _check_graph(adjacency, classes, len(areas))
+    areas = _check_segments(prototypes, areas)
+    classes = _check_graph(adjacency, classes, len(areas))
     # a merge takes a few small operations: launching them takes longer
     rows, areas = prototypes.cpu().double(), areas.cpu().double()
     edges = adjacency.cpu()
@@ -202,23 +201,23 @@ def pair_statistics(prototypes: Tensor,
         >>> linkage_threshold(*(total[0] / total[1]).tolist())
         0.5
     """
-    _check_segments(prototypes, areas)
-    check_labels('instance_ids', instance_ids, areas.shape)
+    areas = _check_segments(prototypes, areas)
+    instance_ids = check_labels('instance_ids', instance_ids, areas.shape)
     kept = (instance_ids > 0) & (areas > 0) & prototypes.isfinite().all(1)
     pairs = kept & kept[:, None]
     if adjacency is not None:
         _check_graph(adjacency, None, len(areas))
         pairs &= adjacency
     if classes is not None:
-        check_labels('classes', classes, areas.shape)
+        classes = check_labels('classes', classes, areas.shape)
         pairs &= classes == classes[:, None]
     here, there = pairs.triu(1).nonzero().T
     rows, areas = prototypes.double(), areas.double()
     cosines, weights = (rows @ rows.T)[here, there], areas[here] * areas[there]
-    ends = torch.stack([instance_ids[here], instance_ids[there]]).long()
+    ends = torch.stack([instance_ids[here], instance_ids[there]])
     names = [ends.amin(0), ends.amax(0)]
     if classes is not None:  # an instance of two classes counts as two
-        names.append(classes[here].long())
+        names.append(classes[here])
     names, index = torch.stack(names).unique(dim=1, return_inverse=True)
     sums = rows.new_zeros(2, names.shape[1]).index_add(
         1, index, torch.stack([weights * cosines, weights]))
@@ -264,7 +263,8 @@ def check_cosine(name: str, value: float) -> None:
                          f'{value}')
 
 
-def _check_segments(prototypes: Tensor, areas: Tensor) -> None:
+def _check_segments(prototypes: Tensor, areas: Tensor) -> Tensor:
+    """Return the areas in float64, after a check."""
     if prototypes.dim() != 2 or not prototypes.is_floating_point():
         raise ValueError(
             '`prototypes` must be a floating tensor of shape (S, D), got '
@@ -272,13 +272,16 @@ def _check_segments(prototypes: Tensor, areas: Tensor) -> None:
     if areas.shape != prototypes.shape[:1]:
         raise ValueError(f'`areas` must have shape ({len(prototypes)},), got '
                          f'{tuple(areas.shape)}')
+    areas = areas.double()
     if (areas < 0).any():
         raise ValueError('`areas` must not be negative, got '
                          f'{areas.min().item()}')
+    return areas
 
 
 def _check_graph(adjacency: Tensor, classes: Optional[Tensor],
-                 count: int) -> None:
+                 count: int) -> Optional[Tensor]:
+    """Return the classes as int64, after a check of the graph."""
     if adjacency.dtype != torch.bool or adjacency.shape != (count, count):
         raise ValueError(
             f'`adjacency` must be a bool tensor of shape ({count}, {count}), '
@@ -286,5 +289,6 @@ def _check_graph(adjacency: Tensor, classes: Optional[Tensor],
     if not torch.equal(adjacency, adjacency.T):
         raise ValueError('`adjacency` must be symmetric, got an edge in one '
                          'direction; join both by `adjacency | adjacency.T`')
-    if classes is not None:
-        check_labels('classes', classes, (count, ))
+    if classes is None:
+        return None
+    return check_labels('classes', classes, (count, ))

@@ -55,9 +55,8 @@ def overlap_counts(rows: Tensor,
     """
     check_count('num_rows', num_rows, minimum=0)
     check_count('num_classes', num_classes)
-    check_labels('rows', rows, rows.shape)
-    check_labels('labels', labels, rows.shape)
-    rows, labels = rows.long().flatten(), labels.long().flatten()
+    labels = check_labels('labels', labels, rows.shape).flatten()
+    rows = check_labels('rows', rows, rows.shape).flatten()
     counted = (rows >= 0) & (rows < num_rows) & (labels >= 0) & (
         labels < num_classes) & (labels != ignore_index)
     size = num_rows * num_classes
@@ -187,7 +186,9 @@ def retrieval_accuracy(neighbor_labels: Tensor,
     if neighbor_labels.dim() != 2:
         raise ValueError('`neighbor_labels` must have shape (Q, k), got '
                          f'{tuple(neighbor_labels.shape)}')
-    check_labels('labels', labels, neighbor_labels.shape[:1])
+    neighbor_labels = check_labels(
+        'neighbor_labels', neighbor_labels, neighbor_labels.shape)
+    labels = check_labels('labels', labels, neighbor_labels.shape[:1])
     right = (neighbor_labels == labels[:, None])[labels >= 0]
     return RetrievalAccuracy(right.float().mean(),
                              right.any(1).float().mean())
@@ -199,8 +200,7 @@ def _table(segment_ids: Tensor, labels: Tensor, num_classes: int,
     if segment_ids.dim() != 3:
         raise ValueError('`segment_ids` must have shape (B, H, W), got '
                          f'{tuple(segment_ids.shape)}')
-    check_labels('segment_ids', segment_ids, segment_ids.shape)
-    ids = segment_ids.long()
+    ids = check_labels('segment_ids', segment_ids, segment_ids.shape)
     inside = ids >= 0
     step = ids.amax().clamp(min=0) + 1 if ids.numel() else 1
     images = torch.arange(len(ids), device=ids.device)[:, None, None]

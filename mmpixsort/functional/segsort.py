@@ -92,18 +92,18 @@ def segment_sorting(
         >>> nll  # the released code gives 1.2e-7
         tensor([16.])
     """
-    check_rows('anchors', anchors, anchor_labels)
+    anchor_labels = check_rows('anchors', anchors, anchor_labels)
     check_positive('concentration', concentration)
     check_choice('positives', positives, POSITIVES)
-    check_labels('own_key', own_key, anchor_labels.shape)
+    own_key = check_labels('own_key', own_key, anchor_labels.shape)
     blocks = as_blocks(keys, key_labels, embed_dims=anchors.shape[1])
-    labels = torch.cat([block.labels.flatten() for block in blocks]).long()
+    labels = torch.cat([block.labels.flatten() for block in blocks])
     groups = _check_groups(anchor_groups, key_groups, anchor_labels, labels)
     with torch.autocast(anchors.device.type, enabled=False):
         if anchors.dtype != torch.float64:
             anchors = anchors.float()
         rows = [_rows(block, anchors.dtype) for block in blocks]
-        table = Table(labels, anchor_labels.long(), own_key.long(),
+        table = Table(labels, anchor_labels, own_key,
                       positives == 'own', *groups)
         return _SegmentSorting.apply(anchors, table, concentration, *rows)
 
@@ -136,8 +136,9 @@ def _check_groups(anchor_groups: Optional[Tensor],
         raise ValueError('`anchor_groups` and `key_groups` must be given '
                          'both or not at all, got one')
     if anchor_groups is not None:
-        check_labels('anchor_groups', anchor_groups, anchor_labels.shape)
-        check_labels('key_groups', key_groups, key_labels.shape)
+        anchor_groups = check_labels(
+            'anchor_groups', anchor_groups, anchor_labels.shape)
+        key_groups = check_labels('key_groups', key_groups, key_labels.shape)
     return anchor_groups, key_groups
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from .checks import check_count, check_labels
+from .checks import check_count, check_mask
 from .clustering import check_map
 
 # a matrix of P x P is decomposed in O(P^3): 28 x 28 patches
@@ -69,7 +69,7 @@ def spectral_embedding(features: Tensor,
     with torch.autocast(features.device.type, enabled=False):
         rows = features.flatten(2).transpose(1, 2).double()
         if valid is not None:
-            check_labels('valid', valid, (batch, *size))
+            check_mask('valid', valid, (batch, *size))
             rows = rows.masked_fill(~valid.flatten(1)[..., None], 0.)
         rows = normalize(rows, dim=2)
         affinity = (rows @ rows.transpose(1, 2)).clamp_(min=0)

@@ -12,7 +12,7 @@ from typing import Optional, Sequence, Union
 import torch
 from torch import Tensor, nn
 
-from ..functional.checks import check_choice, check_count, check_labels
+from ..functional.checks import check_choice, check_count, check_mask
 from ..functional.region_cleanup import (absorb_slivers, compact_ids,
                                          merge_similar)
 from ..functional.regions import resize_ids
@@ -112,7 +112,7 @@ class RegionGrouper(nn.Module):
         features = self.feature(images)
         size = tuple(features.shape[2:])
         if valid is not None:
-            check_labels('valid', valid, (len(images), *images.shape[2:]))
+            check_mask('valid', valid, (len(images), *images.shape[2:]))
             valid = resize_ids(valid.long() - 1, size, 1) == 0
         if self.method == 'spectral':
             points = spectral_embedding(

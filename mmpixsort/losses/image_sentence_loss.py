@@ -4,7 +4,7 @@ from typing import Optional, Union
 import torch
 from torch import Tensor, nn
 
-from ..functional.checks import check_labels, check_non_negative
+from ..functional.checks import check_mask, check_non_negative
 from ..functional.image_sentence import image_sentence_contrast
 from ..functional.joint_space import full_precision
 from ..registry import MODELS
@@ -61,7 +61,7 @@ class ImageSentenceLoss(nn.Module):
         """
         if valid is None:
             valid = images.new_ones(len(images), dtype=torch.bool)
-        check_labels('valid', valid, images.shape[:1])
+        check_mask('valid', valid, images.shape[:1])
         parts = dict(all_images=images, all_sentences=sentences)
         own = torch.arange(len(images), device=images.device)
         every_valid = valid
