@@ -29,6 +29,8 @@ from mmpixsort.datasets.group_maps import (SETTINGS, open_group_folder,
                                            read_group_settings, read_groups,
                                            write_groups)
 from mmpixsort.datasets.instance_maps import read_instance_map
+from mmpixsort.datasets.map_owners import (OWNERS, claim_maps,
+                                           read_owners)
 from mmpixsort.datasets.nouns import read_lexicon
 from mmpixsort.datasets.oversegment import read_segments, write_segments
 from mmpixsort.datasets.panoptic_maps import id_to_rgb, read_panoptic_map
@@ -233,6 +235,8 @@ READERS = {
     'regions.png': (lambda p: write_segments(p, IDS), read_segments),
     'groups.png': (lambda p: write_groups(p, IDS, 300), read_groups),
     SETTINGS: (groups, lambda p: read_group_settings(p.parent)),
+    OWNERS: (lambda p: claim_maps(p.parent, {p.parent / 'a.png': 'a.jpg'}),
+             lambda p: read_owners(p.parent)),
     'ids.png': (lambda p: png(p, IDS.astype(np.uint16)), read_instance_map),
     'ids.tif': (lambda p: png(p, IDS.astype(np.uint16)), read_instance_map),
     'palette.png': (palette, read_instance_map),

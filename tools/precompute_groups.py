@@ -1,8 +1,9 @@
 """Group the images of a data set once, so that training need not.
 
 Writes OUT/NAME.png for each image NAME.jpg, the region ids on the grid of
-the grouper, and OUT/groups.json with the settings. A run that was
-cut off goes on where it was; groups of other settings are never mixed.
+the grouper, OUT/groups.json with the settings and OUT/images.json with the
+images. A run that was cut off goes on where it was; groups of other settings,
+or of other images of the same names, are never mixed.
 
 Example:
     python tools/precompute_groups.py CONFIG --out data/coco/groups

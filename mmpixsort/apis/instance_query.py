@@ -11,6 +11,7 @@ import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
+from ..datasets.map_owners import same_image
 from ..functional.checks import check_count
 from ..functional.context import context_consistency, grow_masks
 from ..functional.retrieval import row_similarity
@@ -169,8 +170,9 @@ class Pictures:
         One that is in the bank keeps its number, so that it does not find
         itself.
         """
-        names = self.stored.meta['images']
-        number = names.index(name) if name in names else ADDED
+        number = next(
+            (number for number, other in enumerate(self.stored.meta['images'])
+             if same_image(other, name)), ADDED)
         rows, ids = describe_image(
             self.model, data, self.rules._replace(annotated=False), number)
         self.known[ADDED] = Picture(picture_of(data), ids, name)

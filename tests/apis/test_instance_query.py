@@ -10,9 +10,10 @@ import tiny_bank
 import torch
 
 from mmpixsort.apis.context_report import report_context
-from mmpixsort.apis.instance_bank import build_instance_bank
+from mmpixsort.apis.instance_bank import build_instance_bank, load_detector
 from mmpixsort.apis.instance_bank_file import StoredInstances
-from mmpixsort.apis.instance_query import nearest_rows, retrieve_instances
+from mmpixsort.apis.instance_query import (ADDED, Pictures, detector_data,
+                                           nearest_rows, retrieve_instances)
 from mmpixsort.metrics.context_consistency import (nearest_instances,
                                                    score_context)
 from mmpixsort.retrieval.images import annotated_images
@@ -123,6 +124,20 @@ def test_retrieve_instances__an_image_does_not_find_itself(
         *files_of(run), image=name, num_neighbors=40, any_class=True)
     sources = {crop.source for row in files.rows for crop in row.neighbors}
     assert name not in sources and len(sources) > 10
+
+
+@pytest.mark.parametrize('is_known', [False, True])
+def test_pictures__an_image_keeps_its_number_by_any_path(
+        run, tmp_path, monkeypatch, is_known):
+    cfg, weights, *_ = files_of(run)
+    name = run[2].meta['images'][3] if is_known else 'new.png'
+    cv2.imwrite(str(tmp_path / name), annotated_images(cfg)[3][
+        'inputs'].permute(1, 2, 0).numpy())
+    monkeypatch.chdir(tmp_path)
+    pictures = Pictures(cfg, load_detector(cfg, weights), run[2])
+    for path in (name, f'./{name}', tmp_path / name):
+        rows = pictures.add(detector_data(cfg, path), str(path))
+        assert set(rows.image_ids.tolist()) == {3 if is_known else ADDED}
 
 
 def test_retrieve_instances__predicted_bank_shows_predictions(run, tmp_path):
