@@ -18,7 +18,7 @@ EXTRAS = {
     'faiss': ('faiss', ),
     'oversegment': ('skimage', 'scipy'),
     'instances': ('sklearn', 'skimage', 'scipy'),
-    'text': ('open_clip', 'timm'),
+    'text': ('open_clip', 'timm', 'torchvision'),
     'text-nlp': ('spacy', 'nltk'),
     'metrics': ('scipy', ),
     'study': ('filelock', 'matplotlib', 'rich', 'scipy'),

@@ -33,10 +33,12 @@ def progress(total: int,
         A function to call when items are done, with their number, by
         default 1.
 
-    Example:
-        >>> with progress(2, 'embedding') as advance:
-        ...     advance()
-        ...     advance()
+    Example::
+
+        with progress(len(images), 'embedding') as advance:
+            for image in images:
+                embed(image)
+                advance()
     """
     if not is_main_process():
         yield lambda count=1: None

@@ -39,8 +39,9 @@ class Results:
         path = self.path(arm, seed)
         if not path.is_file():
             return None
-        with reading(path, 'the result of a run; remove it to run again'):
-            record = read_json(path, 'the result of a run')
+        what = 'the result of a run (remove it to run again)'
+        with reading(path, what):
+            record = read_json(path, what)
             record['tests'], record['config_hash']
         return record
 
