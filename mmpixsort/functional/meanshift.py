@@ -8,7 +8,9 @@ pixel, move to the mean of what was found until it stays, label, remove and
 repeat. The paper takes one seed at a time; here M seeds move together, and
 those that meet are one instance.
 """
-from typing import Iterator, NamedTuple, Optional, Tuple
+import math
+import warnings
+from typing import Callable, Iterator, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -46,6 +48,26 @@ class _Rules(NamedTuple):
     max_failures: int
 
 
+class _Work:
+    """Counts how many pixels seeds have looked at.
+
+    Args:
+        max_visits: Pixels that they may look at; None: any number.
+    """
+
+    def __init__(self, max_visits: Optional[int]) -> None:
+        self.left = math.inf if max_visits is None else max_visits
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is time to stop."""
+        return self.left <= 0
+
+    def spend(self, num_seeds: int, num_pixels: int) -> None:
+        """Count a step of some seeds over some pixels."""
+        self.left -= num_seeds * num_pixels
+
+
 @torch.no_grad()
 def seed_mean_shift(embeddings: Tensor,
                     *,
@@ -60,6 +82,8 @@ def seed_mean_shift(embeddings: Tensor,
                     max_instances: Optional[int] = None,
                     max_failures: int = 5,
                     reassign: str = 'none',
+                    max_visits: Optional[int] = None,
+                    report: Callable[[str], None] = warnings.warn,
                     generator: Optional[torch.Generator] = None) -> Clusters:
     r"""Find instances as modes of the density, without their number.
 
@@ -75,8 +99,10 @@ def seed_mean_shift(embeddings: Tensor,
     nearest centre within b.
 
     In O(M N D) a step, with at most 2^22 similarities in memory; in
-    float32, autocast off. It waits for the device in every step. A pixel
-    that is not finite belongs to no instance.
+    float32, autocast off. Embeddings without clumps, of a network that has
+    not learned yet, take many times the steps of others: see `max_visits`.
+    It waits for the device in every step. A pixel that is not finite belongs
+    to no instance.
 
     Args:
         embeddings: (N, D), not normalised.
@@ -97,6 +123,11 @@ def seed_mean_shift(embeddings: Tensor,
         max_failures: Rounds in a row without a new instance, then it stops.
         reassign: Pixels of no instance: 'none': stay 0; 'nearest': go to the
             nearest centre.
+        max_visits: Pixels that all seeds together look at, in all steps,
+            before it stops with what it has; None: any number. In clumps
+            that lie apart, among outliers, an instance takes about 5 N.
+            With `seeds` there is no bound but `num_iters`.
+        report: Called with a sentence when `max_visits` stopped it.
         generator: Of the draw of seeds; None: always the same draw.
 
     Returns:
@@ -118,6 +149,8 @@ def seed_mean_shift(embeddings: Tensor,
     rules = _Rules(bandwidth, num_seeds, num_iters, tolerance, min_pixels,
                    min_purity, max_instances, max_failures)
     _check_rules(rules)
+    if max_visits is not None:
+        check_count('max_visits', max_visits)
     _check_rows(embeddings, seeds, scores)
     labels = embeddings.new_zeros(len(embeddings), dtype=torch.long)
     kept = embeddings.isfinite().all(1).nonzero().flatten()
@@ -130,11 +163,15 @@ def seed_mean_shift(embeddings: Tensor,
         origin = points.mean(0)
         points = points - origin
         if seeds is not None:
-            modes, _ = _modes(points, seeds.to(points) - origin, rules)
+            modes, _ = _modes(
+                points, seeds.to(points) - origin, rules, _Work(None))
             centers = _join(modes[:0], modes, points, rules)
         else:
             scores = None if scores is None else scores[kept]
-            centers = _search(points, scores, rules, generator)
+            work = _Work(max_visits)
+            centers = _search(points, scores, rules, generator, work)
+            if work.is_over:
+                report(_what_was_cut(points, centers, rules, max_visits))
         found = _label(points, centers, rules, reassign)
     labels[kept] = found.labels
     return Clusters(labels, found.centers + origin)
@@ -198,8 +235,19 @@ def keep_large(clusters: Clusters, *, min_pixels: int = 1) -> Clusters:
     return Clusters(new[labels], centers[order])
 
 
+def _what_was_cut(points: Tensor, centers: Tensor, rules: _Rules,
+                  max_visits: int) -> str:
+    """Return a sentence about a search that ended early."""
+    free = (_nearest(points, centers, rules.bandwidth) == 0).sum()
+    return (f'mean shift stopped at `max_visits` {max_visits} with '
+            f'{len(centers)} instances; {int(free)} of {len(points)} pixels '
+            'are in none, and were not all looked at: the embeddings have '
+            f'few clumps of radius {rules.bandwidth}, as those of a network '
+            'that has not learned yet; raise `max_visits` to search on')
+
+
 def _search(points: Tensor, scores: Optional[Tensor], rules: _Rules,
-            generator: Optional[torch.Generator]) -> Tensor:
+            generator: Optional[torch.Generator], work: _Work) -> Tensor:
     """Return centres (K, D), round after round over what is left."""
     if generator is None:
         generator = torch.Generator().manual_seed(0)
@@ -207,22 +255,27 @@ def _search(points: Tensor, scores: Optional[Tensor], rules: _Rules,
     free = points.new_ones(len(points), dtype=torch.bool)
     untried = free.clone()
     failures = 0
-    while failures < rules.max_failures and len(centers) != (
-            rules.max_instances):
+    while failures < rules.max_failures and not work.is_over and len(
+            centers) != rules.max_instances:
         candidates = (free & untried).nonzero().flatten()
         rest = free.nonzero().flatten()
         if not len(candidates) or len(rest) < rules.min_pixels:
             break
         seeds = _pick(candidates, scores, rules.num_seeds, generator)
-        modes, ends = _modes(points[rest], points[seeds], rules)
+        modes, ends = _modes(points[rest], points[seeds], rules, work)
         # a seed may end where it is not itself within the bandwidth
         untried[seeds] = False
         untried[rest] &= ~_is_within(points[rest], ends, rules.bandwidth)
-        before, centers = centers, _join(centers, modes, points, rules)
+        before, centers = centers, _join(
+            centers, modes, points, rules, free)
         failures += 1
-        if len(centers) > len(before):
+        work.spend(len(modes), len(points))
+        if new := len(centers) - len(before):
             failures = 0
-            free = _nearest(points, centers, rules.bandwidth) == 0
+            # no pixel that is free lies within b of an earlier centre
+            free[rest] = _nearest(
+                points[rest], centers[-new:], rules.bandwidth) == 0
+            work.spend(new, len(rest))
     return centers
 
 
@@ -246,9 +299,9 @@ def _pick(candidates: Tensor, scores: Optional[Tensor], num_seeds: int,
     return candidates[best + starts]
 
 
-def _modes(points: Tensor, seeds: Tensor,
-           rules: _Rules) -> Tuple[Tensor, Tensor]:
-    """Shift seeds (M, D) to fixed points.
+def _modes(points: Tensor, seeds: Tensor, rules: _Rules,
+           work: _Work) -> Tuple[Tensor, Tensor]:
+    """Shift seeds (M, D) to fixed points, or until the work is over.
 
     Returns:
         Those with enough pixels, most pixels first, and all (M, D).
@@ -263,39 +316,56 @@ def _modes(points: Tensor, seeds: Tensor,
         means = torch.where(counts[:, None] > 0,
                             sums / counts.clamp(min=1)[:, None], before)
         centers[moving], support[moving] = means, counts
+        work.spend(len(before), len(points))
         moving = moving[(means - before).norm(dim=1) > rules.tolerance]
-        if not len(moving):
+        if not len(moving) or work.is_over:
             break
     order = support.argsort(descending=True, stable=True)
     order = order[support[order] >= rules.min_pixels]
     return centers[order], centers
 
 
-def _join(centers: Tensor, modes: Tensor, points: Tensor,
-          rules: _Rules) -> Tensor:
-    """Append modes, best first, that are new instances."""
-    ranked = torch.cat([centers, modes])
-    ranked = ranked[_distinct(ranked, rules.bandwidth)]
-    if len(ranked) == len(centers):
+def _join(centers: Tensor, modes: Tensor, points: Tensor, rules: _Rules,
+          free: Optional[Tensor] = None) -> Tensor:
+    """Append modes, best first, that are new instances.
+
+    Args:
+        centers: (K, D) that have joined.
+        modes: (M, D).
+        points: (N, D).
+        rules: Of the search.
+        free: (N,) bool, pixels within b of no centre; None: found here.
+    """
+    if free is None:
+        free = _nearest(points, centers, rules.bandwidth) == 0
+    modes = modes[~_are_near(modes, centers, rules.bandwidth).any(1)]
+    modes = modes[_distinct(modes, rules.bandwidth)]
+    if not len(modes):
         return centers
-    is_new = torch.arange(len(ranked), device=points.device) >= len(centers)
-    joined = torch.ones_like(is_new)
+    owned = _sums_within(points[~free], modes, rules.bandwidth)[1]
+    joined = modes.new_ones(len(modes), dtype=torch.bool)
     # Whether one joins depends on those before it alone: after n passes the
     # first n are right, and where nothing changes all are.
     while True:
-        unowned, total = _unowned(points, ranked, joined, rules.bandwidth)
+        unowned, total = _unowned(
+            points[free], modes, joined, rules.bandwidth)
         fits = (unowned >= rules.min_pixels) & (
-            unowned > rules.min_purity * total)
-        before, joined = joined, fits | ~is_new
+            unowned > rules.min_purity * (total + owned))
+        before, joined = joined, fits
         if torch.equal(before, joined):
-            return ranked[joined][:rules.max_instances]
+            return torch.cat([centers, modes[joined]])[:rules.max_instances]
+
+
+def _are_near(first: Tensor, second: Tensor, bandwidth: float) -> Tensor:
+    """Return which rows lie within b of each other, (M, K) bool."""
+    return torch.cdist(
+        first, second,
+        compute_mode='donot_use_mm_for_euclid_dist') < bandwidth
 
 
 def _distinct(centers: Tensor, bandwidth: float) -> Tensor:
     """Return which centres (M,) lie off all earlier ones of the kind."""
-    distances = torch.cdist(
-        centers, centers, compute_mode='donot_use_mm_for_euclid_dist')
-    earlier = (distances < bandwidth).tril(-1)
+    earlier = _are_near(centers, centers, bandwidth).tril(-1)
     keep = earlier.new_ones(len(centers))
     while True:
         before, keep = keep, ~(earlier & keep).any(1)

@@ -316,6 +316,76 @@ def test_seed_mean_shift__precision_and_gradient():
         assert torch.equal(low, labels)
 
 
+def visits_of(monkeypatch):
+    """Count pixels times seeds of every step."""
+    seen = []
+    step = meanshift._sums_within
+
+    def counted(points, centers, bandwidth):
+        seen.append(len(points) * len(centers))
+        return step(points, centers, bandwidth)
+
+    monkeypatch.setattr(meanshift, '_sums_within', counted)
+    return seen
+
+
+@pytest.mark.parametrize('dims, scale', [(8, 1.), (2, 1.), (2, 10.)])
+def test_seed_mean_shift__untrained_is_bounded_and_said(monkeypatch, dims,
+                                                        scale):
+    g = torch.Generator().manual_seed(0)
+    cloud = scale * torch.randn(3000, dims, generator=g)
+    options = dict(bandwidth=1.5, min_pixels=10)
+    seen, texts = visits_of(monkeypatch), []
+    seed_mean_shift(cloud, report=texts.append, **options)
+    whole = sum(seen)
+    seen.clear()
+    few = whole // 10
+    labels, centers = seed_mean_shift(
+        cloud, max_visits=few, report=texts.append, **options)
+    # it stops after the step that went over, and a last join
+    assert sum(seen) < few + 2 * 3000 * 128
+    assert labels.max() == len(centers)
+    text, = texts
+    assert f'stopped at `max_visits` {few} with' in text
+    assert f'{(labels == 0).sum()} of 3000 pixels are in none' in text
+    with pytest.warns(UserWarning, match='stopped at `max_visits` 1 with'):
+        seed_mean_shift(cloud, max_visits=1, **options)
+
+
+@pytest.mark.parametrize('count', [6, 300])
+def test_seed_mean_shift__clumps_need_little(monkeypatch, count):
+    embeddings, _, _ = balls(
+        7, num_clusters=count, num_points=3000, dims=8, outliers=.05)
+    options = dict(bandwidth=1.5, min_pixels=3)
+    want = seed_mean_shift(embeddings, **options)
+    seen, texts = visits_of(monkeypatch), []
+    # outliers take up to 8 rounds of 128 seeds
+    enough = (10 * 128 + 5 * count) * 3000
+    got = seed_mean_shift(embeddings, max_visits=enough,
+                          report=texts.append, **options)
+    assert not texts and torch.equal(got.labels, want.labels)
+    assert torch.equal(got.centers, want.centers)
+    assert sum(seen) < enough
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_seed_mean_shift__rounds_do_not_look_again(seed):
+    # what has joined is compared once: the same as all at once
+    embeddings, _, _ = balls(
+        seed, num_clusters=40, num_points=2000, dims=4, outliers=.2)
+    rules = meanshift._Rules(1.5, 16, 100, 1e-4, 5, .5, None, 5)
+    points = embeddings - embeddings.mean(0)
+    work = meanshift._Work(None)
+    centers = meanshift._search(
+        points, None, rules, torch.Generator().manual_seed(seed), work)
+    for k in range(1, len(centers) + 1):
+        free = meanshift._nearest(points, centers[:k - 1], 1.5) == 0
+        inside = torch.cdist(points, centers[k - 1:k])[:, 0] <= 1.5
+        assert (inside & free).sum() >= 5
+        assert (inside & free).sum() > .5 * inside.sum()
+    assert meanshift._distinct(centers, 1.5).all()
+
+
 def test_assign_nearest__equals_a_full_table():
     g = torch.Generator().manual_seed(0)
     embeddings = torch.randn(300, 5, generator=g)
@@ -352,6 +422,7 @@ def test_keep_large__order_of_equal_sizes_and_nothing():
     (dict(min_purity=1.), ValueError, '`min_purity` must be below 1'),
     (dict(max_instances=0), ValueError, '`max_instances` must be at least'),
     (dict(max_failures=0), ValueError, '`max_failures` must be at least 1'),
+    (dict(max_visits=0), ValueError, '`max_visits` must be at least 1'),
     (dict(reassign='all'), ValueError, '`reassign` must be one of'),
     (dict(seeds=torch.zeros(2, 4)), ValueError, '`seeds` must have shape'),
     (dict(scores=torch.zeros(4)), ValueError, '`scores` must be a floating'),

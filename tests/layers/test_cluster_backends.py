@@ -6,6 +6,7 @@ import torch
 from torch.nn.functional import normalize
 
 from mmpixsort.functional.meanshift import Clusters
+from mmpixsort.layers import cluster_backends
 from mmpixsort.layers.cluster_backends import (ClusterBackend,
                                                MeanShiftBackend,
                                                SklearnBackend)
@@ -259,6 +260,23 @@ def test_mean_shift__reassign():
 def test_mean_shift__max_instances():
     embeddings, mask, _ = scene()
     assert MeanShiftBackend(max_instances=2)(embeddings, mask).max() == 2
+
+
+def test_mean_shift__says_once_what_was_cut(monkeypatch):
+    told = []
+    monkeypatch.setattr(cluster_backends, 'print_log',
+                        lambda text, *where: told.append(text))
+    embeddings, mask, truth = scene()
+    backend = MeanShiftBackend()
+    assert score(backend(embeddings, mask), truth) == 1 and not told
+    cloud = torch.randn(
+        8, 30, 40, generator=torch.Generator().manual_seed(0))
+    backend = MeanShiftBackend(max_visits=10**6)
+    for _ in range(2):
+        assert backend(cloud, mask).shape == mask.shape
+    assert len(told) == 1 and 'stopped at `max_visits` 1000000' in told[0]
+    whole = MeanShiftBackend(max_visits=None)
+    assert whole(cloud, mask).shape == mask.shape and len(told) == 1
 
 
 def test_sklearn__missing(monkeypatch):
