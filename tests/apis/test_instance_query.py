@@ -10,10 +10,11 @@ import tiny_bank
 import torch
 
 from mmpixsort.apis.context_report import report_context
+from mmpixsort.apis.exemplars import image_data
 from mmpixsort.apis.instance_bank import build_instance_bank, load_detector
 from mmpixsort.apis.instance_bank_file import StoredInstances
-from mmpixsort.apis.instance_query import (ADDED, Pictures, detector_data,
-                                           nearest_rows, retrieve_instances)
+from mmpixsort.apis.instance_query import (ADDED, Pictures, nearest_rows,
+                                           retrieve_instances)
 from mmpixsort.metrics.context_consistency import (nearest_instances,
                                                    score_context)
 from mmpixsort.retrieval.images import annotated_images
@@ -136,7 +137,7 @@ def test_pictures__an_image_keeps_its_number_by_any_path(
     monkeypatch.chdir(tmp_path)
     pictures = Pictures(cfg, load_detector(cfg, weights), run[2])
     for path in (name, f'./{name}', tmp_path / name):
-        rows = pictures.add(detector_data(cfg, path), str(path))
+        rows = pictures.add(image_data(cfg, path), str(path))
         assert set(rows.image_ids.tolist()) == {3 if is_known else ADDED}
 
 
