@@ -190,7 +190,7 @@ def main(words: Sequence[str] = ()) -> int:
     """Print the report; return the exit code.
 
     Args:
-        words: Of the command line.
+        words: Words of the command line.
     """
     parser = argparse.ArgumentParser(
         prog='python -m mmpixsort.check', description=__doc__)

@@ -28,7 +28,7 @@ def load_model(cfg: Config,
     """Build a segmentor that predicts by retrieval, with its weights.
 
     Args:
-        cfg: Of a model with a metric head that embeds and cuts.
+        cfg: Config of a model with a metric head that embeds and cuts.
         checkpoint: Path or address of the weights.
         device: None: a GPU where there is one.
 
@@ -82,8 +82,8 @@ def build_bank(cfg: Union[str, Path, Config],
         out: The file: .npz, or another ending for safetensors.
         split: 'train', 'val' or 'test'.
         rules: How segments become rows.
-        dtype: Of the features, 'float16' or 'float32'.
-        max_images: To use, evenly spread; None: all.
+        dtype: Data type of the features, 'float16' or 'float32'.
+        max_images: Number of images to use, evenly spread; None: all.
         restart: Throw away the parts of a build that was cut off.
 
     Returns:

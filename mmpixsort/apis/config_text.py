@@ -19,9 +19,9 @@ def source(value: object, column: int = 0, indent: int = 0) -> str:
     """Return the source of a value.
 
     Args:
-        value: Of dicts, lists, tuples and plain values.
+        value: Value made of dicts, lists, tuples and plain values.
         column: Where its text starts.
-        indent: Of the line that it starts in.
+        indent: Indent of the line that it starts in.
     """
     flat = _flat(value)
     if column + len(flat) + 1 <= WIDTH:

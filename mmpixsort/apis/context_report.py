@@ -16,7 +16,7 @@ class ContextReport(NamedTuple):
 
     Attributes:
         num_neighbors: k.
-        num_instances: Of the bank.
+        num_instances: Number of instances of the bank.
         embedding: Scores of the embedding; `expected` is that of random
             instances of the class.
         baseline: Scores of the feature of a classifier.
@@ -69,8 +69,8 @@ def report_context(stored: StoredInstances,
         num_neighbors: k.
         other: Bank of the same instances whose baseline to take, made with
             a net that was trained without metric loss; None: its own.
-        num_draws: Of random instances, for the spread.
-        seed: Of the draws.
+        num_draws: Number of draws of random instances, which give the spread.
+        seed: Seed of the random draws.
 
     Raises:
         ValueError: When no class has instances with a context in two images,

@@ -28,9 +28,10 @@ class TextRun(NamedTuple):
     """Scores of one training, in percent.
 
     Attributes:
-        kind: Of KINDS.
-        seed: Of weights and order.
-        threshold: Of the background, chosen on the validation scenes.
+        kind: One of `KINDS`.
+        seed: Seed of the weights and of the order of the images.
+        threshold: Threshold of the background, chosen on the validation
+            scenes.
         mean_iou: On test scenes.
         accuracy: Groups of shapes named rightly, there.
         pairs: mIoU on scenes with a pair that training never showed.
@@ -55,10 +56,10 @@ def run_text_demo(config: Path,
     """Train, choose the threshold, test; write scores and pictures.
 
     Args:
-        config: Of the generated shapes with captions.
+        config: Config of the generated shapes with captions.
         out: Folder for all results; made if absent.
-        seeds: Of the trainings.
-        iters: Of training; None: those of the config.
+        seeds: Seeds of the trainings.
+        iters: Number of iterations of a training; None: that of the config.
         image_level: Whether to train the contrast of whole images too.
 
     Returns:

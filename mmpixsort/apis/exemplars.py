@@ -22,7 +22,7 @@ def image_data(cfg: Config, image: Union[str, Path, np.ndarray]) -> dict:
     """Prepare an image as the test pipeline of a config does.
 
     Args:
-        cfg: Of the model.
+        cfg: Config of the model.
         image: File, or (H, W, 3) uint8 BGR, as OpenCV reads it.
 
     Raises:
@@ -70,13 +70,13 @@ def add_exemplars(cfg: Config,
     No training: a segment that resembles them gets the class from then on.
 
     Args:
-        cfg: Of the model.
+        cfg: Config of the model.
         model: See :func:`mmpixsort.apis.bank.load_model`.
-        bank: Of its weights.
+        bank: Bank that was made with its weights.
         image: File of the image.
         mask: File of its size (PNG, TIFF), drawn where the class is: neither
             black nor transparent.
-        name: Of the class, new or known.
+        name: Name of the class, new or known.
 
     Raises:
         ValueError: When the mask is empty, of another size, or the bank of

@@ -42,9 +42,9 @@ def explain(cfg: Union[str, Path, Config],
     neighbours.
 
     Args:
-        cfg: Of the model.
-        checkpoint: Of its weights.
-        bank: Of prototypes.
+        cfg: Config of the model.
+        checkpoint: Checkpoint with its weights.
+        bank: Bank of prototypes.
         image: File of the image.
         out: Folder, made if absent; gets NAME.html and NAME.png.
         num_neighbors: To show of each segment.

@@ -35,9 +35,10 @@ class Host(NamedTuple):
             not say.
         in_channels: Their channels, as the decode head has them.
         input_transform: What the decode head does with several levels.
-        num_classes: Of the labels; 2 for a decode head with one output.
-        ignore_index: Of the decode head.
-        norm_cfg: Of the decode head.
+        num_classes: Number of classes of the labels; 2 for a decode head with
+            one output.
+        ignore_index: Label that the decode head ignores.
+        norm_cfg: Normalisation of the decode head.
         error: Why the host did not run to its end, if it did not.
     """
 
@@ -59,7 +60,7 @@ def probe(cfg: Config) -> Host:
     or written, and the model is thrown away.
 
     Args:
-        cfg: Of a host with an encoder and a decoder.
+        cfg: Config of a host with an encoder and a decoder.
 
     Raises:
         ValueError: When the backbone runs neither on a small image nor on

@@ -89,7 +89,7 @@ def load_detector(cfg: Config,
     """Build a detector that embeds instances, with its weights.
 
     Args:
-        cfg: Of an EmbeddingInstanceSegmentor or PanopticSegSort.
+        cfg: Config of an EmbeddingInstanceSegmentor or PanopticSegSort.
         checkpoint: Path or address of the weights.
         device: None: a GPU where there is one.
 
@@ -240,7 +240,7 @@ def describe_image(model: nn.Module,
     """Describe the instances of an image.
 
     Args:
-        model: Of :func:`load_detector`.
+        model: Detector, as :func:`load_detector` returns it.
         data: Item of a data set with the pipeline of the test.
         rules: Which instances, and how.
         image_id: To be noted.

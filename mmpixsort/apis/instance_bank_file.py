@@ -182,8 +182,8 @@ def check_fits_detector(stored: StoredInstances, *, fingerprint: str) -> None:
     """Raise ValueError unless a bank was made with these weights.
 
     Args:
-        stored: To be used.
-        fingerprint: Of the weights of the detector.
+        stored: Bank to be used.
+        fingerprint: Fingerprint of the weights of the detector.
     """
     if stored.meta['fingerprint'] != fingerprint:
         raise ValueError(

@@ -43,7 +43,7 @@ class Picture(NamedTuple):
     Attributes:
         pixels: (H, W, 3) uint8 RGB.
         ids: (H, W) int64 numbers of instances; below 1: none.
-        name: Of the image.
+        name: Name of the image.
     """
 
     pixels: np.ndarray
@@ -67,9 +67,9 @@ def retrieve_instances(cfg: Union[str, Path, Config],
     Exactly one of `image`, `image_id` and `bank_rows` says which.
 
     Args:
-        cfg: Of the detector.
-        checkpoint: Of its weights.
-        bank: Of instances, see :func:`build_instance_bank`.
+        cfg: Config of the detector.
+        checkpoint: Checkpoint with its weights.
+        bank: Bank of instances, see :func:`build_instance_bank`.
         out: Folder, made if absent; gets NAME.html and NAME.png.
         image: File of an image, whose predicted instances are looked up.
         image_id: Image of the bank, whose instances are.

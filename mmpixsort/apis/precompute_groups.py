@@ -34,7 +34,7 @@ class GroupRun(NamedTuple):
     Attributes:
         written: Images that were grouped.
         skipped: Images whose groups were there.
-        hash: Of the settings.
+        hash: Hash of the settings.
     """
 
     written: int
@@ -63,7 +63,8 @@ def precompute_groups(cfg: Union[str, Path, Config],
         split: 'train', 'val' or 'test'.
         key: Where the grouper stands in the config,
             'model.decode_head.grouper' say; None: it is searched for.
-        max_images: The first so many; None: all.
+        max_images: Number of images to use, the first of the data set; None:
+            all.
         device: None: a GPU where there is one.
 
     Returns:
@@ -111,7 +112,7 @@ def find_grouper(cfg: Config, key: Optional[str] = None) -> Dict:
     """Return the config of the grouper.
 
     Args:
-        cfg: Of a run.
+        cfg: Config of a run.
         key: Keys that lead to it, joined by points; None: the one dict that
             is called `grouper` anywhere.
 

@@ -72,7 +72,8 @@ def load_encoder(cfg: Union[str, Path, Config],
     Args:
         cfg: Config, or its path, with an `encoder`, or with a `model` whose
             `backbone` is one.
-        checkpoint: Of that model; None: weights as the config has them.
+        checkpoint: Checkpoint of that model; None: weights as the config has
+            them.
 
     Raises:
         ValueError: When there is no such encoder, or the checkpoint has no

@@ -44,7 +44,7 @@ class TextGroupInferencer:
 
     Args:
         config: Path or Config of a TextGroupSegmentor.
-        checkpoint: Of its weights; None: those of the config.
+        checkpoint: Checkpoint with its weights; None: those of the config.
         device: As torch has it.
         cfg_options: Settings to override.
 

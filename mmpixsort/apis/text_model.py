@@ -29,7 +29,8 @@ def load_text_segmentor(config: Union[str, Path, Config],
 
     Args:
         config: Path or Config.
-        checkpoint: Of its weights; None: those that the config names.
+        checkpoint: Checkpoint with its weights; None: those that the config
+            names.
         device: None: a GPU where there is one.
         cfg_options: Settings to override.
 

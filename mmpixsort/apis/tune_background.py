@@ -44,11 +44,13 @@ def tune_background(config: Union[str, Path, Config],
     every threshold.
 
     Args:
-        config: Of a model whose head has a rule for the background.
-        checkpoint: Of its weights; None: those that the config names.
-        thresholds: To try.
+        config: Config of a model whose head has a rule for the background.
+        checkpoint: Checkpoint with its weights; None: those that the config
+            names.
+        thresholds: Thresholds to try.
         split: 'val' or 'train', with annotation: never what is reported.
-        max_images: The first so many; None: all.
+        max_images: Number of images to use, the first of the data set; None:
+            all.
         device: None: a GPU where there is one.
 
     Raises:

@@ -50,7 +50,7 @@ class CaptionedShapes:
     and the length of the sequence do not matter.
 
     Args:
-        length: Of the sequence, 1 or more.
+        length: Length of the sequence, 1 or more.
         split: 'train', 'val', 'test' or 'pairs'; splits share no scene.
         seed: 0 or more.
         size: (H, W) in pixels, both at least 32.

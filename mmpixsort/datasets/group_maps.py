@@ -34,7 +34,7 @@ def write_groups(path: Union[str, Path], ids: np.ndarray,
     """Write the ids of an image, whole or not at all.
 
     Args:
-        path: Of a PNG.
+        path: Path of a PNG.
         ids: (h, w) integer in [0, K), -1: in no region.
         num_regions: K: up to 255 one byte a pixel is written, above two;
             their largest value is that of no region.

@@ -42,7 +42,7 @@ def read_owners(folder: Union[str, Path]) -> Dict[str, str]:
     """Return the path of the image of every map of a folder.
 
     Args:
-        folder: Of maps; without a note the images are unknown.
+        folder: Folder of maps; without a note its images are unknown.
 
     Returns:
         Name of the map, below the folder -> path of its image; empty without
@@ -66,7 +66,7 @@ def claim_maps(folder: Union[str, Path], images: Mapping[Path, str]) -> None:
     """Note whose maps a folder is going to hold.
 
     Args:
-        folder: Of maps.
+        folder: Folder of maps.
         images: Path of each map below the folder -> path of its image.
 
     Raises:
@@ -98,7 +98,7 @@ class MapOwners:
     from another as they come.
 
     Args:
-        folder: Of maps.
+        folder: Folder of maps.
     """
 
     def __init__(self, folder: Union[str, Path]) -> None:
@@ -110,7 +110,7 @@ class MapOwners:
         """Raise ValueError when a map belongs to another image.
 
         Args:
-            path: Of the map.
+            path: Path of the map.
             image: Path of the image that it is read for.
         """
         if not self._is_read:

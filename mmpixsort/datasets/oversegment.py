@@ -30,7 +30,7 @@ def felzenszwalb_segments(image: np.ndarray,
     Args:
         image: (H, W, 3) uint8.
         scale: Larger gives larger regions.
-        sigma: Of the blur before, in pixels.
+        sigma: Deviation, in pixels, of the blur before the cutting.
         min_size: Pixels of a region.
 
     Returns:

@@ -87,9 +87,9 @@ def read_panoptic_map(path: Union[str, Path],
     """Read the numbers of a panoptic PNG.
 
     Args:
-        path: Of a file of one page with three channels of 8 bits, PNG or
+        path: Path of a file of one page with three channels of 8 bits, PNG or
             TIFF.
-        backend_args: Of mmengine's fileio; None: by the path.
+        backend_args: Arguments of mmengine's fileio; None: chosen by the path.
 
     Returns:
         (H, W) int32.

@@ -75,7 +75,7 @@ class ScatteredSticks:
     matter.
 
     Args:
-        length: Of the sequence, 1 or more.
+        length: Length of the sequence, 1 or more.
         split: 'train', 'val' or 'test'; splits share no scene.
         seed: 0 or more.
         size: (H, W) in pixels, both at least 32.

@@ -31,7 +31,7 @@ def grid_labels(size: Sequence[int],
     Args:
         size: H and W.
         grid: Cells along y and x; no more than H and W.
-        device: Of the result.
+        device: Device of the result.
 
     Returns:
         (H, W) int64 in [0, Ky * Kx).
@@ -80,7 +80,7 @@ def pixel_locations(size: Sequence[int],
         size: H and W.
         frame: 'centered': in [-0.5, 0.5] (SPML); 'unit': in [0, 1]
             (SegSort).
-        device: Of the result.
+        device: Device of the result.
 
     Returns:
         (2, H, W) float32; a side of one pixel lies at the start of the
@@ -109,7 +109,7 @@ def locate(embeddings: Tensor,
     Args:
         embeddings: (B, D, H, W).
         frame: 'centered', 'unit', or 'none': no location.
-        weight: Of the location, 0 or more.
+        weight: Weight of the location, 0 or more.
         locations: (B, 2, H, W), in place of `frame`: locations in the
             original image, say.
 
@@ -170,7 +170,7 @@ def spherical_kmeans(
         num_clusters: K; needed with `initial_labels`.
         valid: (B, H, W) bool, pixels that take part; None: all. Ignored
             labels and padding are left out here.
-        frame: Of the locations, 'centered', 'unit' or 'none'.
+        frame: Origin and unit of the locations: 'centered', 'unit' or 'none'.
         location_weight: Multiplies the locations.
         locations: (B, 2, H, W) in place of `frame`.
         stop_early: Stop where nothing changes, with the same result. It

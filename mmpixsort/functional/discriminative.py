@@ -92,8 +92,8 @@ def discriminative_loss(embeddings: Tensor,
         class_ids: (B, *spatial) integer, or (B, M) with masks; needed for
             push_scope 'class'. The largest class of its pixels is that of
             an instance.
-        overlap: Of masks: a pixel is pulled to 'all' its instances, or to
-            the 'nearest'.
+        overlap: What masks that overlap mean: a pixel is pulled to 'all' its
+            instances, or to the 'nearest'.
         min_pixels: Smaller instances take no part.
         num_ids: Ids lie in [0, num_ids), numbered anew in every image: pairs
             cost its square. None: any ids, unique over the batch too, at the

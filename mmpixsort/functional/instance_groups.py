@@ -33,7 +33,7 @@ def group_instances(slots: Slots, class_ids: Optional[Tensor],
     """Group the instances of every image.
 
     Args:
-        slots: Of the pixels.
+        slots: Slot of the instance of each pixel.
         class_ids: (B, *spatial) integer of pixels, or (B, M) of masks; used
             with `by_class` only.
         by_class: Whether a class of an image is a group of its own.

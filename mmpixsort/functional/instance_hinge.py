@@ -47,7 +47,7 @@ def instance_hinges(embeddings: Tensor, slots: Slots, *, margin: float,
     Args:
         embeddings: (B, D, N); of unit length for 'cosine'. Those of pixels
             without instance may be anything, NaN too.
-        slots: Of the N pixels.
+        slots: Slot of the instance of each of the N pixels.
         margin: delta.
         distance: 'l2', 'l1', or 'cosine': 1 - cos, half the square of l2.
     """

@@ -46,7 +46,7 @@ def instance_slots(instance_ids: Tensor,
             None: any ids, unique over the batch or not, which are numbered
             image by image (and so the host waits for the device).
         min_pixels: Smaller instances take no part.
-        dtype: Of the areas.
+        dtype: Data type of the areas.
 
     Raises:
         ValueError: On options out of range.

@@ -116,7 +116,7 @@ def seed_mean_shift(embeddings: Tensor,
         num_seeds: M, of a round.
         num_iters: Steps of a seed at most.
         tolerance: Step length at which a seed stands, 0 or more.
-        min_pixels: Of an instance.
+        min_pixels: Fewest pixels of an instance.
         min_purity: In [0, 1); an instance joins when more than this share of
             its pixels is not owned.
         max_instances: K at most; None: any.
@@ -128,7 +128,8 @@ def seed_mean_shift(embeddings: Tensor,
             that lie apart, among outliers, an instance takes about 5 N.
             With `seeds` there is no bound but `num_iters`.
         report: Called with a sentence when `max_visits` stopped it.
-        generator: Of the draw of seeds; None: always the same draw.
+        generator: Random generator that draws the seeds; None: always the same
+            draw.
 
     Returns:
         :class:`Clusters`, on the device of `embeddings`.
@@ -333,7 +334,7 @@ def _join(centers: Tensor, modes: Tensor, points: Tensor, rules: _Rules,
         centers: (K, D) that have joined.
         modes: (M, D).
         points: (N, D).
-        rules: Of the search.
+        rules: Rules of the search.
         free: (N,) bool, pixels within b of no centre; None: found here.
     """
     if free is None:

@@ -41,7 +41,7 @@ class Grids(NamedTuple):
     """The grid that each region starts from.
 
     Attributes:
-        boxes: Of the regions.
+        boxes: Boxes of the regions.
         rows: (B, R) cells along y.
         columns: (B, R) cells along x; rows * columns is at most M.
     """

@@ -10,9 +10,9 @@ def keyed_generator(seed: int, iteration: int, rank: int,
     what the unbroken one did, and no state has to be kept.
 
     Args:
-        seed: Of the run.
-        iteration: Of training, from 0.
-        rank: Of the process, from 0.
+        seed: Seed of the run.
+        iteration: Iteration of the training, from 0.
+        rank: Rank of the process, from 0.
         device: Where the numbers are drawn.
 
     Example:

@@ -81,8 +81,8 @@ def region_bias(members: Tensor,
     Args:
         members: (B, K, P) bool, see :func:`region_members`.
         outside: c_l of patches that are not in the region.
-        cls_bias: Of CLS; None: the tokens have none.
-        dtype: Of the result, floating.
+        cls_bias: Bias of the class token; None: the tokens have no bias.
+        dtype: Floating data type of the result.
 
     Returns:
         (B, K, 1 + T) for the keys [own; CLS; patches].
@@ -108,7 +108,7 @@ def confinement_bias(ids: Tensor,
 
     Args:
         ids: (B, P) integer.
-        dtype: Of the result, floating.
+        dtype: Floating data type of the result.
     """
     bias = torch.zeros(*ids.shape, ids.shape[1], dtype=dtype,
                        device=ids.device)

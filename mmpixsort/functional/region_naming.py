@@ -34,7 +34,7 @@ def name_regions(similarity: Tensor,
         background: None: every region has a word; 'cosine': background has
             the cosine `threshold`; 'probability': background wins where no
             word has the probability `threshold`.
-        threshold: Of the background.
+        threshold: Threshold of the background.
         num_candidates: Only so many words, those nearest to the whole
             image, are given to its regions (GroupViT: 5); None: all.
         image_similarity: (B, C) cosines of images and words, for

@@ -104,7 +104,7 @@ def sample_anchors(
         max_samples: Most anchors of the batch.
         max_views: Most anchors of one image and class.
         min_pixels: Fewest pixels for which a pair is used.
-        round_hard_up: Of an odd number the larger half is hard; the
+        round_hard_up: Whether the larger half of an odd number is hard; the
             released code rounds down, so that one view is an easy one.
         generator: Source of randomness, on the device of `labels`.
 
@@ -160,7 +160,7 @@ def take_quotas(shuffled: Shuffled, quotas: Tensor,
     """Take the first `quotas` pixels of every group into `num_slots` rows.
 
     Args:
-        shuffled: Of G groups.
+        shuffled: Pixels ordered by their G groups.
         quotas: (G,) int64, at most the counts; zero for the first and the
             last group, which hold ignored pixels.
         num_slots: Rows of the result; more are cut off.

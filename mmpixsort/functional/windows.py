@@ -11,7 +11,7 @@ def windows(length: int, crop: int, stride: int) -> Iterator[slice]:
 
     Args:
         length: Pixels of a side of the image.
-        crop: Of the window.
+        crop: Length of the window in pixels.
         stride: From one window to the next.
 
     Example:

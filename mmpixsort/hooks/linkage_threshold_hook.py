@@ -43,7 +43,7 @@ class LinkageThresholdHook(Hook):
     is measured, and all random states are put back.
 
     Args:
-        num_images: Of the training set, evenly spread.
+        num_images: Number of images of the training set to use, evenly spread.
         dataset: Config of annotated images; None: that of
             `train_dataloader` as it is, with its augmentation.
 
@@ -180,7 +180,7 @@ def seeded(seed: int) -> Iterator[None]:
     """Draw what a seed gives, and put all random states back.
 
     Args:
-        seed: Of random, numpy and torch.
+        seed: Seed of random, numpy and torch.
     """
     states = random.getstate(), np.random.get_state(), get_rng_state()
     random.seed(seed)

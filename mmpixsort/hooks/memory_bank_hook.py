@@ -238,7 +238,8 @@ def check_labels(data_samples: Sequence, num_classes: int,
     """Raise ValueError for a label that is neither a class nor ignored.
 
     Args:
-        data_samples: Of mmseg or mmdet, on the CPU, with ground truth.
+        data_samples: Data samples of mmseg or mmdet, on the CPU, with ground
+            truth.
         num_classes: C.
         ignore_index: The label that is allowed beside [0, C).
     """
@@ -269,7 +270,7 @@ def bank_problems(model: nn.Module, state_dict: dict) -> Iterator[str]:
 
     Args:
         model: Bare or wrapped.
-        state_dict: Of the bare model.
+        state_dict: State dict of the bare model.
     """
     for name, value in bank_states(model):
         saved = state_dict.get(name)

@@ -23,7 +23,8 @@ class PrototypeBankHook(Hook):
     Args:
         dataset: Config of the annotated images; None: those of
             `train_dataloader`, with the pipeline of the stage that runs.
-        max_images: Of the data set to use, evenly spread; None: all.
+        max_images: Number of images of the data set to use, evenly spread;
+            None: all.
 
     Raises:
         ValueError: On `max_images` below 1.

@@ -41,7 +41,7 @@ class BackboneDual(BaseModule):
             first of them.
         freeze_backbone: Train the projection alone; the backbone stays in
             evaluation mode.
-        init_cfg: As in the host.
+        init_cfg: Initialisation of weights, as in the host.
 
     Raises:
         FileNotFoundError: When there is no such file.

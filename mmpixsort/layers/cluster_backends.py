@@ -69,8 +69,9 @@ class ClusterBackend(nn.Module, ABC):
 
         Args:
             points: (N, D) float32, N at least 1.
-            min_pixels: Of an instance among these points, fewer than those
-                of the image after sub-sampling; the rest is cleaned later.
+            min_pixels: Fewest pixels of an instance among these points, fewer
+                than those of the image after sub-sampling; the rest is cleaned
+                later.
             share: Number of these points per pixel of the image, in (0, 1]:
                 1 without sub-sampling. What a subclass counts in pixels of
                 the image shrinks by this factor, as `min_pixels` has done.
@@ -145,10 +146,10 @@ class MeanShiftBackend(ClusterBackend):
         bandwidth: Radius of an instance around its centre; delta_dist of
             the discriminative loss, as in the code of the authors of
             https://arxiv.org/abs/1708.02551.
-        num_seeds: Of a round.
+        num_seeds: Number of seeds of a round.
         num_iters: Steps of a seed at most.
         tolerance: Step length at which a seed stands.
-        min_pixels: Of an instance.
+        min_pixels: Fewest pixels of an instance.
         min_purity: An instance joins when more than this share of its
             pixels is not owned by those before.
         max_instances: K at most; None: any.
@@ -238,14 +239,15 @@ class SklearnBackend(ClusterBackend):
         method: 'hdbscan', 'meanshift' or 'dbscan'.
         min_cluster_size: Pixels of a cluster of 'hdbscan', 2 or more; None:
             `min_pixels`, or 2 where that is 1.
-        cluster_selection_epsilon: Of 'hdbscan': clusters nearer than this
-            are one. Without it an image of a single instance becomes noise.
+        cluster_selection_epsilon: Distance of 'hdbscan': clusters nearer than
+            this are one. Without it an image of a single instance becomes
+            noise.
         min_samples: Points around a core point, itself included: of
             'hdbscan', None: `min_cluster_size`; of 'dbscan', None: 5, or
             `min_pixels` where that is less.
-        bandwidth: Of 'meanshift'.
-        eps: Of 'dbscan', distance of two points of one cluster.
-        min_pixels: Of an instance.
+        bandwidth: Bandwidth of 'meanshift'.
+        eps: Largest distance of two neighbours in a cluster of 'dbscan'.
+        min_pixels: Fewest pixels of an instance.
         max_points: Pixels that are clustered at most; None: all. Time and
             memory grow with their square in many dimensions.
         max_distance: Other pixels farther from every centre are noise; None:

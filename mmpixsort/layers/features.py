@@ -15,7 +15,7 @@ def select_feature(inputs: Union[Tensor, Sequence[Tensor]],
 
     Args:
         inputs: Levels (B, C, h, w) of a backbone or neck, or one map.
-        in_index: Of the level or levels.
+        in_index: Index of the level, or indices of the levels.
         in_channels: Channels that the result must have.
 
     Raises:

@@ -84,7 +84,7 @@ def note_nonfinite(nonfinite_iter: Tensor, embeddings: Tensor,
         nonfinite_iter: () int64 buffer of the head, -1: none so far.
         embeddings: (N, D).
         labels: (N,), negative: not used.
-        iteration: Of training.
+        iteration: Iteration of the training.
 
     Returns:
         Which rows are finite (N,).

@@ -20,7 +20,8 @@ class ComponentsBackend(nn.Module):
 
     Args:
         watershed: Whether touching objects are cut where they are narrow.
-        min_distance: Of the peaks that a watershed starts from, pixels.
+        min_distance: Least distance, in pixels, of the peaks that a watershed
+            starts from.
         smoothing: Sigma of the distance map, pixels; a peak an object needs
             some.
         min_pixels: Smaller instances are left out.

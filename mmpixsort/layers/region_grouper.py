@@ -40,8 +40,8 @@ class RegionGrouper(nn.Module):
             product.
         method: 'kmeans', or 'spectral' for at most 784 patches an image, in
             O((h w)^3).
-        num_iters: Of k-means.
-        frame: Of the locations: 'centered', 'unit' or 'none'.
+        num_iters: Number of iterations of k-means.
+        frame: Origin and unit of the locations: 'centered', 'unit' or 'none'.
         location_weight: Multiplies the locations.
         merge_threshold: Groups join whose mean cosine exceeds it (average
             linkage, wherever they lie), which undoes over-splitting; None:

@@ -12,7 +12,7 @@ def warmup_weight(iteration: int, *, warmup_iters: int,
     """Return the weight of a loss: 0, then a linear ramp, then 1.
 
     Args:
-        iteration: Of training, from 0.
+        iteration: Iteration of the training, from 0.
         warmup_iters: Iterations of weight 0.
         ramp_iters: Iterations of the ramp that follows.
 
@@ -32,7 +32,7 @@ def check_warmup(iterations: int, *, warmup_iters: int, ramp_iters: int,
     """Refuse a warm-up that ends after the schedule.
 
     Args:
-        iterations: Of the schedule.
+        iterations: Number of iterations of the schedule.
         warmup_iters: Iterations of weight 0.
         ramp_iters: Iterations of the ramp that follows.
         owner: What warms up, as the message names it.

@@ -16,7 +16,7 @@ class KMeansSegmenter(nn.Module):
     Args:
         grid: Cells along y and x, or one number for both; 5 in SegSort.
         num_iters: Iterations; 10 in SegSort and SPML.
-        frame: Of the locations: 'centered', 'unit' or 'none'.
+        frame: Origin and unit of the locations: 'centered', 'unit' or 'none'.
         location_weight: Multiplies the locations.
 
     Raises:

@@ -32,8 +32,8 @@ class SeparatedComponentsBackend(nn.Module):
         join_margin: Distance up to which pieces that do not touch are one;
             None: they stay apart.
         max_gap: Distance in pixels up to which pieces are joined; None: any.
-        min_distance: Of the peaks that the watershed starts from, pixels;
-            the smaller, the more cuts are proposed.
+        min_distance: Least distance, in pixels, of the peaks that the
+            watershed starts from; the smaller, the more cuts are proposed.
         smoothing: Sigma of the distance map, pixels.
         min_pixels: Smaller instances are left out.
 

@@ -28,14 +28,14 @@ class SSLFeature(nn.Module):
     covers the image and nothing else.
 
     Args:
-        name: Of a ViT of timm, 'vit_small_patch8_224.dino' say.
+        name: Name of a ViT of timm, such as 'vit_small_patch8_224.dino'.
         checkpoint: Path of its weights, in any form that timm reads; None:
             random ones, for tests or to be loaded later. Nothing is
             downloaded.
         facet: 'token': outputs of the last block, normalised; 'key': keys of
             its attention, all heads side by side.
         size: Height and width that images are resized to; None: their own.
-        input_mean: Of the data preprocessor, R G B in [0, 255].
+        input_mean: Mean of the data preprocessor, R G B in [0, 255].
         input_std: Likewise.
         mean: That the network expects, R G B in [0, 255].
         std: Likewise.

@@ -131,9 +131,9 @@ class TextBank(nn.Module):
             encode: Texts to unit rows (N, E), `encode_text` of a dual
                 encoder, in the mode of a test; None: words that the bank or
                 its file has.
-            fingerprint: Of the weights of `encode`; None: a hash of the
-                weights of the module that it is a method of, or unknown,
-                and then all is encoded.
+            fingerprint: Fingerprint of the weights of `encode`; None: a hash
+                of the weights of the module that it is a method of, or
+                unknown, and then all is encoded.
 
         Raises:
             ValueError: On a bad vocabulary, a word that is not known
@@ -248,8 +248,9 @@ class TextBank(nn.Module):
         """Read a file of :meth:`save`.
 
         Args:
-            path: Of the .npz.
-            classes: To use, by any name of the file; None: all of it.
+            path: Path of the .npz file.
+            classes: Classes to use, by any name of the file; None: all of
+                them.
             aliases: Class -> names, all in the file.
 
         Raises:

@@ -26,7 +26,7 @@ class TextBankFile(NamedTuple):
         vocabulary: Classes and their names.
         embeddings: (N, E) float32 unit rows, name by name.
         prompts: Sentences that the names were put into.
-        fingerprint: Of the weights of the text tower; '' unknown.
+        fingerprint: Fingerprint of the weights of the text tower; '': unknown.
     """
 
     vocabulary: Vocabulary

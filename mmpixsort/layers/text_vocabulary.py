@@ -8,8 +8,8 @@ class Vocabulary(NamedTuple):
     """What is told apart.
 
     Attributes:
-        classes: Of the data set, in its order.
-        names: Of each class, what is encoded for it.
+        classes: Classes of the data set, in its order.
+        names: Names of each class, which are encoded for it.
     """
 
     classes: Tuple[str, ...]

@@ -105,7 +105,8 @@ def run_tower(tower: nn.Module,
         images: (B, 3, H, W), normalised as the tower expects it.
         ids: (B, h, w) integer in [0, K), -1: in no region; None: no regions.
         num_regions: K.
-        encoder: Of the regions; None: area means of the projected patches.
+        encoder: Encoder of the regions; None: area means of the projected
+            patches.
     """
     tokens, grid = embed_patches(tower, images)
     if ids is not None:

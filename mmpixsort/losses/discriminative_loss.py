@@ -36,7 +36,7 @@ class DiscriminativeLoss(nn.Module):
         distance: 'l2', 'l1' or 'cosine'.
         normalizer: 'paper', 'authors', 'pixel' or 'active'.
         push_scope: 'image', 'class' or 'batch'.
-        overlap: Of masks: 'all' or 'nearest'.
+        overlap: What masks that overlap mean: 'all' or 'nearest'.
         min_pixels: Smaller instances take no part.
 
     Raises:

@@ -108,7 +108,8 @@ class NounRegionLoss(nn.Module):
                 `mask_same_noun`.
             caption_nouns: (B, L), padded with -1; needed with
                 `mask_same_noun`.
-            iteration: Of training, from 0; needed with `warmup_iters`.
+            iteration: Iteration of the training, from 0; needed with
+                `warmup_iters`.
 
         Raises:
             ValueError: When what an option needs is not given.

@@ -40,7 +40,7 @@ class BoundaryFMetric(BaseMetric):
         void_edges: Count changes between a class and void as boundaries; for
             data sets that draw a void band around objects, as VOC does.
         collect_device: 'cpu' or 'gpu'.
-        prefix: Of the names of the results.
+        prefix: Prefix of the names of the results.
 
     Raises:
         TypeError: On a tolerance that is no number.

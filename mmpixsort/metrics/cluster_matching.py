@@ -33,7 +33,7 @@ class ClusterMatchingMetric(BaseMetric):
         num_clusters: K, more or fewer than C; None: C.
         ignore_index: Label that takes no part.
         collect_device: 'cpu' or 'gpu'.
-        prefix: Of the names of the results; None: 'cluster'.
+        prefix: Prefix of the names of the results; None: 'cluster'.
 
     Raises:
         ValueError: On a number of clusters out of range.

@@ -49,8 +49,8 @@ class ContextScores(NamedTuple):
     """Mean consistency over queries, in [0, 1]; NaN without queries.
 
     Attributes:
-        retrieved: Of the k nearest instances.
-        expected: Of k random instances: the exact expectation.
+        retrieved: Mean consistency of the k nearest instances.
+        expected: Exact expectation of the consistency of k random instances.
         spread: Standard deviation over draws of the mean that k random
             instances get: what a difference to `expected` must exceed.
         gain: (retrieved - expected) / expected, 0.1 for ten percent.
@@ -79,8 +79,9 @@ def score_context(bank: InstanceBank,
     Args:
         bank: With at least two images of a class.
         num_neighbors: k.
-        num_draws: Of random instances, for the spread; 2 or more.
-        seed: Of the draws.
+        num_draws: Number of draws of random instances, which give the spread;
+            2 or more.
+        seed: Seed of the random draws.
 
     Returns:
         :class:`ContextScores`.
@@ -150,7 +151,7 @@ def random_instances(bank: InstanceBank,
     Args:
         bank: Instances; embeddings and histograms are not read.
         num_neighbors: k.
-        seed: Of the draw, the same on every device.
+        seed: Seed of the random draw, which is the same on every device.
 
     Returns:
         (M, k) int64 rows of the bank; -1 where there are fewer.

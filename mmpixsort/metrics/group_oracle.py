@@ -32,7 +32,7 @@ class GroupOracleMetric(SegmentMetric):
     Args:
         ignore_index: Label that takes no part.
         collect_device: 'cpu' or 'gpu'.
-        prefix: Of the names of the results.
+        prefix: Prefix of the names of the results.
     """
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:

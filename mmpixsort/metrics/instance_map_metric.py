@@ -71,7 +71,7 @@ class InstanceMapMetric(BaseMetric):
     Args:
         score_thr: Masks with a lower score are left out, 0 or more.
         collect_device: 'cpu' or 'gpu'.
-        prefix: Of the names of the results.
+        prefix: Prefix of the names of the results.
 
     Raises:
         ValueError: On a negative threshold.

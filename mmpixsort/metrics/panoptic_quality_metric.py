@@ -45,7 +45,7 @@ class PanopticQualityMetric(BaseMetric):
         classwise: Report `PQ.NAME` of each class too.
         ignore_index: Void in `gt_sem_seg`.
         collect_device: 'cpu' or 'gpu'.
-        prefix: Of the names of the results.
+        prefix: Prefix of the names of the results.
 
     Raises:
         ValueError: On a negative number of things.

@@ -45,7 +45,7 @@ class RegionNounAccuracy(BaseMetric):
             none of this name, all are nouns.
         ignore_index: Label that takes no part.
         collect_device: 'cpu' or 'gpu'.
-        prefix: Of the names of the results.
+        prefix: Prefix of the names of the results.
     """
 
     def __init__(self,

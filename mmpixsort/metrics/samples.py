@@ -74,7 +74,7 @@ def field_of(sample: dict, name: str, key: str, *, remedy: str) -> Tensor:
 
     Args:
         sample: A data sample.
-        name: Of the part, as 'pred_instances'.
+        name: Name of the part, such as 'pred_instances'.
         key: In the part, as 'masks'.
         remedy: What puts it there, for the message.
 

@@ -51,7 +51,7 @@ class SegmentMetric(BaseMetric):
     Args:
         ignore_index: Label that takes no part.
         collect_device: 'cpu' or 'gpu'.
-        prefix: Of the names of the results.
+        prefix: Prefix of the names of the results.
     """
 
     def __init__(self,

@@ -113,8 +113,8 @@ def check_fits(bank: PrototypeBank, *, fingerprint: str,
     """Raise ValueError unless a bank was made with these weights.
 
     Args:
-        bank: To be used.
-        fingerprint: Of the weights of the model.
+        bank: Bank to be used.
+        fingerprint: Fingerprint of the weights of the model.
         embed_dims: D of the model.
     """
     if bank.features.shape[1] != embed_dims:
@@ -133,7 +133,7 @@ def write_bank(bank: PrototypeBank, path: Union[str, Path]) -> None:
     """Write a bank, whole or not at all; equal banks give equal files.
 
     Args:
-        bank: To write.
+        bank: Bank to write.
         path: .npz, or any other ending for safetensors.
 
     Raises:
@@ -214,7 +214,7 @@ def read_safetensors(path: Path, names: Collection[str]):
 
     Args:
         path: The file; what else it holds is not read.
-        names: Of the tensors; those that are missing are left out.
+        names: Names of the tensors; those that are missing are left out.
     """
     with _safetensors().safe_open(path, framework='pt') as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()

@@ -44,7 +44,7 @@ class RowRules(NamedTuple):
         void: 'drop_pixels': pixels without label are left out;
             'drop_segments': segments with mostly such pixels are.
         min_purity: Segments below are left out.
-        scales: Of the image; each gives rows of its own.
+        scales: Factors to resize the image by; each gives rows of its own.
         flip: Whether mirrored images give rows too.
     """
 
@@ -175,9 +175,9 @@ def join_rows(images: Sequence[Tuple[int, ImageRows]], *, names: List[str],
 
     Args:
         images: Number and rows of each, several of one number in order.
-        names: Of all images.
+        names: Names of all images.
         meta: Further entries of the bank's meta.
-        dtype: Of the features, 'float16' or 'float32'.
+        dtype: Data type of the features, 'float16' or 'float32'.
 
     Raises:
         ValueError: When there is no row at all.

@@ -18,7 +18,7 @@ def add(bank: PrototypeBank, new: PrototypeBank,
 
     Args:
         bank: To extend.
-        new: Of the same weights; its labels count in `classes`.
+        new: Bank of the same weights; its labels count in `classes`.
         classes: Names that its labels stand for.
     """
     return merge([bank, replace(new, meta=dict(new.meta, classes=list(
@@ -35,10 +35,10 @@ def remove(bank: PrototypeBank,
     The names of classes and images stay, so that labels keep their meaning.
 
     Args:
-        bank: To change.
+        bank: Bank to change.
         rows: Numbers of rows.
         image: Path of an image, or the last folders and name of it.
-        name: Of a class.
+        name: Name of a class.
 
     Raises:
         ValueError: When nothing is named, nothing matches, or nothing would
@@ -115,7 +115,7 @@ def relabel(bank: PrototypeBank,
     """Give segments another class, which may be a new one.
 
     Args:
-        bank: To change.
+        bank: Bank to change.
         new: Name of the class they get.
         old: Class whose segments change, or
         rows: numbers of the rows that do.
@@ -151,7 +151,7 @@ def cluster(bank: PrototypeBank, num_clusters: int,
     Args:
         bank: To change; its labels are not looked at.
         num_clusters: K.
-        seed: Of the first centres.
+        seed: Seed of the draw of the first centres.
 
     Raises:
         ImportError: Without FAISS.

@@ -45,7 +45,7 @@ class FaissIndex:
         features: (M, D) unit rows.
         kind: 'flat': exact; 'ivf': inverted lists; 'sq': inverted lists of
             half precision numbers.
-        num_lists: Of the inverted lists; None: about 4 sqrt(M), no fewer
+        num_lists: Number of inverted lists; None: about 4 sqrt(M), no fewer
             than 39 rows a list, which FAISS wants to learn from.
         num_probes: Lists that are searched.
 
@@ -142,12 +142,12 @@ def recall_at_k(index,
     """Return the share of the exact neighbours that an index finds.
 
     Args:
-        index: Of `features`.
+        index: FAISS index that holds `features`.
         features: (M, D).
         num_neighbors: k.
         num_queries: Rows that are looked up, drawn at random, with noise of
             a tenth of their length so that none is its own neighbour.
-        seed: Of the draw.
+        seed: Seed of the random draw.
     """
     generator = torch.Generator().manual_seed(seed)
     rows = features.float().cpu()

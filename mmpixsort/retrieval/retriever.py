@@ -33,14 +33,14 @@ class Retriever:
     """Vote by the k nearest segments of a bank (SegSort, section 3.3).
 
     Args:
-        bank: Checked.
+        bank: Checked bank.
         num_neighbors: k; 15 or 21 in the released scripts.
         concentration: Weighs votes by softmax(concentration * similarity);
             None counts them.
         ties: 'smallest': the smallest class wins, as in the released code;
             'nearest': the class of the nearest neighbour among them.
-        kind: Of search: 'exact', or of FAISS 'flat', 'ivf', 'sq'.
-        device: Of an exact search.
+        kind: Kind of search: 'exact', or 'flat', 'ivf' or 'sq' of FAISS.
+        device: Device of an exact search.
 
     Raises:
         ValueError: When the bank has fewer rows than neighbours are asked

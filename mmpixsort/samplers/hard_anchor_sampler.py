@@ -31,7 +31,8 @@ class HardAnchorSampler(nn.Module):
         hardness: Which pixels are hard: 'segmentation', misclassified
             ones; 'confidence', own class below `confidence`; 'random',
             none, so that anchors are drawn uniformly.
-        confidence: Of hardness 'confidence', in (0, 1].
+        confidence: Probability below which hardness 'confidence' finds a pixel
+            hard, in (0, 1].
         faithful: Use the quotas of the released code.
 
     Raises:

@@ -26,7 +26,8 @@ class KeyMiner(nn.Module):
             'semi_hard': random ones among the hardest `hard_fraction`.
         num_positives: Most positives of an anchor.
         num_negatives: Most negatives of an anchor.
-        hard_fraction: Of an anchor's pairs, in (0, 1]; for 'semi_hard'.
+        hard_fraction: Share of the pairs of an anchor that 'semi_hard' takes,
+            in (0, 1].
 
     Raises:
         ValueError: On an unknown strategy or sizes out of range.

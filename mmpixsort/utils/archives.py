@@ -16,7 +16,7 @@ def stored_entry(archive: zipfile.ZipFile, name: str) -> bytes:
 
     Args:
         archive: The archive.
-        name: Of the entry.
+        name: Name of the entry.
 
     Raises:
         KeyError: When there is no such entry.
@@ -34,7 +34,7 @@ def stored_arrays(path: Union[str, Path],
 
     Args:
         path: As `numpy.savez` writes it, never pickled.
-        names: Of the arrays.
+        names: Names of the arrays.
 
     Raises:
         KeyError: When an array is missing.

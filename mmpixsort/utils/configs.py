@@ -14,7 +14,7 @@ def read_config(path: Union[str, Path]) -> Config:
     """Read a config file.
 
     Args:
-        path: Of a file, or ``package::folder/name.py``.
+        path: Path of a file, or ``package::folder/name.py``.
 
     Raises:
         FileNotFoundError: When there is no such file.
@@ -33,7 +33,7 @@ def load_config(path: Union[str, Path]) -> Config:
     """Read a config as one that inherits from it sees it.
 
     Args:
-        path: Of a file, or ``package::folder/name.py``.
+        path: Path of a file, or ``package::folder/name.py``.
 
     Raises:
         FileNotFoundError: When there is no such file.

@@ -8,7 +8,8 @@ def check_data_folders(cfg: Any, *splits: str) -> None:
 
     Args:
         cfg: The config.
-        splits: Of 'train', 'val', 'test': whose data sets to look at.
+        splits: Splits whose data sets are looked at: some of 'train', 'val',
+            'test'.
 
     Raises:
         FileNotFoundError: Naming the split, the folder and the remedy.

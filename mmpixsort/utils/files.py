@@ -70,8 +70,8 @@ def remove_leftovers(folder: Union[str, Path]) -> None:
     """Remove what killed processes left of files that they were writing.
 
     Args:
-        folder: Of which files without an end, older than an hour, go; not
-            those of folders in it.
+        folder: Folder whose unfinished files, older than an hour, are removed;
+            not those of folders in it.
     """
     for path in Path(folder).glob('.*.tmp'):
         if time.time() - path.stat().st_mtime > STALE:

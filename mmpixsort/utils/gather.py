@@ -69,8 +69,9 @@ def pad_to(values: Tensor, *sizes: int, fill: float = 0) -> Tensor:
     """Append `fill` to the first dims, until they have these sizes.
 
     Args:
-        values: Of as many dims as `sizes`, or more, none larger.
-        sizes: Of the first dims.
+        values: Tensor with as many dims as there are `sizes`, or more, none
+            larger than its size.
+        sizes: Sizes of the first dims.
         fill: What is appended.
 
     Example:

@@ -70,7 +70,7 @@ def check_entry(entry: Any, keys: Sequence[str], what: str) -> None:
     """Raise unless an entry of a JSON is an object with some keys.
 
     Args:
-        entry: Of the file.
+        entry: Entry of the file.
         keys: That it must have.
         what: Which entry of which file: "an image of 'x.json'".
 

@@ -101,7 +101,7 @@ def sheet(rows: Sequence[Row], *, sources: bool = False) -> np.ndarray:
     """Set segments in the first column, their neighbours beside them.
 
     Args:
-        rows: Of pictures of one size.
+        rows: Rows of pictures, all of one size.
         sources: Whether to name the images below the crops too.
     """
     if not rows:
@@ -139,7 +139,7 @@ def page(rows: Sequence[Row], *, title: str,
 
     Args:
         rows: Segments and neighbours.
-        title: Of the page.
+        title: Title of the page.
         overview: Pictures above the table.
         caption: Says what the table shows.
     """

@@ -200,7 +200,7 @@ def run_config(study: Study, arm: Arm, seed: int,
     Args:
         study: The study.
         arm: One of its arms.
-        seed: Of weights, order and augmentation.
+        seed: Seed of the weights, the order of images and the augmentation.
         place: Where data and weights lie on this machine.
     """
     cfg = load_config(arm.config)
@@ -239,8 +239,8 @@ def config_of_test(cfg: Config, options: Mapping, split: str) -> Config:
     """Return the config of one test of a trained run.
 
     Args:
-        cfg: Of the run.
-        options: Of the test: settings of the config, `tta=True` for
+        cfg: Config of the run.
+        options: Options of the test: settings of the config, `tta=True` for
             test-time augmentation, and `scorer`, see :func:`find_scorer`.
         split: 'val' or 'test'.
     """
@@ -262,8 +262,9 @@ def find_scorer(options: Mapping) -> Optional[Callable]:
     """Return the function that scores a test in place of the Runner.
 
     Args:
-        options: Of the test; `scorer` is ``package.module:function``, called
-            as ``function(cfg, checkpoint)``, which returns name -> score.
+        options: Options of the test; `scorer` is ``package.module:function``,
+            called as ``function(cfg, checkpoint)``, which returns name ->
+            score.
 
     Raises:
         ValueError: When there is no such function.

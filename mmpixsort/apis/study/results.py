@@ -51,8 +51,8 @@ class Results:
 
         Args:
             arm: Name of the arm.
-            seed: Of the run.
-            config_hash: Of the training.
+            seed: Seed of the run.
+            config_hash: Hash of the config of the training.
             tests: Name -> hash of every test.
         """
         record = self.read(arm, seed)
@@ -76,7 +76,7 @@ class Row(NamedTuple):
     """One way to train and to test, over seeds.
 
     Attributes:
-        name: Of the arm, with the test where an arm has several.
+        name: Name of the arm, with the test where an arm has several.
         arm: Name of the arm.
         test: Name of the test.
         records: Seed -> result of the run.

@@ -23,7 +23,7 @@ class Standing(NamedTuple):
         state: 'done', 'running', 'failed', 'cut off', 'outdated' (the
             result is of another config) or 'waiting'.
         phase: 'train', or the test that runs.
-        share: Of the iterations, in [0, 1].
+        share: Share of the iterations that are done, in [0, 1].
         eta: Seconds of training that are left; None: not known.
         step: Seconds of an iteration; None: not known.
         record: The result; None: there is none.
@@ -93,7 +93,7 @@ def table(study: Study, standings: Sequence[Standing]) -> Table:
 
     Args:
         study: The study.
-        standings: Of its runs.
+        standings: Standings of its runs.
     """
     done = [s for s in standings if s.state == 'done']
     shown = Table(title=f'{study.name}: {len(done)} of {len(standings)} runs '

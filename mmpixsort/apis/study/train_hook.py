@@ -31,7 +31,7 @@ class StudyHook(Hook):
     """Seed, hash what starts and what is seen, tell progress.
 
     Args:
-        seed: Of the run.
+        seed: Seed of the run.
         progress: File to write the progress to.
         every: Seconds between two writes.
     """
@@ -141,7 +141,7 @@ def same_weights(first: Mapping[str, str], other: Mapping[str, str]) -> bool:
 
     Args:
         first: See :func:`part_hashes`.
-        other: Of another model.
+        other: Parts of another model.
     """
     return not any(
         first[part] != other[part] for part in first if part in other

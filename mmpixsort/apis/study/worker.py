@@ -131,7 +131,7 @@ def save_initial(cfg: Config, reference: Dict[str, Tensor],
     """Write what a run starts from.
 
     Args:
-        cfg: Of the run; what its own `load_from` holds goes first.
+        cfg: Config of the run; what its own `load_from` holds goes first.
         reference: Initial weights of the baseline, for all else.
         out: The file. A run takes from it what it has itself.
     """

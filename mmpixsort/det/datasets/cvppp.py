@@ -34,8 +34,8 @@ class CVPPPDataset(BaseDetDataset):
 
     Args:
         data_prefix: `img` is the folder below `data_root`, 'A1' for None.
-        label_suffix: Of the files of ids; None: there are none, as for the
-            test images of the challenge.
+        label_suffix: Suffix of the files of ids; None: there are none, as for
+            the test images of the challenge.
         kwargs: `data_root`, `ann_file`, `indices`, `pipeline`, ... of
             mmdet's `BaseDetDataset`. `ann_file` lists the plants to use, a
             line each (`plant001`); without it all are used.

@@ -24,7 +24,8 @@ class ScatteredSticksDataset(BaseDetDataset):
         num_images: Number of scenes, 1 or more.
         size: (H, W) of the scenes in pixels.
         num_sticks: The fewest and the most in a scene.
-        seed: Of the generator; the same seed gives the same scenes.
+        seed: Seed of the generator of scenes; the same seed gives the same
+            scenes.
         split: 'train', 'val' or 'test', which share no scene.
         cache_size: How many scenes to keep in memory, in every worker; 0
             makes each anew. A scene of 129 x 129 pixels takes some 3 ms to

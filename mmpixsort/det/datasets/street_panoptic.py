@@ -29,7 +29,8 @@ class StreetScenesPanopticDataset(PanopticBaseDataset):
     Args:
         num_images: Number of scenes, 1 or more.
         size: (H, W) of the scenes in pixels.
-        seed: Of the generator; the same seed gives the same scenes.
+        seed: Seed of the generator of scenes; the same seed gives the same
+            scenes.
         split: 'train', 'val' or 'test', which share no scene.
         cache_size: How many scenes to keep in memory, in every worker; 0
             makes each anew. A scene takes about 27 ms to make and 7 bytes a

@@ -27,10 +27,10 @@ class EmbeddingInstanceSegmentor(BaseDetector):
         backbone: Config of the backbone.
         head: Config of the head, as InstanceEmbeddingHead.
         neck: Config of the neck; None: none.
-        train_cfg: Of the host, not used.
-        test_cfg: Of the host, not used.
-        data_preprocessor: As in the host.
-        init_cfg: As in the host.
+        train_cfg: Training settings of the host, not used.
+        test_cfg: Test settings of the host, not used.
+        data_preprocessor: Data preprocessor, as in the host.
+        init_cfg: Initialisation of weights, as in the host.
     """
 
     def __init__(self,

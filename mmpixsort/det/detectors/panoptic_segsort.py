@@ -21,13 +21,13 @@ class PanopticSegSort(EmbeddingInstanceSegmentor):
         backbone: Config of the backbone.
         head: Config of the head, a PanopticSegSortHead.
         neck: Config of the neck; None: none.
-        train_cfg: Of the host, not used.
+        train_cfg: Training settings of the host, not used.
         test_cfg: ``dict(mode='whole')``, or ``dict(mode='slide',
             crop_size=(h, w), stride=(h, w))`` in input pixels: logits and
             unit embeddings are averaged over windows, and the whole image
             is cut and merged once. None: whole.
-        data_preprocessor: As in the host.
-        init_cfg: As in the host.
+        data_preprocessor: Data preprocessor, as in the host.
+        init_cfg: Initialisation of weights, as in the host.
 
     Raises:
         ValueError: On another mode, or windows that are no counts.

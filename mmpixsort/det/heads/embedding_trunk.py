@@ -25,19 +25,19 @@ class EmbeddingTrunk(BaseModule):
 
     Args:
         in_channels: Channels of the feature.
-        num_outputs: Of the semantic branch.
+        num_outputs: Number of outputs of the semantic branch.
         in_index: Level of the backbone or neck, or levels to resize to the
             first and concatenate.
         decoder: Config of a decode head of MMSegmentation; None:
             convolutions of its own.
-        channels: Of the convolutions.
-        num_convs: Of 3 x 3, 0 or more.
+        channels: Number of channels of the convolutions.
+        num_convs: Number of 3 x 3 convolutions, 0 or more.
         embed_dims: D.
         coordinates: y and x appended to the feature: 'relative' to the
             map, in [-0.5, 0.5]; 'absolute', in units of 64 of its cells, so
             that crops and larger images of the test have one scale; None.
-        norm_cfg: Of the convolutions.
-        init_cfg: As in the host.
+        norm_cfg: Normalisation of the convolutions.
+        init_cfg: Initialisation of weights, as in the host.
     """
 
     # Whether `embed` gives unit vectors, which are compared by cosine; other

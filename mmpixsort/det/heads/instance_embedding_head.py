@@ -38,14 +38,15 @@ class InstanceEmbeddingHead(EmbeddingTrunk):
             classes, whose logits are the semantic branch and whose last
             feature, of `in_channels`, is embedded; None: convolutions of
             its own. Put `_scope_='mmseg'` into it.
-        channels: Of the convolutions between feature and both branches.
-        num_convs: Of 3 x 3, 0 or more.
+        channels: Number of channels of the convolutions between the feature
+            and both branches.
+        num_convs: Number of 3 x 3 convolutions, 0 or more.
         embed_dims: D; 8 on Cityscapes, 16 on leaves in the paper.
         coordinates: y and x beside the feature, as in the paper on leaves:
             'relative' to the map, 'absolute' (see EmbeddingTrunk), or None.
-        norm_cfg: Of the convolutions.
+        norm_cfg: Normalisation of the convolutions.
         loss: Config of the loss of embeddings.
-        semantic_weight: Of the cross-entropy, 0 or more.
+        semantic_weight: Weight of the cross-entropy, 0 or more.
         label_size: 'image': embeddings are enlarged to the labels (the
             paper); 'feature': labels shrink, which loses small instances
             (counted as `instances_lost`) and costs a sixteenth at stride 4.
@@ -57,7 +58,7 @@ class InstanceEmbeddingHead(EmbeddingTrunk):
             'annotated' (the protocol of the leaf challenge): where
             `gt_foreground` of an image without labels or, of others,
             `gt_instance_map` says.
-        init_cfg: As in the host.
+        init_cfg: Initialisation of weights, as in the host.
 
     Raises:
         ValueError: On options out of range or parts that do not fit.

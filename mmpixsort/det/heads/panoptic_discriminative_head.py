@@ -36,18 +36,19 @@ class PanopticDiscriminativeHead(EmbeddingTrunk):
         in_index: Level or levels of the backbone or neck.
         decoder: Config of a decode head of MMSegmentation with C classes,
             see InstanceEmbeddingHead.
-        channels: Of the convolutions between feature and both branches.
-        num_convs: Of 3 x 3, 0 or more.
+        channels: Number of channels of the convolutions between the feature
+            and both branches.
+        num_convs: Number of 3 x 3 convolutions, 0 or more.
         embed_dims: D.
         coordinates: See EmbeddingTrunk.
-        norm_cfg: Of the convolutions.
+        norm_cfg: Normalisation of the convolutions.
         loss: Config of the loss of embeddings.
-        semantic_weight: Of the cross-entropy, 0 or more.
+        semantic_weight: Weight of the cross-entropy, 0 or more.
         clusters: Config of the clustering, of cells of the embedding, those
             of each class of things apart.
         rules: `min_area`, `max_instances` and `min_stuff_area` of
             PanopticRules.
-        init_cfg: As in the host.
+        init_cfg: Initialisation of weights, as in the host.
 
     Raises:
         ValueError: On options out of range or parts that do not fit.

@@ -77,7 +77,7 @@ def instances_of_cells(logits: Tensor, embeddings: Tensor, *,
         embeddings: (D, h, w), unit.
         num_things: T.
         cut: Options of partition_regions.
-        rules: Of merging, with a threshold.
+        rules: Rules of merging, with a threshold.
         min_cells: Smaller instances join the one that has the most similar
             segment around them, if that is above the threshold.
     """

@@ -51,7 +51,7 @@ def panoptic_of_image(logits: Tensor, embeddings: Tensor,
         size: H and W.
         num_things: T.
         cut: Options of partition_regions.
-        rules: Of merging and cleaning.
+        rules: Rules of merging and cleaning.
         extent: Cells that the image takes along y and x, where padding
             begins inside one; None: h and w.
 
@@ -83,7 +83,7 @@ def panoptic_of_cells(cells: CellInstances, logits: Tensor,
         logits: (C, h, w).
         size: H and W.
         num_things: T.
-        rules: Of cleaning.
+        rules: Rules of cleaning.
         extent: Cells that the image takes along y and x.
     """
     labels, owners = _enlarge(logits, cells.ids, size, extent)
@@ -114,8 +114,9 @@ def maps_of_images(logits: Tensor, embeddings: Tensor, data_samples: List,
     Args:
         logits: (B, C, h, w).
         embeddings: (B, D, h, w).
-        data_samples: Of the images; padding is at the right and the bottom.
-        rescale: To the original size.
+        data_samples: Data samples of the images; padding is at the right and
+            the bottom.
+        rescale: Whether results have the original size of the image.
     """
     for i, sample in enumerate(data_samples):
         meta = sample.metainfo
@@ -141,7 +142,7 @@ def axis_of(length: int, cells: int, extent: float,
         length: Pixels of the side.
         cells: Cells of the side.
         extent: Cells that the pixels take, at most `cells`.
-        device: Of the result.
+        device: Device of the result.
 
     Example:
         >>> axis_of(4, 2, 2., torch.device('cpu')).share

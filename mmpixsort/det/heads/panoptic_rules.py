@@ -23,8 +23,8 @@ class PanopticRules(NamedTuple):
         min_area: Smaller things join the most similar segment around them,
             if that is above the threshold, and are void otherwise; pixels
             of the result.
-        max_instances: Of an image; the largest stay, the rest is void. Each
-            has a mask of the size of the image.
+        max_instances: Most instances of an image; the largest stay, the rest
+            is void. Each has a mask of the size of the image.
         min_stuff_area: Smaller stuff is void; 2048 on Cityscapes (its
             usual convention).
     """

@@ -79,18 +79,19 @@ class PanopticSegSortHead(EmbeddingTrunk):
         in_index: Level or levels of the backbone or neck.
         decoder: Config of a decode head of MMSegmentation with C classes,
             see InstanceEmbeddingHead.
-        channels: Of the convolutions between feature and both branches.
-        num_convs: Of 3 x 3, 0 or more.
+        channels: Number of channels of the convolutions between the feature
+            and both branches.
+        num_convs: Number of 3 x 3 convolutions, 0 or more.
         embed_dims: D; 32 in SegSort.
         coordinates: y and x beside the feature: 'relative' to the map,
             'absolute' (see EmbeddingTrunk), or None.
-        norm_cfg: Of the convolutions.
+        norm_cfg: Normalisation of the convolutions.
         loss: Config of the loss of embeddings.
-        semantic_weight: Of the cross-entropy, 0 or more.
+        semantic_weight: Weight of the cross-entropy, 0 or more.
         cell_area: Pixels of the embedding by segment; larger regions are
             cut.
         max_clusters: Segments of a region at most.
-        num_iters: Of the clustering; 10 in SegSort.
+        num_iters: Number of iterations of the clustering; 10 in SegSort.
         location_weight: In the clustering, of locations in units of 64
             pixels of the embedding.
         stuff_across_images: Stuff of one class in two images is 'negative',
@@ -101,10 +102,9 @@ class PanopticSegSortHead(EmbeddingTrunk):
         test_cell_area: As `cell_area`, in the test.
         test_max_clusters: As `max_clusters`, in the test, where a region is
             a connected part of a class.
-        rules: Of merging and cleaning in the test, see PanopticRules;
-            `threshold` may be None: that which LinkageThresholdHook
-            measures.
-        init_cfg: As in the host.
+        rules: Rules of merging and cleaning in the test, see PanopticRules;
+            `threshold` may be None: that which LinkageThresholdHook measures.
+        init_cfg: Initialisation of weights, as in the host.
 
     Raises:
         ValueError: On options out of range, parts that do not fit, or more
@@ -218,7 +218,7 @@ class PanopticSegSortHead(EmbeddingTrunk):
 
         Args:
             embeddings: (B, D, h, w).
-            targets: Of the batch.
+            targets: Ground truth of the batch.
             most: Number of images that there is room for, on the rank with
                 the most of them; None: B.
         """
@@ -357,8 +357,8 @@ class PanopticSegSortHead(EmbeddingTrunk):
         Args:
             logits: (B, C, h, w).
             embeddings: (B, D, h, w).
-            batch_data_samples: Of the images.
-            rescale: To the original size.
+            batch_data_samples: Data samples of the images.
+            rescale: Whether results have the original size of the image.
         """
         rules = self._rules()
         return [

@@ -35,7 +35,7 @@ class LoadPanopticMap(BaseTransform):
     Args:
         missing: What to do about segments that the map does not show:
             'warn', once for a data set and process, or 'error'.
-        backend_args: Of mmengine's fileio; None: by the path.
+        backend_args: Arguments of mmengine's fileio; None: chosen by the path.
 
     Raises:
         TypeError: When a map in memory is not of integers.

@@ -56,7 +56,7 @@ class PixelContrastHead(BaseModule):
         gather_keys: Take batch keys from all ranks, those of others without
             gradient.
         ignore_index: Label that takes no part.
-        init_cfg: As in the host.
+        init_cfg: Initialisation of weights, as in the host.
 
     Raises:
         ValueError: On options out of range, or a bank that does not fit.
@@ -151,7 +151,7 @@ class PixelContrastHead(BaseModule):
         Args:
             inputs: Levels of the backbone or neck.
             batch_data_samples: With ground truth.
-            train_cfg: Of the host, not used.
+            train_cfg: Training settings of the host, not used.
             logits: (B, C, h', w') of the main classifier, if known.
             decoder_feature: (B, C', h', w') that entered it, if known.
         """

@@ -85,7 +85,7 @@ class SegSortHead(BaseModule):
         warmup_iters: Iterations before the loss counts.
         ramp_iters: Iterations over which it then rises to its weight.
         ignore_index: Label that takes no part.
-        init_cfg: As in the host.
+        init_cfg: Initialisation of weights, as in the host.
 
     Raises:
         ValueError: On options out of range, or parts that do not fit.
@@ -189,7 +189,7 @@ class SegSortHead(BaseModule):
         Args:
             inputs: Levels of the backbone or neck.
             batch_data_samples: With ground truth.
-            train_cfg: Of the host, not used.
+            train_cfg: Training settings of the host, not used.
             logits: (B, C, h', w') of the main classifier, if known: they
                 tell the sampler which pixels are hard.
             decoder_feature: (B, C', h', w') that entered it, if known.

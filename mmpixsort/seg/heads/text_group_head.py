@@ -30,7 +30,7 @@ class Caption(NamedTuple):
     Attributes:
         sentence: '' for none.
         nouns: That are contrasted with regions.
-        all_nouns: Of the sentence.
+        all_nouns: All nouns of the sentence.
     """
 
     sentence: str
@@ -78,11 +78,11 @@ class TextGroupHead(BaseModule):
         background: Rule for regions without a word: 'cosine',
             'probability', or None; see
             :func:`mmpixsort.functional.region_naming.name_regions`.
-        threshold: Of that rule.
+        threshold: Threshold of that rule.
         num_candidates: Words nearest to the whole image that its regions
             may have; None: all.
         test_scale: Multiplies cosines in the test; None: as in training.
-        init_cfg: As in the host.
+        init_cfg: Initialisation of weights, as in the host.
 
     Raises:
         ValueError: On options out of range or that exclude each other.
@@ -166,10 +166,10 @@ class TextGroupHead(BaseModule):
         """Return the losses of a batch.
 
         Args:
-            embeddings: Of the images and their regions.
+            embeddings: Embeddings of the images and of their regions.
             encode: Texts to unit rows (N, E).
             scale: alpha of the encoder.
-            captions: Of each image.
+            captions: Caption of each image.
         """
         seed, iteration = self.clock.tick()
         losses = dict()

@@ -45,9 +45,9 @@ def bank_in_memory(model: nn.Module,
 
     Args:
         model: With `retrieval`; its mode is kept.
-        dataset: Of annotated images.
+        dataset: Data set of annotated images.
         rules: How segments become rows.
-        max_images: To use, evenly spread; None: all.
+        max_images: Number of images to use, evenly spread; None: all.
     """
     images = chosen_images(dataset, max_images)
     training = model.training

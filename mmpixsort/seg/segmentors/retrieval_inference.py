@@ -33,7 +33,7 @@ class Found(NamedTuple):
 
     Attributes:
         segments: Its segments.
-        votes: Of their neighbours.
+        votes: Votes of the neighbours of the segments.
     """
 
     segments: ImageSegments
@@ -47,8 +47,9 @@ class RetrievalInference:
         bank: Path of a bank of prototypes; None while one is built.
         head: Which metric head embeds.
         num_neighbors: k.
-        grid: Of the clustering; None: that of the bank.
-        num_iters: Of the clustering; None: that of the bank.
+        grid: Grid of the clustering; None: that of the bank.
+        num_iters: Number of iterations of the clustering; None: that of the
+            bank.
         stride: Input pixels by pixel of the map that is cut; 1 in the
             released code, 4 costs a sixteenth.
         concentration: Weighs votes by similarity; None counts them.
@@ -313,7 +314,7 @@ def vote_logits(found: Found, size: Sequence[int],
     """Paint the log of vote fractions (C, H, W), zero on the padding.
 
     Args:
-        found: Of one image.
+        found: Segments and votes of one image.
         size: H and W of the input, with padding.
         padding: Left, right, top, bottom pixels.
     """

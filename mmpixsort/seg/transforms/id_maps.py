@@ -14,9 +14,9 @@ def pack_ids(packed: dict, shifted: np.ndarray, name: str) -> dict:
     """Put ids into the data sample as `name` (1, H, W) int64, -1: none.
 
     Args:
-        packed: Of the host's `PackSegInputs`.
+        packed: What the host's `PackSegInputs` returns.
         shifted: (H, W), as `unshift_ids` takes them.
-        name: Of the field.
+        name: Name of the field.
     """
     ids = torch.from_numpy(unshift_ids(shifted))
     if 'inputs' in packed:  # the host's Pad leaves these maps out
@@ -34,8 +34,8 @@ def stack_ids(data_samples: List, name: str, remedy: str) -> Tensor:
     it notes the padding.
 
     Args:
-        data_samples: Of the batch.
-        name: Of the field.
+        data_samples: Data samples of the batch.
+        name: Name of the field.
         remedy: What to do where a sample has none.
 
     Raises:

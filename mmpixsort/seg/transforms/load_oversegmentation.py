@@ -41,7 +41,7 @@ class LoadOverSegmentation(BaseTransform):
     `cat_max_ratio=1.`, its default, where there are no labels.
 
     Args:
-        folder: Of the maps.
+        folder: Folder of the maps.
         img_folder: Part of the image's path that `folder` replaces; empty:
             the map has the name of the image, without its folders.
         suffix: Ending of a map.

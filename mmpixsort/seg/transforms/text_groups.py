@@ -125,7 +125,7 @@ class PackTextInputs(PackSegInputs):
     was padded is in `padding_size`.
 
     Args:
-        meta_keys: Of the host, next to those of texts.
+        meta_keys: Keys of the metainfo of the host, beside those of texts.
     """
 
     def __init__(self, meta_keys: Sequence[str] = META_KEYS) -> None:
