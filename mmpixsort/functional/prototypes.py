@@ -6,7 +6,7 @@ number of segments there is room for).
 Hwang et al., "SegSort", ICCV 2019, https://arxiv.org/abs/1910.06962,
 section 3.1.
 """
-from typing import NamedTuple
+from typing import NamedTuple, Optional, Sequence
 
 import torch
 from torch import Tensor
@@ -32,22 +32,36 @@ class Segments(NamedTuple):
     num_found: Tensor
 
 
-def join_codes(*parts: Tensor) -> Tensor:
+CODE_BASE = 1 << 16
+
+
+def join_codes(*parts: Tensor,
+               bounds: Optional[Sequence[int]] = None) -> Tensor:
     """Join integer maps into one whose values differ where any part does.
 
-    A semantic label must be the last part, so that `codes % base` gives it
-    back. Negative in any part: the pixel takes no part.
+    A semantic label must be the last part, so that `codes % CODE_BASE` gives
+    it back. Negative in any part: the pixel takes no part.
 
     Args:
-        parts: (N,) integers below 2^16 each, at most four of them.
+        parts: (N,) integers, one to four of them, each below 2^16, but the
+            first: below 2^63 for one part, 2^47 for two, 2^31 for three and
+            2^15 for four.
+        bounds: A number for each part that its values lie below, known
+            without a look at them; None: the largest values are read, for
+            which the host waits for the device.
 
     Returns:
         (N,) int64, -1 where a pixel takes no part.
+
+    Raises:
+        ValueError: On a part that may reach a larger number: two pixels of
+            different parts would get one code.
 
     Example:
         >>> join_codes(torch.tensor([0, 1]), torch.tensor([3, -1]))
         tensor([ 3, -1])
     """
+    _check_bounds(_bounds_of(parts) if bounds is None else bounds, len(parts))
     code = torch.zeros_like(parts[0], dtype=torch.long)
     ignored = torch.zeros_like(code, dtype=torch.bool)
     for part in parts:
@@ -57,7 +71,28 @@ def join_codes(*parts: Tensor) -> Tensor:
     return code.masked_fill(ignored, -1)
 
 
-CODE_BASE = 1 << 16
+def _bounds_of(parts: Sequence[Tensor]) -> Sequence[int]:
+    """Return what the values of each part lie below."""
+    if not parts or not parts[0].numel():
+        return [0] * len(parts)
+    return [
+        largest + 1 for largest in torch.stack(
+            [part.amax().long() for part in parts]).tolist()
+    ]
+
+
+def _check_bounds(bounds: Sequence[int], count: int) -> None:
+    if not 1 <= count <= 4 or len(bounds) != count:
+        raise ValueError('`parts` must be one to four, with a number each in '
+                         f'`bounds`, got {count} and {list(bounds)}')
+    limits = [CODE_BASE**4 // 2 // CODE_BASE**(count - 1)]
+    limits += [CODE_BASE] * (count - 1)
+    for i, (bound, limit) in enumerate(zip(bounds, limits)):
+        if bound > limit:
+            raise ValueError(
+                f'`parts[{i}]` of {count} must be below {limit}, got '
+                f'{bound - 1}: codes would be equal, or negative; put the '
+                'part of the largest numbers first, or renumber it')
 
 
 def find_segments(codes: Tensor, max_segments: int) -> Segments:

@@ -44,6 +44,53 @@ def test_join_codes__keeps_the_label_and_what_takes_no_part():
     assert (code[[0, 2]] % CODE_BASE).tolist() == [5, 2]
 
 
+def column(*values):
+    return torch.tensor(values)
+
+
+@pytest.mark.parametrize('parts', [
+    [[2**62, 2**62 - 1]],
+    [[2**47 - 1, 2**47 - 2, 0], [2**16 - 1, 2**16 - 1, 2**16 - 1]],
+    [[2**31 - 1, 0, 0], [0, 2**16 - 1, 0], [2**16 - 1] * 3],
+    [[2**15 - 1, 0, 2**15 - 1], [1, 2**16 - 1, 0], [1, 1, 1], [1, 1, 1]],
+])
+@pytest.mark.parametrize('known', [False, True])
+def test_join_codes__largest_numbers_that_fit(parts, known):
+    bounds = [max(part) + 1 for part in parts] if known else None
+    code = join_codes(*map(torch.tensor, parts), bounds=bounds)
+    assert (code >= 0).all() and len(code.unique()) == len(code)
+    if len(parts) > 1:
+        assert (code % CODE_BASE).tolist() == parts[-1]
+
+
+@pytest.mark.parametrize('parts, text', [
+    ([40000, 1, 1, 1], r'`parts\[0\]` of 4 must be below 32768, got 40000'),
+    ([2**31, 1, 1], r'`parts\[0\]` of 3 must be below 2147483648, got'),
+    ([2**47, 1], r'`parts\[0\]` of 2 must be'),
+    ([1, 2**16], r'`parts\[1\]` of 2 must be below 65536, got 65536'),
+    ([1, 70000, 1], r'`parts\[1\]` of 3 must be below 65536, got 70000'),
+    ([1, 1, 1, 2**16], r'`parts\[3\]` of 4'),
+    ([1, 1, 1, 1, 1], 'one to four'),
+])
+def test_join_codes__numbers_that_do_not_fit(parts, text):
+    with pytest.raises(ValueError, match=text):
+        join_codes(*map(column, parts))
+    with pytest.raises(ValueError, match=text):
+        join_codes(*map(column, [0] * len(parts)),
+                   bounds=[part + 1 for part in parts])
+
+
+def test_join_codes__bounds_need_no_look_and_nothing_has_none():
+    parts = column(1, 2), column(3, -5)
+    with CallCounter() as counter:
+        got = join_codes(*parts, bounds=(3, 4))
+    assert counter.syncs == 0, counter.counts
+    assert torch.equal(got, join_codes(*parts))
+    assert join_codes(column().long(), column().long()).tolist() == []
+    with pytest.raises(ValueError, match='a number each in `bounds`'):
+        join_codes(*parts, bounds=(3, ))
+
+
 @pytest.mark.parametrize('seed', range(3))
 def test_prototypes__equal_loop(seed):
     g = torch.Generator().manual_seed(seed)

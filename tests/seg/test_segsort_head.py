@@ -24,6 +24,7 @@ from mmpixsort.seg import SegSortHead
 from mmpixsort.seg.segmentors.retrieval_inference import (
     Found, RetrievalInference, fingerprint, paint_segments, segment_data,
     windows)
+from mmpixsort.seg.transforms import load_oversegmentation
 
 
 QUEUE = tiny.PROTOTYPE_QUEUE
@@ -617,3 +618,16 @@ def test_runner__augmented_test_with_pictures_and_segment_scores(tmp_path):
     assert 0 <= scores['retrieval_acc@3'] <= scores['retrieval_any@3'] <= 100
     pictures = sorted(p.name for p in tmp_path.rglob('test_*panel*.png'))
     assert len(pictures) == 2
+
+
+@pytest.mark.parametrize('cache_size', [0, 1])
+def test_make_oversegmentation__too_many_regions_are_said(monkeypatch,
+                                                          cache_size):
+    ids = np.arange(300 * 300).reshape(300, 300)
+    monkeypatch.setattr(load_oversegmentation, 'felzenszwalb_segments',
+                        lambda image, **options: ids)
+    cut = load_oversegmentation.MakeOverSegmentation(cache_size=cache_size)
+    image = dict(img_path='a.png', img=np.zeros((300, 300, 3), np.uint8))
+    for _ in range(2):  # from the cache, too
+        with pytest.raises(ValueError, match='must be below .* got 89999'):
+            cut(dict(image))

@@ -240,7 +240,9 @@ class PanopticSegSortHead(EmbeddingTrunk):
         image = image.repeat_interleave(height * width)
         region = regions.flatten()
         found = find_segments(
-            join_codes(image, region, kept.flatten()),
+            join_codes(
+                image, region, kept.flatten(),
+                bounds=(batch, num_regions, self.train_cut['max_clusters'])),
             most * self.max_segments)
         rows = embeddings.permute(0, 2, 3, 1).flatten(0, 2)
         codes = found.codes // CODE_BASE

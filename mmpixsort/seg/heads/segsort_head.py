@@ -273,11 +273,16 @@ class SegSortHead(BaseModule):
         if self.segments == 'oversegmentation':
             regions = stack_oversegmentation(samples).to(image.device)
             regions = _resize_regions(regions, size)
-            return join_codes(image, regions.flatten())
+            # ids of files reach 2^31: they come first, where there is room
+            return join_codes(
+                regions.flatten(), image, bounds=(2**31, len(embeddings)))
         labels = resize_labels(
             stack_labels(samples), size, self.ignore_index)
         clusters = self.segmenter(embeddings, labels >= 0)
-        return join_codes(image, clusters.flatten(), labels.flatten())
+        return join_codes(
+            image, clusters.flatten(), labels.flatten(),
+            bounds=(len(embeddings), self.segmenter.num_clusters,
+                    self.num_classes))
 
     def _keys(self, found: Sorting) -> List[KeyBlock]:
         """Return the prototypes of the batch, and those of the bank."""

@@ -110,7 +110,8 @@ class MakeOverSegmentation(BaseTransform):
                 results['img'], scale=self.scale, min_size=self.min_size)
             if not self.cache_size:
                 return _store(results, ids)
-            self._cache[key] = ids.astype(np.uint16)
+            # two bytes a pixel, or four for many segments
+            self._cache[key] = ids.astype(np.min_scalar_type(ids.max()))
             if len(self._cache) > self.cache_size:
                 self._cache.popitem(last=False)
         return _store(results, self._cache[key].astype(np.int64))
