@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
 from mmpixsort.functional import spherical_kmeans
-from mmpixsort.functional.clustering import grid_labels, pixel_locations
+from mmpixsort.functional.segments.clustering import (grid_labels,
+                                                      pixel_locations)
 
 
 def parse_args() -> argparse.Namespace:

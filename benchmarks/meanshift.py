@@ -19,7 +19,7 @@ from sklearn.metrics import adjusted_rand_score
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from mmpixsort.functional.meanshift import seed_mean_shift
+from mmpixsort.functional.instances.meanshift import seed_mean_shift
 
 
 def parse_args() -> argparse.Namespace:

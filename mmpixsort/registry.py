@@ -10,8 +10,8 @@ from .compat import found, require
 
 LOCATIONS = [
     f'mmpixsort.{room}'
-    for room in ('losses', 'banks', 'samplers', 'layers', 'hooks', 'metrics',
-                 'visualization', 'datasets')
+    for room in ('losses', 'banks', 'samplers', 'layers', 'text', 'hooks',
+                 'metrics', 'visualization', 'datasets')
 ]
 if found('mmseg'):
     LOCATIONS.append('mmpixsort.seg')

@@ -10,7 +10,7 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 
 from mmpixsort.banks import ClassQueue
-from mmpixsort.functional.queues import pixels_and_regions
+from mmpixsort.functional.contrast.queues import pixels_and_regions
 from mmpixsort.hooks import MemoryBankHook
 from mmpixsort.registry import MODELS
 from mmpixsort.utils.cpu_ddp import CPUDistributedDataParallel

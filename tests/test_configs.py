@@ -13,12 +13,11 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.runner import Runner
 
-from mmpixsort.apis import attach
-from mmpixsort.apis.attach import load_config
-from mmpixsort.apis.host_probe import without_weights
+from mmpixsort.apis.attach import attachment as attach
+from mmpixsort.apis.attach.attachment import load_config
+from mmpixsort.apis.attach.host_probe import without_weights
 from mmpixsort.apis.study import read_study
-from mmpixsort.apis.study.plan import (
-    config_of_test, run_config, scoring_hash)
+from mmpixsort.apis.study.plan import config_of_test, run_config, scoring_hash
 from mmpixsort.registry import HOOKS, MODELS
 
 ROOT = Path(__file__).resolve().parent.parent

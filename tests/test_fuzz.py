@@ -12,31 +12,29 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from layers.test_clip_weights import Archive, openai_state
+from text.test_clip_weights import Archive, openai_state
 from mmdet.utils import register_all_modules
 from PIL import Image
 from open_clip_shim import random_clip, require_open_clip
 from retrieval.test_bank_file import make_bank
 
 from mmpixsort.apis.exemplars import read_mask
-from mmpixsort.apis.instance_bank_file import (InstanceRows, StoredInstances,
-                                               read_instances,
-                                               write_instances)
+from mmpixsort.retrieval.instances import (InstanceRows, StoredInstances,
+                                           read_instances, write_instances)
 from mmpixsort.apis.study.results import Results
 from mmpixsort.apis.text_bank import import_matrix, read_vocabulary
-from mmpixsort.datasets.captions import read_captions
+from mmpixsort.text.captions import read_captions
 from mmpixsort.datasets.group_maps import (SETTINGS, open_group_folder,
                                            read_group_settings, read_groups,
                                            write_groups)
 from mmpixsort.datasets.instance_maps import read_instance_map
-from mmpixsort.datasets.map_owners import (OWNERS, claim_maps,
-                                           read_owners)
-from mmpixsort.datasets.nouns import read_lexicon
+from mmpixsort.datasets.map_owners import OWNERS, claim_maps, read_owners
+from mmpixsort.text.nouns import read_lexicon
 from mmpixsort.datasets.oversegment import read_segments, write_segments
 from mmpixsort.datasets.panoptic_maps import id_to_rgb, read_panoptic_map
-from mmpixsort.layers.clip_weights import read_clip
-from mmpixsort.layers.text_bank import TextBank
-from mmpixsort.layers.text_bank_file import read_text_bank
+from mmpixsort.text.encoders.clip_weights import read_clip
+from mmpixsort.text.bank import TextBank
+from mmpixsort.text.bank_file import read_text_bank
 from mmpixsort.registry import DATASETS
 from mmpixsort.retrieval import read_bank, write_bank
 from mmpixsort.retrieval.build import ImageRows

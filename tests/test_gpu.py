@@ -6,8 +6,8 @@ from torch.nn.functional import normalize
 
 from mmpixsort.banks import ClassQueue
 from mmpixsort.functional import masked_mean, pixel_contrast
-from mmpixsort.functional.queues import pixels_and_regions
-from mmpixsort.functional.sampling import sample_anchors
+from mmpixsort.functional.contrast.queues import pixels_and_regions
+from mmpixsort.functional.contrast.sampling import sample_anchors
 from mmpixsort.samplers import KeyMiner
 from mmpixsort.structures import KeyBlock
 

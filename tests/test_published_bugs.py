@@ -11,8 +11,8 @@ from torch.nn.functional import normalize
 
 from mmpixsort.banks import ClassQueue
 from mmpixsort.functional import masked_mean, pixel_contrast
-from mmpixsort.functional.labels import resize_labels
-from mmpixsort.functional.sampling import sample_anchors
+from mmpixsort.functional.contrast.labels import resize_labels
+from mmpixsort.functional.contrast.sampling import sample_anchors
 
 
 def test_bug_2__bank_rows_come_from_the_whole_map_at_any_stride():

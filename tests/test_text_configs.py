@@ -15,7 +15,7 @@ from open_clip_shim import require, tiny_settings
 
 from mmpixsort.apis.text_bank import import_matrix
 from mmpixsort.apis.tune_background import tune_background
-from mmpixsort.datasets.nouns import read_lexicon
+from mmpixsort.text.nouns import read_lexicon
 from mmpixsort.registry import MODELS
 
 FOLDER = Path(__file__).resolve().parent.parent / 'configs/text_grouping'

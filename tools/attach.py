@@ -57,7 +57,8 @@ def nested(options: dict) -> dict:
 def main() -> None:
     args = parse_args()
     quiet_hosts()
-    from mmpixsort.apis.attach_file import attach_file, default_out, summary
+    from mmpixsort.apis.attach.config_file import (attach_file, default_out,
+                                                   summary)
     out = args.out or default_out(args.config, args.method)
     with errors_as_text():
         found = attach_file(

@@ -25,7 +25,7 @@ with errors_as_text():
 
 
 def parse_args() -> argparse.Namespace:
-    from mmpixsort.layers.text_templates import TEMPLATES
+    from mmpixsort.text.templates import TEMPLATES
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)

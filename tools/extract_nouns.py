@@ -13,8 +13,8 @@ without one the everyday nouns of mmpixsort are looked for.
 import argparse
 from pathlib import Path
 
-from rich.progress import (BarColumn, MofNCompleteColumn, Progress,
-                           TextColumn, TimeRemainingColumn)
+from rich.progress import (BarColumn, MofNCompleteColumn, Progress, TextColumn,
+                           TimeRemainingColumn)
 
 
 def parse_args() -> argparse.Namespace:
@@ -45,7 +45,7 @@ def main() -> None:
     args = parse_args()
     # after the arguments: these take seconds
     from mmpixsort.apis.extract_nouns import extract_nouns
-    from mmpixsort.datasets.noun_parsers import build_extractor
+    from mmpixsort.text.noun_parsers import build_extractor
     from mmpixsort.utils.command import errors_as_text
     columns = (TextColumn('{task.description}'), BarColumn(),
                MofNCompleteColumn(), TextColumn('{task.percentage:.0f} %'),

@@ -139,9 +139,9 @@ def query(args: argparse.Namespace) -> None:
 
 
 def score(args: argparse.Namespace) -> None:
-    from mmpixsort.utils.files import write_whole
     from mmpixsort.apis.context_report import report_context
-    from mmpixsort.apis.instance_bank_file import read_instances
+    from mmpixsort.retrieval.instances import read_instances
+    from mmpixsort.utils.files import write_whole
     report = report_context(
         read_instances(args.bank), num_neighbors=args.num_neighbors,
         other=args.other and read_instances(args.other), seed=args.seed)

@@ -14,8 +14,8 @@ from mmpixsort.utils.command import errors_as_text, quiet_hosts
 with errors_as_text():
     mmpixsort.compat.require('mmengine')
 
-from mmpixsort.utils.cli import (  # noqa: E402
-    add_run_arguments, build_runner, check_checkpoint, load_config)
+from mmpixsort.utils.cli import (add_run_arguments, build_runner,  # noqa: E402
+                                 check_checkpoint, load_config)
 from mmpixsort.utils.data_folders import check_data_folders  # noqa: E402
 
 

@@ -10,16 +10,17 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 from torch import nn
 
-from ..registry import MODELS
-from ..retrieval import PrototypeBank, write_bank
-from ..retrieval.build import RowRules, join_rows
-from ..retrieval.images import annotated_images, image_name, source_hash
-from ..retrieval.parts import (open_folder, part_path, part_ranges,
-                               read_parts, remove_folder, write_part)
-from ..utils.configs import read_config
-from ..utils.files import only_builder
-from ..utils.progress import progress
-from ..utils.reading import reading
+from mmpixsort.registry import MODELS
+from mmpixsort.retrieval import PrototypeBank, write_bank
+from mmpixsort.retrieval.build import RowRules, join_rows
+from mmpixsort.retrieval.images import (annotated_images, image_name,
+                                        source_hash)
+from mmpixsort.retrieval.parts import (open_folder, part_path, part_ranges,
+                                       read_parts, remove_folder, write_part)
+from mmpixsort.utils.configs import read_config
+from mmpixsort.utils.files import only_builder
+from mmpixsort.utils.progress import progress
+from mmpixsort.utils.reading import reading
 
 
 def load_model(cfg: Config,
@@ -93,7 +94,7 @@ def build_bank(cfg: Union[str, Path, Config],
         ValueError: When model, checkpoint or data do not fit, or another
             process builds this bank.
     """
-    from ..seg.segmentors.retrieval_bank import chosen_images, meta_of
+    from mmpixsort.seg.segmentors.retrieval_bank import chosen_images, meta_of
     rules = rules.check()
     cfg = cfg if isinstance(cfg, Config) else read_config(cfg)
     out = Path(out)

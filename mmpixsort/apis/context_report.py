@@ -5,10 +5,12 @@ from typing import Dict, NamedTuple, Optional
 
 from mmengine.config import Config
 
-from ..metrics.context_consistency import (ContextScores, relative_gain,
-                                           score_context)
+from mmpixsort.metrics.context_consistency import (ContextScores,
+                                                   relative_gain,
+                                                   score_context)
+from mmpixsort.retrieval.instances import StoredInstances
+
 from .instance_bank import build_instance_bank
-from .instance_bank_file import StoredInstances
 
 
 class ContextReport(NamedTuple):

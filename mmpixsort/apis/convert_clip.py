@@ -6,8 +6,8 @@ from typing import Optional, Union
 import torch
 
 import mmpixsort
-
-from ..layers.clip_weights import ACTIVATION, ClipWeights, read_clip
+from mmpixsort.text.encoders.clip_weights import (ACTIVATION, ClipWeights,
+                                                  read_clip)
 
 
 def convert_clip(source: Union[str, Path],
@@ -23,7 +23,7 @@ def convert_clip(source: Union[str, Path],
 
     Args:
         source: OpenAI's archive, or a state dict of open_clip; see
-            :func:`mmpixsort.layers.clip_weights.read_clip`.
+            :func:`mmpixsort.text.encoders.clip_weights.read_clip`.
         target: Where to, .pth.
         prefix: Before the names in `source`; None: found.
         target_prefix: Before the names in `target`: '' for the `init_cfg` of

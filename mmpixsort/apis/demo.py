@@ -12,7 +12,7 @@ from typing import Dict, Optional
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from ..utils.files import write_whole
+from mmpixsort.utils.files import write_whole
 
 METHODS = ('pixel-contrast', 'none')
 

@@ -9,9 +9,10 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 from mmengine.runner import Runner
 
-from ..functional.regions import resize_ids
-from ..functional.segment_scores import overlap_counts
-from ..utils.files import write_whole
+from mmpixsort.functional.scores.segments import overlap_counts
+from mmpixsort.functional.words.regions import resize_ids
+from mmpixsort.utils.files import write_whole
+
 from .demo import is_progress, rescale
 from .text_model import load_text_segmentor
 from .tune_background import mean_iou, tune_background

@@ -10,10 +10,10 @@ from mmengine.registry import TRANSFORMS, init_default_scope
 from mmengine.structures import PixelData
 from torch import nn
 
-from ..datasets.id_maps import read_mask_image
-from ..retrieval import PrototypeBank, add, check_fits
-from ..retrieval.build import RowRules, join_rows
-from ..retrieval.images import ANNOTATION, type_name, view_pipeline
+from mmpixsort.datasets.id_maps import read_mask_image
+from mmpixsort.retrieval import PrototypeBank, add, check_fits
+from mmpixsort.retrieval.build import RowRules, join_rows
+from mmpixsort.retrieval.images import ANNOTATION, type_name, view_pipeline
 
 LOADING = ('LoadImageFromFile', 'LoadImageFromNDArray')
 
@@ -82,7 +82,7 @@ def add_exemplars(cfg: Config,
         ValueError: When the mask is empty, of another size, or the bank of
             other weights.
     """
-    from ..seg.segmentors.retrieval_inference import fingerprint
+    from mmpixsort.seg.segmentors.retrieval_inference import fingerprint
     head = model.metric_heads[model.retrieval.head]
     check_fits(
         bank,

@@ -9,15 +9,17 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-from ..functional.checks import check_count
-from ..retrieval import PrototypeBank, read_bank
-from ..retrieval.build import segment_boxes
-from ..retrieval.images import annotated_images, image_name
-from ..utils.configs import read_config
-from ..utils.files import write_image, write_whole
-from ..visualization.panels import as_picture, paint_labels
-from ..visualization.retrieval_sheet import Crop, Row, crop_segment, page
-from ..visualization.retrieval_sheet import sheet as draw_sheet
+from mmpixsort.functional.checks import check_count
+from mmpixsort.retrieval import PrototypeBank, read_bank
+from mmpixsort.retrieval.build import segment_boxes
+from mmpixsort.retrieval.images import annotated_images, image_name
+from mmpixsort.utils.configs import read_config
+from mmpixsort.utils.files import write_image, write_whole
+from mmpixsort.visualization.panels import as_picture, paint_labels
+from mmpixsort.visualization.retrieval_sheet import (Crop, Row, crop_segment,
+                                                     page)
+from mmpixsort.visualization.retrieval_sheet import sheet as draw_sheet
+
 from .bank import load_model
 from .exemplars import image_data
 

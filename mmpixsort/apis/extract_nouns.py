@@ -10,9 +10,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Callable, Iterator, List, Union
 
-from ..datasets.captions import (Caption, CaptionStatistics,
-                                 caption_statistics, read_captions)
-from ..utils.files import only_builder, write_whole
+from mmpixsort.text.captions import (Caption, CaptionStatistics,
+                                     caption_statistics, read_captions)
+from mmpixsort.utils.files import only_builder, write_whole
 
 CHUNK = 256  # captions that are written at once
 

@@ -8,10 +8,10 @@ from typing import Iterable, Mapping, Optional, Sequence, Union
 import torch
 from torch import Tensor
 
-from ..layers import select_feature
-from ..registry import MODELS
-from .host_probe import Host
-from .methods import Method
+from mmpixsort.apis.attach.host_probe import Host
+from mmpixsort.apis.attach.methods import Method
+from mmpixsort.layers import select_feature
+from mmpixsort.registry import MODELS
 
 
 def feature_place(host: Host) -> dict:

@@ -16,27 +16,31 @@ from mmengine.runner import load_checkpoint
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from ..det import EmbeddingInstanceSegmentor
-from ..det.heads.embedding_trunk import resize_maps
-from ..det.heads.panoptic_results import INSTANCE_OFFSET
-from ..functional.checks import check_choice, check_count, check_positive
-from ..functional.context import context_histograms
-from ..functional.id_masks import boxes_of_ids, masks_of_ids, paint_masks
-from ..functional.prototypes import segment_sums
-from ..layers import tap
-from ..registry import MODELS
-from ..retrieval.images import annotated_images, image_name, source_hash
-from ..retrieval.parts import (open_folder, part_path, part_ranges,
-                               remove_folder)
-from ..utils.configs import read_config
-from ..utils.files import only_builder
-from ..utils.hashing import weights_fingerprint
-from ..utils.progress import progress
-from ..utils.reading import reading
+from mmpixsort.det import EmbeddingInstanceSegmentor
+from mmpixsort.det.heads.embedding_trunk import resize_maps
+from mmpixsort.det.heads.panoptic_results import INSTANCE_OFFSET
+from mmpixsort.functional.checks import (check_choice, check_count,
+                                         check_positive)
+from mmpixsort.functional.instances.context import context_histograms
+from mmpixsort.functional.instances.id_masks import (boxes_of_ids,
+                                                     masks_of_ids, paint_masks)
+from mmpixsort.functional.segments.prototypes import segment_sums
+from mmpixsort.layers import tap
+from mmpixsort.registry import MODELS
+from mmpixsort.retrieval.images import (annotated_images, image_name,
+                                        source_hash)
+from mmpixsort.retrieval.instances import (InstanceRows, StoredInstances,
+                                           join_instances, load_rows,
+                                           save_rows, write_instances)
+from mmpixsort.retrieval.parts import (open_folder, part_path, part_ranges,
+                                       remove_folder)
+from mmpixsort.utils.configs import read_config
+from mmpixsort.utils.files import only_builder
+from mmpixsort.utils.hashing import weights_fingerprint
+from mmpixsort.utils.progress import progress
+from mmpixsort.utils.reading import reading
+
 from .bank import file_hash
-from .instance_bank_file import (InstanceRows, StoredInstances,
-                                 join_instances, load_rows, save_rows,
-                                 write_instances)
 
 FEATURES = ('logits', 'classifier')
 MASKS_AT_ONCE = 32  # of an image, whose contexts are counted

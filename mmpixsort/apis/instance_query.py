@@ -11,22 +11,25 @@ import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from ..datasets.map_owners import same_image
-from ..functional.checks import check_count
-from ..functional.context import context_consistency, grow_masks
-from ..functional.retrieval import row_similarity
-from ..retrieval.images import annotated_images, image_name
-from ..utils.configs import read_config
-from ..utils.files import write_image, write_whole
-from ..visualization.panels import paint_labels
-from ..visualization.retrieval_sheet import Crop, Row, crop_segment, page
-from ..visualization.retrieval_sheet import sheet as draw_sheet
+from mmpixsort.datasets.map_owners import same_image
+from mmpixsort.functional.checks import check_count
+from mmpixsort.functional.instances.context import (context_consistency,
+                                                    grow_masks)
+from mmpixsort.functional.segments.nearest import row_similarity
+from mmpixsort.retrieval.images import annotated_images, image_name
+from mmpixsort.retrieval.instances import (InstanceRows, StoredInstances,
+                                           check_fits_detector, read_instances)
+from mmpixsort.utils.configs import read_config
+from mmpixsort.utils.files import write_image, write_whole
+from mmpixsort.visualization.panels import paint_labels
+from mmpixsort.visualization.retrieval_sheet import (Crop, Row, crop_segment,
+                                                     page)
+from mmpixsort.visualization.retrieval_sheet import sheet as draw_sheet
+
 from .exemplars import image_data
 from .explain import Explanation, picture_of
 from .instance_bank import (InstanceRules, describe_image,
                             detector_fingerprint, load_detector)
-from .instance_bank_file import (InstanceRows, StoredInstances,
-                                 check_fits_detector, read_instances)
 
 TILE = 160  # pixels: the surroundings are to be seen
 CAPTION = (

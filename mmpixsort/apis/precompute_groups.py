@@ -9,19 +9,19 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
-from rich.progress import (BarColumn, MofNCompleteColumn, Progress,
-                           TextColumn, TimeRemainingColumn)
+from rich.progress import (BarColumn, MofNCompleteColumn, Progress, TextColumn,
+                           TimeRemainingColumn)
 from torch import nn
 from torch.utils.data import Dataset
 
-from ..datasets.group_maps import (group_path, open_group_folder,
-                                   settings_hash, write_groups)
-from ..datasets.map_owners import claim_maps
-from ..functional.checks import check_choice
-from ..registry import MODELS
-from ..retrieval.images import annotated_images
-from ..utils.configs import read_config
-from ..utils.files import remove_leftovers
+from mmpixsort.datasets.group_maps import (group_path, open_group_folder,
+                                           settings_hash, write_groups)
+from mmpixsort.datasets.map_owners import claim_maps
+from mmpixsort.functional.checks import check_choice
+from mmpixsort.registry import MODELS
+from mmpixsort.retrieval.images import annotated_images
+from mmpixsort.utils.configs import read_config
+from mmpixsort.utils.files import remove_leftovers
 
 SPLITS = ('train', 'val', 'test')
 # what changes the geometry of an image alike in every run

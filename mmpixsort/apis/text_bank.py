@@ -10,14 +10,14 @@ from mmengine.runner import CheckpointLoader
 from torch import nn
 from torch.nn.functional import normalize
 
-from ..layers.text_bank import TextBank
-from ..layers.text_bank_file import TextBankFile
-from ..layers.text_templates import check_templates
-from ..layers.text_vocabulary import Vocabulary, make_vocabulary
-from ..registry import MODELS
-from ..utils.configs import read_config
-from ..utils.extras import extra_error
-from ..utils.reading import read_text, reading
+from mmpixsort.registry import MODELS
+from mmpixsort.text.bank import TextBank
+from mmpixsort.text.bank_file import TextBankFile
+from mmpixsort.text.templates import check_templates
+from mmpixsort.text.vocabulary import Vocabulary, make_vocabulary
+from mmpixsort.utils.configs import read_config
+from mmpixsort.utils.extras import extra_error
+from mmpixsort.utils.reading import read_text, reading
 
 PREFIX = 'backbone.'  # of a dual encoder in the checkpoint of a segmentor
 

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from mmengine.config import Config
 
-from ..layers.text_vocabulary import canonical_word
-from ..utils.files import write_image
-from ..visualization.word_map import draw_words
+from mmpixsort.text.vocabulary import canonical_word
+from mmpixsort.utils.files import write_image
+from mmpixsort.visualization.word_map import draw_words
+
 from .exemplars import image_data
 from .text_model import load_text_segmentor
 

@@ -8,9 +8,9 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 from torch import nn
 
-from ..registry import MODELS
-from ..utils.configs import read_config
-from ..utils.reading import reading
+from mmpixsort.registry import MODELS
+from mmpixsort.utils.configs import read_config
+from mmpixsort.utils.reading import reading
 
 
 class TextModel(NamedTuple):

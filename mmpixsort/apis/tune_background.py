@@ -8,9 +8,10 @@ from mmengine.runner import Runner
 from rich.progress import track
 from torch import Tensor
 
-from ..functional.checks import check_choice
-from ..functional.regions import resize_ids
-from ..functional.segment_scores import overlap_counts
+from mmpixsort.functional.checks import check_choice
+from mmpixsort.functional.scores.segments import overlap_counts
+from mmpixsort.functional.words.regions import resize_ids
+
 from .text_model import load_text_segmentor
 
 SPLITS = ('train', 'val')
@@ -111,9 +112,9 @@ def _predictor(model, data: dict) -> Callable[[], Tensor]:
     `data`: padding is cut off before an image is grouped.
     """
     # with the host, which is there once there is a model
-    from ..seg.segmentors.retrieval_inference import padding_of
-    from ..seg.segmentors.text_group_segmentor import (original_ids,
-                                                       without_padding)
+    from mmpixsort.seg.segmentors.retrieval_inference import padding_of
+    from mmpixsort.seg.segmentors.text_group_segmentor import (original_ids,
+                                                               without_padding)
     head, samples = model.decode_head, data['data_samples']
     meta = samples[0].metainfo
     if model.groups_windows:

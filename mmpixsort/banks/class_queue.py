@@ -4,11 +4,12 @@ from typing import Sequence
 import torch
 from torch import Tensor
 
-from ..functional.checks import check_choice, check_count, check_rows
-from ..functional.queues import ring_slots
-from ..registry import MODELS
-from ..structures import KeyBlock, LabeledEmbeddings
-from ..utils.gather import gather_labeled
+from mmpixsort.functional.checks import check_choice, check_count, check_rows
+from mmpixsort.functional.contrast.queues import ring_slots
+from mmpixsort.registry import MODELS
+from mmpixsort.structures import KeyBlock, LabeledEmbeddings
+from mmpixsort.utils.gather import gather_labeled
+
 from .loading import WholeState
 
 DTYPES = dict(

@@ -10,9 +10,10 @@ from typing import Dict, Union
 
 import numpy as np
 
-from ..functional.checks import check_count
-from ..utils.files import write_image, write_whole
-from ..utils.reading import read_json, reading
+from mmpixsort.functional.checks import check_count
+from mmpixsort.utils.files import write_image, write_whole
+from mmpixsort.utils.reading import read_json, reading
+
 from .id_maps import read_id_image
 
 SETTINGS = 'groups.json'

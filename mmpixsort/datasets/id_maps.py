@@ -11,7 +11,7 @@ from typing import NamedTuple, Optional, Union
 import cv2
 import numpy as np
 
-from ..utils.reading import reading
+from mmpixsort.utils.reading import reading
 
 FORMATS = ('PNG', 'TIFF', 'BMP', 'PPM')
 EXPECTED = ('an image of ids in a format that keeps every value (PNG; TIFF '

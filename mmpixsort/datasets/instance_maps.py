@@ -8,8 +8,9 @@ from typing import Dict, List, Optional, Union
 
 import numpy as np
 
-from ..functional.checks import check_count
-from ..utils.extras import extra_error
+from mmpixsort.functional.checks import check_count
+from mmpixsort.utils.extras import extra_error
+
 from .id_maps import read_id_image
 
 BASES = (1, 256, 65536)  # of R, G, B

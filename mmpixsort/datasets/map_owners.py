@@ -10,8 +10,8 @@ import os
 from pathlib import Path
 from typing import Dict, Mapping, Union
 
-from ..utils.files import write_whole
-from ..utils.reading import read_json
+from mmpixsort.utils.files import write_whole
+from mmpixsort.utils.reading import read_json
 
 OWNERS = 'images.json'
 

@@ -10,8 +10,9 @@ from typing import Union
 
 import numpy as np
 
-from ..utils.extras import extra_error
-from ..utils.files import write_image
+from mmpixsort.utils.extras import extra_error
+from mmpixsort.utils.files import write_image
+
 from .id_maps import read_id_image
 
 # 65535 is left for padding, and a place for the id that padding has in hosts

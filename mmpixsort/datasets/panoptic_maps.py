@@ -10,7 +10,8 @@ from typing import Dict, List, Optional, Tuple, Union
 import mmengine.fileio as fileio
 import numpy as np
 
-from ..functional.checks import check_count
+from mmpixsort.functional.checks import check_count
+
 from .id_maps import read_id_image
 from .instance_maps import BASES
 

@@ -1,5 +1,6 @@
 """Hooks of mmengine."""
-from ..utils import engine  # noqa: F401  says what is missing
+from mmpixsort.utils import engine  # noqa: F401  says what is missing
+
 from .channels_last_hook import ChannelsLastHook
 from .linkage_threshold_hook import LinkageThresholdHook
 from .memory_bank_hook import MemoryBankHook

@@ -3,7 +3,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ..registry import HOOKS
+from mmpixsort.registry import HOOKS
 
 
 @HOOKS.register_module()

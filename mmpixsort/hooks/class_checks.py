@@ -7,7 +7,7 @@ from typing import Dict, Iterator, Sequence, Tuple
 from torch import nn
 from torch.utils.data import Dataset
 
-from ..utils.wrapped import unwrap
+from mmpixsort.utils.wrapped import unwrap
 
 
 def heads_with_classes(model: nn.Module) -> Iterator[Tuple[str, nn.Module]]:

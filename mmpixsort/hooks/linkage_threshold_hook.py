@@ -14,11 +14,12 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 from torch import Tensor, nn
 
-from ..functional.checks import check_count
-from ..functional.segment_graph import linkage_threshold
-from ..registry import HOOKS
-from ..utils.progress import progress
-from ..utils.wrapped import unwrap
+from mmpixsort.functional.checks import check_count
+from mmpixsort.functional.segments.graph import linkage_threshold
+from mmpixsort.registry import HOOKS
+from mmpixsort.utils.progress import progress
+from mmpixsort.utils.wrapped import unwrap
+
 from .rng_state import get_rng_state, set_rng_state
 from .saving import iteration_of, saves_after_epoch, saves_after_iter
 

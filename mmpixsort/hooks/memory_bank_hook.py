@@ -9,9 +9,10 @@ from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop
 from torch import Tensor, nn
 
-from ..layers.schedule import check_warmup
-from ..registry import HOOKS
-from ..utils.wrapped import unwrap
+from mmpixsort.layers.schedule import check_warmup
+from mmpixsort.registry import HOOKS
+from mmpixsort.utils.wrapped import unwrap
+
 from .class_checks import (check_classes, check_instance_labels,
                            heads_with_classes)
 from .plain_checkpoint import make_plain, restore_plain

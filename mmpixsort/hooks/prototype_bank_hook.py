@@ -6,8 +6,8 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 
-from ..registry import HOOKS
-from ..utils.wrapped import unwrap
+from mmpixsort.registry import HOOKS
+from mmpixsort.utils.wrapped import unwrap
 
 
 @HOOKS.register_module()

@@ -11,12 +11,15 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from ..functional.checks import (check_choice, check_count,
-                                 check_non_negative, check_positive)
-from ..functional.meanshift import (REASSIGN, Clusters, assign_nearest,
-                                    keep_large, seed_mean_shift)
-from ..registry import MODELS
-from ..utils.extras import extra_error
+from mmpixsort.functional.checks import (check_choice, check_count,
+                                         check_non_negative, check_positive)
+from mmpixsort.functional.instances.meanshift import (REASSIGN, Clusters,
+                                                      assign_nearest,
+                                                      keep_large,
+                                                      seed_mean_shift)
+from mmpixsort.registry import MODELS
+from mmpixsort.utils.extras import extra_error
+
 from .mask_backends import components_of_ids
 
 METHODS = ('hdbscan', 'meanshift', 'dbscan')
@@ -138,7 +141,7 @@ class ClusterBackend(nn.Module, ABC):
 
 @MODELS.register_module()
 class MeanShiftBackend(ClusterBackend):
-    """Cluster by :func:`mmpixsort.functional.meanshift.seed_mean_shift`.
+    """Cluster by :func:`mmpixsort.functional.seed_mean_shift`.
 
     On the device of the embeddings, nothing to install.
 

@@ -4,7 +4,8 @@ from typing import List, Optional, Sequence, Union
 import torch
 from torch import Tensor, nn
 
-from ..functional.checks import check_choice
+from mmpixsort.functional.checks import check_choice
+
 from .features import select_feature
 
 SOURCES = ('backbone', 'decoder')

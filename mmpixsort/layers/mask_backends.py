@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..functional.checks import check_count, check_positive
-from ..registry import MODELS
-from ..utils.extras import extra_error
+from mmpixsort.functional.checks import check_count, check_positive
+from mmpixsort.registry import MODELS
+from mmpixsort.utils.extras import extra_error
 
 
 @MODELS.register_module()

@@ -6,8 +6,8 @@ from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from ..functional.checks import check_count
-from ..registry import MODELS
+from mmpixsort.functional.checks import check_count
+from mmpixsort.registry import MODELS
 
 
 @MODELS.register_module()

@@ -3,10 +3,11 @@ from typing import Optional, Sequence, Union
 
 from torch import Tensor, nn
 
-from ..functional.checks import (check_choice, check_count,
-                                 check_non_negative)
-from ..functional.clustering import FRAMES, check_grid, spherical_kmeans
-from ..registry import MODELS
+from mmpixsort.functional.checks import (check_choice, check_count,
+                                         check_non_negative)
+from mmpixsort.functional.segments.clustering import (FRAMES, check_grid,
+                                                      spherical_kmeans)
+from mmpixsort.registry import MODELS
 
 
 @MODELS.register_module()

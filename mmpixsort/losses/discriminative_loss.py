@@ -4,15 +4,15 @@ from typing import Dict, Optional
 import torch
 from torch import Tensor, nn
 
-from ..functional.checks import (check_choice, check_count,
-                                 check_non_negative)
-from ..functional.discriminative import (NORMALIZERS, PUSH_SCOPES,
-                                         discriminative_terms)
-from ..functional.instance_hinge import DISTANCES
-from ..functional.instance_overlaps import OVERLAPS
-from ..functional.instance_slots import BACKGROUNDS
-from ..registry import MODELS
-from ..utils.gather import mean_over_ranks
+from mmpixsort.functional.checks import (check_choice, check_count,
+                                         check_non_negative)
+from mmpixsort.functional.instances.discriminative import (
+    NORMALIZERS, PUSH_SCOPES, discriminative_terms)
+from mmpixsort.functional.instances.hinge import DISTANCES
+from mmpixsort.functional.instances.overlaps import OVERLAPS
+from mmpixsort.functional.instances.slots import BACKGROUNDS
+from mmpixsort.registry import MODELS
+from mmpixsort.utils.gather import mean_over_ranks
 
 
 @MODELS.register_module()

@@ -4,13 +4,13 @@ from typing import Optional, Union
 import torch
 from torch import Tensor, nn
 
-from ..functional.checks import check_mask, check_non_negative
-from ..functional.image_sentence import image_sentence_contrast
-from ..functional.joint_space import full_precision
-from ..registry import MODELS
-from ..utils.gather import (gather_rows, largest_sizes, pad_to,
-                            sum_over_ranks)
-from ..utils.ranks import get_rank, get_world_size
+from mmpixsort.functional.checks import check_mask, check_non_negative
+from mmpixsort.functional.words.image_sentence import image_sentence_contrast
+from mmpixsort.functional.words.joint_space import full_precision
+from mmpixsort.registry import MODELS
+from mmpixsort.utils.gather import (gather_rows, largest_sizes, pad_to,
+                                    sum_over_ranks)
+from mmpixsort.utils.ranks import get_rank, get_world_size
 
 
 @MODELS.register_module()

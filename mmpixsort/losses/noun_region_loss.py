@@ -4,15 +4,16 @@ from typing import Dict, NamedTuple, Optional, Union
 import torch
 from torch import Tensor, nn
 
-from ..functional.checks import (check_choice, check_count,
-                                 check_non_negative)
-from ..functional.joint_space import full_precision
-from ..functional.noun_region import (NOUN_POSITIVES, NounRegionTerms,
-                                      noun_region_terms)
-from ..registry import MODELS
-from ..utils.gather import (gather_rows, largest_sizes, pad_to,
-                            sum_over_ranks)
-from ..utils.ranks import get_rank, get_world_size
+from mmpixsort.functional.checks import (check_choice, check_count,
+                                         check_non_negative)
+from mmpixsort.functional.words.joint_space import full_precision
+from mmpixsort.functional.words.noun_region import (NOUN_POSITIVES,
+                                                    NounRegionTerms,
+                                                    noun_region_terms)
+from mmpixsort.registry import MODELS
+from mmpixsort.utils.gather import (gather_rows, largest_sizes, pad_to,
+                                    sum_over_ranks)
+from mmpixsort.utils.ranks import get_rank, get_world_size
 
 NORMALISERS = ('noun', 'image')
 

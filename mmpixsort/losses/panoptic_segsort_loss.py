@@ -3,12 +3,12 @@ from typing import Optional
 
 from torch import Tensor, nn
 
-from ..functional.checks import check_non_negative, check_positive
-from ..functional.keys import Keys
-from ..functional.segsort import segment_sorting
-from ..registry import MODELS
-from ..utils.gather import sum_over_ranks
-from ..utils.ranks import get_world_size
+from mmpixsort.functional.checks import check_non_negative, check_positive
+from mmpixsort.functional.contrast.keys import Keys
+from mmpixsort.functional.segments.sorting import segment_sorting
+from mmpixsort.registry import MODELS
+from mmpixsort.utils.gather import sum_over_ranks
+from mmpixsort.utils.ranks import get_world_size
 
 
 @MODELS.register_module()

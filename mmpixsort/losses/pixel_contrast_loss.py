@@ -3,13 +3,14 @@ from typing import Optional
 
 from torch import Tensor, nn
 
-from ..functional.checks import (check_choice, check_non_negative,
-                                 check_positive)
-from ..functional.contrast import DENOMINATORS, pixel_contrast
-from ..functional.contrast_tiles import Miner
-from ..functional.keys import Keys, OwnKey
-from ..registry import MODELS
-from ..utils.gather import mean_over_ranks
+from mmpixsort.functional.checks import (check_choice, check_non_negative,
+                                         check_positive)
+from mmpixsort.functional.contrast.keys import Keys, OwnKey
+from mmpixsort.functional.contrast.pixel_contrast import (DENOMINATORS,
+                                                          pixel_contrast)
+from mmpixsort.functional.contrast.tiles import Miner
+from mmpixsort.registry import MODELS
+from mmpixsort.utils.gather import mean_over_ranks
 
 
 @MODELS.register_module()

@@ -3,12 +3,12 @@ from typing import Optional
 
 from torch import Tensor, nn
 
-from ..functional.checks import (check_choice, check_non_negative,
-                                 check_positive)
-from ..functional.keys import Keys
-from ..functional.segsort import POSITIVES, segment_sorting
-from ..registry import MODELS
-from ..utils.gather import mean_over_ranks
+from mmpixsort.functional.checks import (check_choice, check_non_negative,
+                                         check_positive)
+from mmpixsort.functional.contrast.keys import Keys
+from mmpixsort.functional.segments.sorting import POSITIVES, segment_sorting
+from mmpixsort.registry import MODELS
+from mmpixsort.utils.gather import mean_over_ranks
 
 
 @MODELS.register_module()

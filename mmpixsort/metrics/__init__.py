@@ -1,5 +1,6 @@
 """Metrics on mmengine's BaseMetric, for any host."""
-from ..utils import engine  # noqa: F401  says what is missing
+from mmpixsort.utils import engine  # noqa: F401  says what is missing
+
 from .boundary_f import BoundaryFMetric
 from .cluster_matching import ClusterMatchingMetric
 from .context_consistency import ContextScores, InstanceBank, score_context

@@ -8,10 +8,13 @@ from typing import Dict, Optional, Sequence, Tuple, Union
 import torch
 from mmengine.evaluator import BaseMetric
 
-from ..functional.boundary import (BoundaryCounts, boundary_counts,
-                                   boundary_scores)
-from ..functional.checks import check_choice, check_count, check_fraction
-from ..registry import METRICS
+from mmpixsort.functional.checks import (check_choice, check_count,
+                                         check_fraction)
+from mmpixsort.functional.scores.boundary import (BoundaryCounts,
+                                                  boundary_counts,
+                                                  boundary_scores)
+from mmpixsort.registry import METRICS
+
 from .samples import class_names, label_maps, percent
 
 AVERAGES = ('image', 'dataset')
@@ -23,7 +26,7 @@ class BoundaryFMetric(BaseMetric):
 
     F of the predicted and true boundary pixels that have a counterpart
     within a tolerance, see
-    :func:`mmpixsort.functional.boundary.boundary_counts`. In percent:
+    :func:`mmpixsort.functional.scores.boundary.boundary_counts`. In percent:
     `mBoundaryF`, the mean over classes, and `BoundaryF.NAME` of each class,
     NaN for one without a boundary in truth and prediction.
 

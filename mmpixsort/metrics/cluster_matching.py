@@ -8,10 +8,11 @@ import torch
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
-from ..functional.checks import check_count
-from ..functional.segment_scores import overlap_counts
-from ..registry import METRICS
-from ..utils.extras import extra_error
+from mmpixsort.functional.checks import check_count
+from mmpixsort.functional.scores.segments import overlap_counts
+from mmpixsort.registry import METRICS
+from mmpixsort.utils.extras import extra_error
+
 from .samples import class_names, label_maps, percent
 
 

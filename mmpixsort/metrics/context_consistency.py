@@ -4,8 +4,8 @@ Shapes: M instances, D embedding dims, C classes, k neighbours.
 
 For every instance the k nearest of its class in other images are looked up,
 and the histograms of the classes around them compared
-(:mod:`mmpixsort.functional.context`). What this tells is its gain over
-instances of the class at random, whose context is alike too: cars are on
+(:mod:`mmpixsort.functional.instances.context`). What this tells is its gain
+over instances of the class at random, whose context is alike too: cars are on
 roads. Another embedding of the same instances, such as the feature of a
 plain classifier, makes a second baseline:
 
@@ -20,9 +20,9 @@ from typing import Callable, Iterator, NamedTuple, Tuple
 import torch
 from torch import Tensor
 
-from ..functional.checks import check_count, check_labels
-from ..functional.context import context_consistency
-from ..functional.retrieval import row_similarity
+from mmpixsort.functional.checks import check_count, check_labels
+from mmpixsort.functional.instances.context import context_consistency
+from mmpixsort.functional.segments.nearest import row_similarity
 
 # Queries times instances of one product: 16 MiB
 MAX_PAIRS = 2**22

@@ -6,7 +6,8 @@ from typing import Dict, Sequence
 
 from torch import Tensor
 
-from ..registry import METRICS
+from mmpixsort.registry import METRICS
+
 from .samples import truth_map
 from .segment_metric import SegmentMetric
 

@@ -10,11 +10,13 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from torch import Tensor
 
-from ..functional.checks import check_labels, check_non_negative
-from ..functional.id_masks import paint_masks
-from ..functional.instance_scores import (best_dice, count_difference,
-                                          instance_overlaps, precision_at_iou)
-from ..registry import METRICS
+from mmpixsort.functional.checks import check_labels, check_non_negative
+from mmpixsort.functional.instances.id_masks import paint_masks
+from mmpixsort.functional.scores.instances import (best_dice, count_difference,
+                                                   instance_overlaps,
+                                                   precision_at_iou)
+from mmpixsort.registry import METRICS
+
 from .samples import check_any_image, field_of, map_of, percent
 
 PAINT = ('put `mmpixsort.PaintInstanceMap` and '
@@ -62,7 +64,7 @@ class InstanceMapMetric(BaseMetric):
     An image without instances, predicted and true, has 100 percent, and one
     where only one side has instances 0. Over a data set without any instance,
     predicted and true, every percentage is NaN. See
-    :mod:`mmpixsort.functional.instance_scores` for the sources.
+    :mod:`mmpixsort.functional.scores.instances` for the sources.
 
     Takes `pred_instances` (masks, scores) as mmdet's `CocoMetric` does, and
     `gt_instance_map` (1, H, W): 0 background, 1..n instances, negative:

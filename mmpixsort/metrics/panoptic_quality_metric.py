@@ -8,11 +8,14 @@ import torch
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
-from ..functional.checks import check_count
-from ..functional.panoptic_quality import (PanopticCounts, check_classes,
-                                           class_quality, panoptic_counts,
-                                           panoptic_quality)
-from ..registry import METRICS
+from mmpixsort.functional.checks import check_count
+from mmpixsort.functional.scores.panoptic_quality import (PanopticCounts,
+                                                          check_classes,
+                                                          class_quality,
+                                                          panoptic_counts,
+                                                          panoptic_quality)
+from mmpixsort.registry import METRICS
+
 from .samples import check_any_image, class_names, map_of, percent
 
 PACK = ('load it with `mmpixsort.LoadPanopticMap`, then put '
@@ -31,7 +34,7 @@ class PanopticQualityMetric(BaseMetric):
     In percent, averaged over the classes that have a segment: `PQ`, `SQ`
     and `RQ`, of things `PQ_th`, `SQ_th`, `RQ_th` and of stuff `PQ_st`,
     `SQ_st`, `RQ_st`; NaN where no class has a segment. See
-    :func:`mmpixsort.functional.panoptic_quality.panoptic_counts` for what
+    :func:`mmpixsort.functional.panoptic_counts` for what
     matches. Equal to panopticapi, but that predicted void is never taken
     for class 0.
 

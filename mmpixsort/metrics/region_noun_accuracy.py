@@ -8,8 +8,9 @@ import torch
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
-from ..functional.segment_scores import majority_classes
-from ..registry import METRICS
+from mmpixsort.functional.scores.segments import majority_classes
+from mmpixsort.registry import METRICS
+
 from .group_oracle import groups_of
 from .samples import class_names, label_maps, percent, truth_map
 

@@ -7,7 +7,7 @@ from typing import NamedTuple, Optional, Sequence, Tuple
 import torch
 from torch import Tensor
 
-from ..functional.checks import check_labels
+from mmpixsort.functional.checks import check_labels
 
 
 class SegmentsOfImage(NamedTuple):

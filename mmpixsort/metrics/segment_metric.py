@@ -8,9 +8,12 @@ import torch
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
-from ..functional.segment_scores import (majority_classes, oracle_labels,
-                                         overlap_counts, retrieval_accuracy)
-from ..registry import METRICS
+from mmpixsort.functional.scores.segments import (majority_classes,
+                                                  oracle_labels,
+                                                  overlap_counts,
+                                                  retrieval_accuracy)
+from mmpixsort.registry import METRICS
+
 from .samples import class_names, percent, segments_of, truth_map
 
 

@@ -1,9 +1,9 @@
 """Banks of annotated segments: file, search, changes."""
-from ..utils import engine  # noqa: F401  says what is missing
+from mmpixsort.utils import engine  # noqa: F401  says what is missing
+
 from .bank_file import (PrototypeBank, check_bank, check_fits, read_bank,
                         write_bank)
-from .edit import (add, cluster, images_named, info, merge, relabel,
-                   remove)
+from .edit import add, cluster, images_named, info, merge, relabel, remove
 from .index import build_index, recall_at_k
 
 __all__ = [

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..utils.archives import stored_arrays
-from ..utils.extras import extra_error
-from ..utils.files import write_whole
+from mmpixsort.utils.archives import stored_arrays
+from mmpixsort.utils.extras import extra_error
+from mmpixsort.utils.files import write_whole
 
 VERSION = 1
 FIELDS = dict(

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
-from ..functional.checks import check_choice, check_fraction, check_positive
-from ..functional.prototypes import segment_sums
+from mmpixsort.functional.checks import (check_choice, check_fraction,
+                                         check_positive)
+from mmpixsort.functional.segments.prototypes import segment_sums
+
 from .bank_file import PrototypeBank
 
 PIXELS = ('majority', 'all')

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..functional.checks import check_count
-from ..utils.files import ends_with_path
+from mmpixsort.functional.checks import check_count
+from mmpixsort.utils.files import ends_with_path
+
 from .bank_file import PrototypeBank, check_bank
 from .index import import_faiss
 

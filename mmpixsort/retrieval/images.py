@@ -6,7 +6,7 @@ from mmengine.config import ConfigDict
 from mmengine.registry import DATASETS
 from torch.utils.data import Dataset
 
-from ..utils.hashing import settings_hash
+from mmpixsort.utils.hashing import settings_hash
 
 STAGES = ('test', 'val')
 # transforms that read annotation, and those that only pass it on

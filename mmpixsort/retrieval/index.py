@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..functional.checks import check_choice, check_count
-from ..functional.retrieval import nearest_keys
-from ..utils.extras import extra_error
+from mmpixsort.functional.checks import check_choice, check_count
+from mmpixsort.functional.segments.nearest import nearest_keys
+from mmpixsort.utils.extras import extra_error
 
 KINDS = ('exact', 'flat', 'ivf', 'sq')
 # FAISS takes a slow path for fewer queries than its threshold, 128000 by

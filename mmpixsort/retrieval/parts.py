@@ -13,9 +13,10 @@ from typing import Dict, Iterator, List, Tuple
 import numpy as np
 import torch
 
-from ..utils.archives import stored_arrays
-from ..utils.files import write_whole
-from ..utils.reading import reading
+from mmpixsort.utils.archives import stored_arrays
+from mmpixsort.utils.files import write_whole
+from mmpixsort.utils.reading import reading
+
 from .build import ImageRows
 
 PART_IMAGES = 16  # images of a part: what a cut-off build loses at most

@@ -7,8 +7,9 @@ from typing import NamedTuple, Optional
 import torch
 from torch import Tensor
 
-from ..functional.checks import check_count, check_positive
-from ..functional.retrieval import vote_fractions
+from mmpixsort.functional.checks import check_count, check_positive
+from mmpixsort.functional.segments.nearest import vote_fractions
+
 from .bank_file import PrototypeBank
 from .index import build_index
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
-from ..functional.prototypes import find_segments, prototypes
+from mmpixsort.functional.segments.prototypes import find_segments, prototypes
 
 
 class ImageSegments(NamedTuple):

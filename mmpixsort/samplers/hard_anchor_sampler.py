@@ -4,11 +4,13 @@ from typing import Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from ..functional.checks import check_choice, check_count, check_fraction
-from ..functional.labels import HARDNESS, hard_pixels
-from ..functional.sampling import gather_pixels, sample_anchors
-from ..registry import MODELS
-from ..structures import LabeledEmbeddings
+from mmpixsort.functional.checks import (check_choice, check_count,
+                                         check_fraction)
+from mmpixsort.functional.contrast.labels import HARDNESS, hard_pixels
+from mmpixsort.functional.contrast.sampling import (gather_pixels,
+                                                    sample_anchors)
+from mmpixsort.registry import MODELS
+from mmpixsort.structures import LabeledEmbeddings
 
 
 @MODELS.register_module()

@@ -4,9 +4,11 @@ from typing import Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from ..functional.checks import check_choice, check_count, check_fraction
-from ..functional.mining import hard_pool, hardest_pairs, random_pairs
-from ..registry import MODELS
+from mmpixsort.functional.checks import (check_choice, check_count,
+                                         check_fraction)
+from mmpixsort.functional.contrast.mining import (hard_pool, hardest_pairs,
+                                                  random_pairs)
+from mmpixsort.registry import MODELS
 
 STRATEGIES = ('random', 'semi_hard', 'hardest')
 

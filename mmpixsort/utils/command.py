@@ -3,7 +3,7 @@ import sys
 from contextlib import contextmanager
 from typing import Iterator, Type
 
-from ..compat import quiet_hosts
+from mmpixsort.compat import quiet_hosts
 
 __all__ = ['errors_as_text', 'quiet_hosts']
 

@@ -4,7 +4,8 @@ from typing import Union
 
 from mmengine.config import Config
 
-from ..compat import found
+from mmpixsort.compat import found
+
 from .reading import reading
 
 WRITTEN = 'a config of a package is written mmseg::folder/name.py'

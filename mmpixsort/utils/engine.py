@@ -3,6 +3,6 @@
 A bare `No module named 'mmengine'` would not say what to do, nor that
 functional, losses, banks and samplers work without.
 """
-from ..compat import require
+from mmpixsort.compat import require
 
 require('mmengine')

@@ -1,5 +1,5 @@
 """Errors about packages that come with an extra of mmpixsort."""
-from ..compat import torchvision_for
+from mmpixsort.compat import torchvision_for
 
 
 def extra_error(what: str,

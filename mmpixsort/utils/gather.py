@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ..functional.reduction import masked_mean
+from mmpixsort.functional.reduction import masked_mean
+
 from .ranks import all_gather, all_reduce, get_rank, get_world_size
 
 

@@ -1,9 +1,8 @@
 """Ranks of a distributed run: by mmengine, or by torch where it is alone."""
-from ..compat import found
+from mmpixsort.compat import found
 
 if found('mmengine'):
-    from mmengine.dist import (all_gather, all_reduce, get_rank,
-                               get_world_size)
+    from mmengine.dist import all_gather, all_reduce, get_rank, get_world_size
 else:
     from .torch_ranks import all_gather, all_reduce, get_rank, get_world_size
 

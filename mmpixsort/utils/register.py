@@ -1,7 +1,7 @@
 """Register everything: what `mmengine.hub` and notebooks call."""
 from importlib import import_module
 
-from ..compat import found, require
+from mmpixsort.compat import found, require
 
 HOSTS = ('mmseg', 'mmdet')
 
@@ -20,7 +20,7 @@ def register_all_modules(init_default_scope: bool = True) -> None:
         ImportError: if mmengine is not installed.
     """
     require('mmengine')
-    from ..registry import LOCATIONS
+    from mmpixsort.registry import LOCATIONS
     hosts = [host for host in HOSTS if found(host)]
     for host in hosts:
         module = import_module(f'{host}.utils')

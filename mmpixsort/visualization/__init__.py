@@ -1,8 +1,8 @@
 """Pictures of embeddings through the mmengine Visualizer."""
-from ..utils import engine  # noqa: F401  says what is missing
+from mmpixsort.utils import engine  # noqa: F401  says what is missing
+
 from .embedding_hook import EmbeddingVisualizationHook
-from .panels import (embedding_pictures, outline_ids, paint_labels,
-                     side_by_side)
+from .panels import embedding_pictures, outline_ids, paint_labels, side_by_side
 from .word_map import draw_words
 
 __all__ = [

@@ -8,7 +8,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmpixsort.functional.id_masks import paint_masks
+from mmpixsort.functional.instances.id_masks import paint_masks
 from mmpixsort.registry import HOOKS
 from mmpixsort.utils.wrapped import first_view, unwrap
 

@@ -12,11 +12,13 @@ from mmengine.runner import Runner
 from mmseg.models.decode_heads import FCNHead
 from mmseg.registry import MODELS
 
-from mmpixsort.apis import Method, attach, attach_file, register_method
-from mmpixsort.apis.attach import load_config
-from mmpixsort.apis.attach_file import summary
-from mmpixsort.apis.host_probe import probe, without_weights
-from mmpixsort.apis.methods import METHODS
+from mmpixsort.apis import Method, register_method
+from mmpixsort.apis.attach import (attachment as attach, config_file as
+                                   attach_file)
+from mmpixsort.apis.attach.attachment import load_config
+from mmpixsort.apis.attach.config_file import summary
+from mmpixsort.apis.attach.host_probe import probe, without_weights
+from mmpixsort.apis.attach.methods import METHODS
 
 DEEPLAB = 'deeplabv3/deeplabv3_r50-d8_4xb2-40k_cityscapes-512x1024.py'
 HRNET = 'hrnet/fcn_hr48_4xb2-40k_cityscapes-512x1024.py'
@@ -241,7 +243,7 @@ def test_attach_file__leaves_nothing_after_a_failure(tmp_path):
 
 
 def test_register_method__adds_to_attach(monkeypatch):
-    monkeypatch.setattr('mmpixsort.apis.methods.METHODS', dict(METHODS))
+    monkeypatch.setattr('mmpixsort.apis.attach.methods.METHODS', dict(METHODS))
     register_method(
         'linear_contrast', METHODS['pixel_contrast']._replace(hooks=()))
     cfg = attach(f'mmseg::{MNV2}', 'linear-contrast')

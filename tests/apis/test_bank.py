@@ -19,7 +19,7 @@ from mmpixsort.apis import bank as bank_module
 from mmpixsort.apis.bank import build_bank, load_model
 from mmpixsort.apis.exemplars import add_exemplars, image_data
 from mmpixsort.apis.explain import Sources, explain, read_vote
-from mmpixsort.datasets import CLASSES, StreetScenes
+from mmpixsort.datasets.synthetic import CLASSES, StreetScenes
 from mmpixsort.functional import vote_fractions
 from mmpixsort.registry import MODELS
 from mmpixsort.retrieval import read_bank, remove

@@ -2,7 +2,7 @@
 import pytest
 from mmengine.config import Config
 
-from mmpixsort.apis.config_text import assignment
+from mmpixsort.apis.attach.config_text import assignment
 
 
 @pytest.mark.parametrize('value', [

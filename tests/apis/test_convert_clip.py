@@ -11,8 +11,8 @@ from open_clip_shim import assert_same_clip, random_clip, tiny_settings
 from torch import nn
 
 from mmpixsort.apis.convert_clip import convert_clip, describe_clip
-from mmpixsort.layers.clip_weights import read_clip
-from mmpixsort.layers.open_clip_dual import OpenCLIPDual
+from mmpixsort.text.encoders.clip_weights import read_clip
+from mmpixsort.text.encoders.open_clip_dual import OpenCLIPDual
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / (
     'model_converters/convert_clip.py')

@@ -8,8 +8,8 @@ import pytest
 
 from mmpixsort.apis import extract_nouns as module
 from mmpixsort.apis.extract_nouns import extract_nouns
-from mmpixsort.datasets.captions import read_captions
-from mmpixsort.datasets.nouns import LexiconExtractor
+from mmpixsort.text.captions import read_captions
+from mmpixsort.text.nouns import LexiconExtractor
 from mmpixsort.utils.files import only_builder
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'extract_nouns.py'
@@ -88,7 +88,7 @@ def test_extract_nouns__killed_process(captions, extractor, tmp_path):
     code = f"""
 import os
 from mmpixsort.apis import extract_nouns as module
-from mmpixsort.datasets.nouns import LexiconExtractor
+from mmpixsort.text.nouns import LexiconExtractor
 from mmpixsort.utils.files import only_builder
 module.CHUNK = 7
 module.extract_nouns(

@@ -11,13 +11,10 @@ from torch.nn.functional import interpolate, normalize
 
 from mmpixsort.apis import instance_bank as module
 from mmpixsort.apis.instance_bank import (InstanceRules, annotated_scene,
-                                          build_instance_bank,
-                                          context_classes, describe_image,
-                                          load_detector)
-from mmpixsort.apis.instance_bank_file import (StoredInstances,
-                                               check_instances,
-                                               read_instances,
-                                               write_instances)
+                                          build_instance_bank, context_classes,
+                                          describe_image, load_detector)
+from mmpixsort.retrieval.instances import (StoredInstances, check_instances,
+                                           read_instances, write_instances)
 from mmpixsort.metrics.context_consistency import score_context
 from mmpixsort.retrieval.images import annotated_images
 from mmpixsort.utils.files import only_builder

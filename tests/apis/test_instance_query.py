@@ -12,7 +12,7 @@ import torch
 from mmpixsort.apis.context_report import report_context
 from mmpixsort.apis.exemplars import image_data
 from mmpixsort.apis.instance_bank import build_instance_bank, load_detector
-from mmpixsort.apis.instance_bank_file import StoredInstances
+from mmpixsort.retrieval.instances import StoredInstances
 from mmpixsort.apis.instance_query import (ADDED, Pictures, nearest_rows,
                                            retrieve_instances)
 from mmpixsort.metrics.context_consistency import (nearest_instances,

@@ -11,12 +11,12 @@ from mmengine.config import Config
 
 pytest.importorskip('mmseg')
 
-from mmpixsort.apis.precompute_groups import (find_grouper,  # noqa: E402
-                                              precompute_groups)
-from mmpixsort.datasets.group_maps import (read_group_settings,  # noqa: E402
-                                           read_groups)
-from mmpixsort.layers.color_feature import ColorFeature  # noqa: E402
-from mmpixsort.layers.region_grouper import RegionGrouper  # noqa: E402
+from mmpixsort.apis.precompute_groups import (  # noqa: E402
+    find_grouper, precompute_groups)
+from mmpixsort.datasets.group_maps import (  # noqa: E402
+    read_group_settings, read_groups)
+from mmpixsort.text.groupers.color_feature import ColorFeature  # noqa: E402
+from mmpixsort.text.groupers.region_grouper import RegionGrouper  # noqa: E402
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'precompute_groups.py'
 MEAN, STD = [120., 110., 100.], [60., 50., 40.]

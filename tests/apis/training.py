@@ -8,7 +8,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import nn
 
-from mmpixsort.apis.host_probe import without_weights
+from mmpixsort.apis.attach.host_probe import without_weights
 
 
 def build(cfg) -> nn.Module:

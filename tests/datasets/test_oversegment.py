@@ -12,7 +12,7 @@ from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
 from mmseg.registry import TRANSFORMS
 
-from mmpixsort.datasets import StreetScenes
+from mmpixsort.datasets.synthetic import StreetScenes
 from mmpixsort.datasets.oversegment import (contour_segments,
                                             felzenszwalb_segments,
                                             read_segments, slic_segments,

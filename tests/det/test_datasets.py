@@ -17,7 +17,7 @@ from PIL import Image  # noqa: E402
 
 import mmpixsort.det.datasets  # noqa: E402,F401  registers what is tested
 from mmpixsort.datasets.instance_maps import read_instance_map  # noqa: E402
-from mmpixsort.datasets.sticks import ScatteredSticks  # noqa: E402
+from mmpixsort.datasets.synthetic.sticks import ScatteredSticks  # noqa: E402
 import mmpixsort.det.transforms  # noqa: E402,F401
 
 LOAD = dict(type='LoadAnnotations', with_bbox=True, with_mask=True)

@@ -6,7 +6,7 @@ import tiny_instances as tiny
 import torch
 from mmengine.registry import init_default_scope
 
-from mmpixsort.apis.attach import load_config
+from mmpixsort.apis.attach.attachment import load_config
 from mmpixsort.registry import MODELS
 
 HOSTS = {

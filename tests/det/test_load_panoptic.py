@@ -12,8 +12,8 @@ from mmengine.logging import MMLogger  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from mmpixsort.datasets.panoptic_maps import id_to_rgb  # noqa: E402
-from mmpixsort.det.transforms import (LoadPanopticMap,  # noqa: E402
-                                      PackInstanceInputs, PaintInstanceMap)
+from mmpixsort.det.transforms import (  # noqa: E402
+    LoadPanopticMap, PackInstanceInputs, PaintInstanceMap)
 
 # 0 and 9 are in no list
 IDS = np.array([

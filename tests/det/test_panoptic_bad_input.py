@@ -12,15 +12,15 @@ import torch  # noqa: E402
 from mmengine.structures import InstanceData, PixelData  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from mmpixsort.datasets.panoptic_maps import (MAX_SEGMENTS,  # noqa: E402
-                                              id_to_rgb, join_maps)
+from mmpixsort.datasets.panoptic_maps import (  # noqa: E402
+    MAX_SEGMENTS, id_to_rgb, join_maps)
 from mmpixsort.det.datasets import PanopticDataset  # noqa: E402
-from mmpixsort.det.heads.panoptic_results import (PanopticRules,  # noqa: E402
-                                                  panoptic_of_image)
+from mmpixsort.det.heads.panoptic_results import (  # noqa: E402
+    PanopticRules, panoptic_of_image)
 from mmpixsort.det.heads.panoptic_targets import panoptic_targets  # noqa: E402
-from mmpixsort.det.transforms import (LoadPanopticMap,  # noqa: E402
-                                      PackInstanceInputs, PaintInstanceMap)
-from mmpixsort.functional.panoptic_quality import (  # noqa: E402
+from mmpixsort.det.transforms import (  # noqa: E402
+    LoadPanopticMap, PackInstanceInputs, PaintInstanceMap)
+from mmpixsort.functional.scores.panoptic_quality import (  # noqa: E402
     class_quality, panoptic_counts)
 from mmpixsort.metrics import PanopticQualityMetric  # noqa: E402
 

@@ -17,9 +17,9 @@ from mmengine.registry import init_default_scope  # noqa: E402
 from PIL import Image  # noqa: E402
 
 import mmpixsort.det.datasets  # noqa: E402,F401  registers what is tested
-from mmpixsort.datasets import CLASSES, THING_CLASSES, StreetScenes  # noqa
-from mmpixsort.datasets.panoptic_maps import (id_to_rgb,  # noqa: E402
-                                              read_panoptic_map)
+from mmpixsort.datasets.synthetic import (CLASSES, THING_CLASSES, StreetScenes)  # noqa
+from mmpixsort.datasets.panoptic_maps import (  # noqa: E402
+    id_to_rgb, read_panoptic_map)
 
 LOAD = dict(type='mmpixsort.LoadPanopticMap', missing='error')
 FROM_FILE = [dict(type='LoadImageFromFile'), LOAD]

@@ -9,8 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from mmpixsort.det.heads import panoptic_instances
 from mmpixsort.det.heads.panoptic_instances import (cut_things,
                                                     instances_of_cells)
-from mmpixsort.det.heads.panoptic_results import (_enlarge,
-                                                  panoptic_of_image)
+from mmpixsort.det.heads.panoptic_results import _enlarge, panoptic_of_image
 from mmpixsort.det.heads.panoptic_rules import PanopticRules
 
 CUT = dict(cell_area=16., max_clusters=32, num_iters=5, location_weight=.2)

@@ -9,10 +9,9 @@ from references import segment_sorting_loop
 
 from mmpixsort.det.heads.panoptic_results import (PanopticRules,
                                                   panoptic_of_image)
-from mmpixsort.det.heads.panoptic_targets import (panoptic_ids,
-                                                  panoptic_targets)
+from mmpixsort.det.heads.panoptic_targets import panoptic_ids, panoptic_targets
 from mmpixsort.det.heads.panoptic_segsort_head import largest_clusters
-from mmpixsort.functional.segment_graph import pair_statistics
+from mmpixsort.functional.segments.graph import pair_statistics
 from mmpixsort.metrics import PanopticQualityMetric
 
 SIZES = ((32, 32), (24, 40))

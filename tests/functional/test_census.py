@@ -5,7 +5,7 @@ from dispatch import CallCounter
 from torch.nn.functional import normalize
 
 from mmpixsort.banks import ClassQueue
-from mmpixsort.functional.queues import pixels_and_regions
+from mmpixsort.functional.contrast.queues import pixels_and_regions
 from mmpixsort.losses import PixelContrastLoss
 from mmpixsort.samplers import HardAnchorSampler, KeyMiner
 

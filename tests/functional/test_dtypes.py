@@ -4,15 +4,19 @@ import torch
 from torch.nn.functional import normalize
 
 from mmpixsort.banks import ClassQueue, PrototypeQueue
-from mmpixsort.functional import (boundary, clustering, context, contrast,
-                                  discriminative, image_sentence,
-                                  instance_scores, labels, noun_region,
-                                  panoptic_quality, partition, prototypes,
-                                  queues, region_attention, region_cleanup,
-                                  region_naming, regions, retrieval,
-                                  sampling, segment_graph, segment_scores,
-                                  segsort, spectral)
-from mmpixsort.functional.keys import KeyBlock
+from mmpixsort.functional.scores import (boundary, instances as
+                                         instance_scores, panoptic_quality,
+                                         segments as segment_scores)
+from mmpixsort.functional.segments import (clustering, partition, prototypes,
+                                           nearest as retrieval, graph as
+                                           segment_graph, sorting as segsort)
+from mmpixsort.functional.instances import context, discriminative
+from mmpixsort.functional.contrast import (pixel_contrast as contrast, labels,
+                                           queues, sampling)
+from mmpixsort.functional.words import (image_sentence, noun_region,
+                                        region_attention, region_cleanup,
+                                        region_naming, regions, spectral)
+from mmpixsort.functional.contrast.keys import KeyBlock
 
 DTYPES = [torch.uint8, torch.int8, torch.int16, torch.int32, torch.uint16,
           torch.uint32, torch.uint64]

@@ -8,8 +8,7 @@ from mmengine.registry import DATASETS
 
 from mmpixsort.det.transforms import PaintInstanceMap
 from mmpixsort.hooks import MemoryBankHook
-from mmpixsort.hooks.class_checks import (check_classes,
-                                          check_instance_labels,
+from mmpixsort.hooks.class_checks import (check_classes, check_instance_labels,
                                           heads_with_classes)
 
 THINGS = dict(thing_classes=['car', 'person'], stuff_classes=['road', 'sky'])

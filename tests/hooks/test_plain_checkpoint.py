@@ -11,8 +11,8 @@ from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 
 from mmpixsort import compat
-from mmpixsort.hooks.plain_checkpoint import (make_plain, pack,
-                                              restore_plain, unpack)
+from mmpixsort.hooks.plain_checkpoint import (make_plain, pack, restore_plain,
+                                              unpack)
 from mmpixsort.utils.files import write_image
 
 HIDE = """

@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmpixsort.layers import (ProjectionHead, select_feature, tap,
-                              warmup_weight)
+from mmpixsort.layers import ProjectionHead, select_feature, tap, warmup_weight
 
 
 def test_projection_head__equals_the_equation():

@@ -1,11 +1,11 @@
 """NounRegionLoss and ImageSentenceLoss: equal the functions, build, zeros."""
 import pytest
 import torch
-from functional.test_noun_region import published, random_case
+from functional.words.test_noun_region import published, random_case
 
-from mmpixsort.functional.image_sentence import image_sentence_contrast
-from mmpixsort.functional.noun_region import (NOUN_POSITIVES,
-                                              noun_region_contrast)
+from mmpixsort.functional.words.image_sentence import image_sentence_contrast
+from mmpixsort.functional.words.noun_region import (NOUN_POSITIVES,
+                                                    noun_region_contrast)
 from mmpixsort.losses.image_sentence_loss import ImageSentenceLoss
 from mmpixsort.losses.noun_region_loss import NounRegionLoss
 from mmpixsort.registry import MODELS

@@ -6,7 +6,8 @@ import torch
 from distributed import run_ranks
 from metrics.jobs import NAMES, data_set, evaluate_rank, sample
 
-from mmpixsort.functional.boundary import boundary_counts, boundary_scores
+from mmpixsort.functional.scores.boundary import (boundary_counts,
+                                                  boundary_scores)
 from mmpixsort.metrics import BoundaryFMetric
 from mmpixsort.registry import METRICS
 

@@ -11,10 +11,9 @@ from mmengine.evaluator import Evaluator
 from mmengine.logging import MMLogger
 from mmengine.structures import BaseDataElement, InstanceData, PixelData
 
-from mmpixsort.functional.instance_scores import (best_dice,
-                                                  count_difference,
-                                                  instance_overlaps,
-                                                  precision_at_iou)
+from mmpixsort.functional.scores.instances import (best_dice, count_difference,
+                                                   instance_overlaps,
+                                                   precision_at_iou)
 from mmpixsort.metrics.instance_map_metric import (InstanceMapMetric,
                                                    paint_masks)
 from mmpixsort.registry import METRICS

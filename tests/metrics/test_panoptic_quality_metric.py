@@ -7,10 +7,10 @@ import torch
 from mmengine.evaluator import Evaluator
 from mmengine.structures import BaseDataElement, PixelData
 
-from mmpixsort.functional.panoptic_quality import (PanopticCounts,
-                                                   class_quality,
-                                                   panoptic_counts,
-                                                   panoptic_quality)
+from mmpixsort.functional.scores.panoptic_quality import (PanopticCounts,
+                                                          class_quality,
+                                                          panoptic_counts,
+                                                          panoptic_quality)
 from mmpixsort.metrics.panoptic_quality_metric import PanopticQualityMetric
 from mmpixsort.registry import METRICS
 

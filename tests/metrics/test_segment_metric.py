@@ -6,7 +6,7 @@ import torch
 from mmengine.evaluator import Evaluator
 from mmengine.structures import BaseDataElement, PixelData
 
-from mmpixsort.functional.segment_scores import oracle_labels
+from mmpixsort.functional.scores.segments import oracle_labels
 from mmpixsort.metrics import SegmentMetric
 
 NAMES = ('road', 'car', 'tree')

@@ -6,8 +6,8 @@ import torch
 from retrieval.test_bank_file import make_bank, same
 from torch.nn.functional import normalize
 
-from mmpixsort.retrieval import (add, check_bank, cluster, images_named,
-                                 info, merge, relabel, remove)
+from mmpixsort.retrieval import (add, check_bank, cluster, images_named, info,
+                                 merge, relabel, remove)
 
 
 def test_remove__by_row_image_and_class():

@@ -11,7 +11,8 @@ from mmseg.registry import DATASETS, METRICS  # noqa: E402
 from PIL import Image  # noqa: E402
 
 import mmpixsort.seg.metrics  # noqa: E402,F401
-from mmpixsort.datasets import CLASSES, IGNORE, StreetScenes  # noqa: E402
+from mmpixsort.datasets.synthetic import (  # noqa: E402
+    CLASSES, IGNORE, StreetScenes)
 from mmpixsort.seg.datasets import CamVidDataset  # noqa: E402
 
 PIPELINE = [

@@ -14,16 +14,19 @@ from mmseg.structures import SegDataSample
 from references import segment_sorting_loop
 from torch.nn.functional import normalize
 
-from mmpixsort.functional.labels import resize_labels
+from mmpixsort.functional.contrast.labels import resize_labels
 from mmpixsort.functional.random import keyed_generator
 from mmpixsort.hooks import PrototypeBankHook
 from mmpixsort.retrieval import read_bank, relabel, write_bank
 from mmpixsort.retrieval.retriever import Votes
 from mmpixsort.retrieval.segments import ImageSegments
 from mmpixsort.seg import SegSortHead
-from mmpixsort.seg.segmentors.retrieval_inference import (
-    Found, RetrievalInference, fingerprint, paint_segments, segment_data,
-    windows)
+from mmpixsort.seg.segmentors.retrieval_inference import (Found,
+                                                          RetrievalInference,
+                                                          fingerprint,
+                                                          paint_segments,
+                                                          segment_data,
+                                                          windows)
 from mmpixsort.seg.transforms import load_oversegmentation
 
 

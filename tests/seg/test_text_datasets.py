@@ -21,7 +21,7 @@ import mmpixsort.seg.datasets.coco_object  # noqa: E402,F401
 import mmpixsort.seg.datasets.image_caption as image_caption  # noqa: E402
 import mmpixsort.seg.transforms.load_captioned_shapes  # noqa: E402,F401
 import mmpixsort.seg.transforms.text_groups  # noqa: E402,F401
-from mmpixsort.datasets.captioned_shapes import (  # noqa: E402
+from mmpixsort.datasets.synthetic.captioned_shapes import (  # noqa: E402
     SHAPE_CLASSES, CaptionedShapes)
 from mmpixsort.seg.datasets.image_caption import (  # noqa: E402
     ImageCaptionDataset)

@@ -9,7 +9,7 @@ import torch
 
 from mmpixsort.apis.text_bank import (build_text_bank, import_matrix,
                                       load_encoder, read_vocabulary)
-from mmpixsort.layers.text_bank import TextBank
+from mmpixsort.text.bank import TextBank
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'build_text_bank.py'
 CONFIG = '''
@@ -47,7 +47,7 @@ def test_read_vocabulary__file_and_data_set(files):
 
 
 def test_build_text_bank__with_weights_of_a_checkpoint(files):
-    pytest.importorskip('mmpixsort.layers.tiny_dual')
+    pytest.importorskip('mmpixsort.text.encoders.tiny_dual')
     encoder = load_encoder(files / 'c.py')
     torch.save(
         dict(state_dict={

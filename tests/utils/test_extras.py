@@ -6,9 +6,10 @@ import torch
 
 from mmpixsort.compat import torchvision_for
 from mmpixsort.datasets import oversegment
-from mmpixsort.layers import (clip_weights, cluster_backends, mask_backends,
-                              open_clip_dual, separated_components,
-                              ssl_feature)
+from mmpixsort.text.encoders import clip_weights, open_clip_dual
+from mmpixsort.layers import (cluster_backends, mask_backends,
+                              separated_components)
+from mmpixsort.text.groupers import ssl_feature
 from mmpixsort.retrieval import bank_file, index
 from mmpixsort.utils.extras import extra_error
 

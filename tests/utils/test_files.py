@@ -9,9 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mmpixsort.utils.files import (only_builder, path_inside,
-                                   remove_leftovers, result_names,
-                                   write_image, write_whole)
+from mmpixsort.utils.files import (only_builder, path_inside, remove_leftovers,
+                                   result_names, write_image, write_whole)
 
 
 def test_result_names__of_images_of_one_name():

@@ -2,10 +2,9 @@
 import numpy as np
 import pytest
 
-from mmpixsort.visualization.retrieval_sheet import (LINE, OUTLINE, RING,
-                                                     TILE, Crop, Row,
-                                                     crop_segment, page,
-                                                     sheet)
+from mmpixsort.visualization.retrieval_sheet import (LINE, OUTLINE, RING, TILE,
+                                                     Crop, Row, crop_segment,
+                                                     page, sheet)
 
 MASK = np.zeros((60, 80), bool)
 MASK[28:33, 38:43] = True

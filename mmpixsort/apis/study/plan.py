@@ -12,7 +12,7 @@ from typing import (Callable, Dict, Iterator, Mapping, NamedTuple, Optional,
 
 from mmengine.config import Config, ConfigDict
 
-from ...utils.configs import load_config
+from mmpixsort.utils.configs import load_config
 
 # What may stand in the file of a study, and in one of its arms.
 KEYS = ('base', 'arms', 'baseline', 'seeds', 'scores', 'options', 'tests',
@@ -253,7 +253,7 @@ def config_of_test(cfg: Config, options: Mapping, split: str) -> Config:
         cfg.test_dataloader = copy.deepcopy(cfg.val_dataloader)
         cfg.test_evaluator = copy.deepcopy(cfg.val_evaluator)
     if tta:
-        from ...utils.cli import enable_tta
+        from mmpixsort.utils.cli import enable_tta
         enable_tta(cfg)
     return cfg
 

@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from ...utils.data_folders import check_data_folders
+from mmpixsort.utils.data_folders import check_data_folders
+
 from .plan import (Arm, Place, Study, config_of_test, run_config, scoring_hash,
                    training_hash)
 from .results import Results, unequal

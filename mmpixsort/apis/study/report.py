@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 from typing import Callable, List, Optional, Sequence, Tuple, Union
 
-from ...utils.files import write_whole
+from mmpixsort.utils.files import write_whole
+
 from .plan import Study
 from .results import Row, rows, unequal
 from .statistics import Difference, difference, spread

@@ -4,8 +4,9 @@ import math
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Tuple, Union
 
-from ...utils.files import write_whole
-from ...utils.reading import read_json, reading
+from mmpixsort.utils.files import write_whole
+from mmpixsort.utils.reading import read_json, reading
+
 from .train_hook import same_weights
 
 DIGITS = 4  # of scores

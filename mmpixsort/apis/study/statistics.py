@@ -5,7 +5,7 @@ from typing import Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from ...utils.extras import extra_error
+from mmpixsort.utils.extras import extra_error
 
 LEVEL = .95
 RESAMPLES = 9999

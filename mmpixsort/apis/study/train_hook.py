@@ -19,9 +19,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from ...hooks.rng_state import get_rng_state, set_rng_state
-from ...utils.files import write_whole
-from ...utils.wrapped import unwrap
+from mmpixsort.hooks.rng_state import get_rng_state, set_rng_state
+from mmpixsort.utils.files import write_whole
+from mmpixsort.utils.wrapped import unwrap
 
 KEY = 'mmpixsort_study'  # in checkpoints
 WARM = 5  # first iterations of a process, which are not timed

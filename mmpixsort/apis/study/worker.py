@@ -26,11 +26,12 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import CheckpointLoader, Runner, set_random_seed
 from torch import Tensor
 
-from ...utils.command import quiet_hosts
-from ...utils.data_folders import check_data_folders
-from ...utils.files import write_whole
-from ...utils.reading import read_tensors, reading
-from ...utils.wrapped import unwrap
+from mmpixsort.utils.command import quiet_hosts
+from mmpixsort.utils.data_folders import check_data_folders
+from mmpixsort.utils.files import write_whole
+from mmpixsort.utils.reading import read_tensors, reading
+from mmpixsort.utils.wrapped import unwrap
+
 from .plan import (Arm, Place, Study, config_of_test, find_scorer, read_study,
                    run_config, scoring_hash, training_hash)
 from .results import Results

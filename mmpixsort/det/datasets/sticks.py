@@ -7,7 +7,7 @@ import numpy as np
 from mmdet.datasets import BaseDetDataset
 
 from mmpixsort.datasets.instance_maps import instances_of_map
-from mmpixsort.datasets.sticks import ScatteredSticks
+from mmpixsort.datasets.synthetic.sticks import ScatteredSticks
 from mmpixsort.functional.checks import check_count
 from mmpixsort.registry import DATASETS
 

@@ -6,8 +6,9 @@ from typing import List, Tuple
 import numpy as np
 
 from mmpixsort.datasets.panoptic_maps import VOID, join_maps
-from mmpixsort.datasets.street_classes import CLASSES, PALETTE, THING_CLASSES
-from mmpixsort.datasets.street_scenes import StreetScenes
+from mmpixsort.datasets.synthetic.street_classes import (CLASSES, PALETTE,
+                                                         THING_CLASSES)
+from mmpixsort.datasets.synthetic.street_scenes import StreetScenes
 from mmpixsort.functional.checks import check_count
 from mmpixsort.registry import DATASETS
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
 from mmpixsort.functional.checks import check_choice, check_count
-from mmpixsort.functional.clustering import pixel_locations
+from mmpixsort.functional.segments.clustering import pixel_locations
 from mmpixsort.layers import select_feature, tap
 from mmpixsort.registry import MODELS
 

@@ -8,8 +8,9 @@ import torch
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from mmpixsort.functional.id_masks import (boxes_of_ids, masks_of_ids,
-                                           vote_classes)
+from mmpixsort.functional.instances.id_masks import (boxes_of_ids,
+                                                     masks_of_ids,
+                                                     vote_classes)
 
 
 def instances_of_image(embeddings: Tensor, probabilities: Tensor,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mmpixsort.functional.checks import check_count, check_non_negative
-from mmpixsort.functional.prototypes import segment_sums
+from mmpixsort.functional.segments.prototypes import segment_sums
 from mmpixsort.registry import MODELS
 
 from .embedding_trunk import EmbeddingTrunk, resize_maps, semantic_loss

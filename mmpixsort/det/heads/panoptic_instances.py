@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from mmpixsort.functional.partition import partition_regions
-from mmpixsort.functional.prototypes import (find_segments, prototypes,
-                                             segment_sums)
-from mmpixsort.functional.region_cleanup import connected_parts
-from mmpixsort.functional.segment_graph import (merge_segments,
-                                                segment_neighbors)
-from mmpixsort.functional.vmf_meanshift import vmf_mean_shift
+from mmpixsort.functional.instances.vmf_meanshift import vmf_mean_shift
+from mmpixsort.functional.segments.graph import (merge_segments,
+                                                 segment_neighbors)
+from mmpixsort.functional.segments.partition import partition_regions
+from mmpixsort.functional.segments.prototypes import (find_segments,
+                                                      prototypes, segment_sums)
+from mmpixsort.functional.words.region_cleanup import connected_parts
 
 from .panoptic_rules import PanopticRules
 

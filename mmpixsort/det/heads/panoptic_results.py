@@ -10,7 +10,7 @@ import torch
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
 
-from mmpixsort.functional.id_masks import boxes_of_ids, masks_of_ids
+from mmpixsort.functional.instances.id_masks import boxes_of_ids, masks_of_ids
 
 from .panoptic_instances import CellInstances, instances_of_cells
 from .panoptic_rules import PanopticRules

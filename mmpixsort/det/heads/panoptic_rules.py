@@ -3,7 +3,7 @@ from typing import NamedTuple, Optional
 
 from mmpixsort.functional.checks import (check_choice, check_count,
                                          check_positive)
-from mmpixsort.functional.segment_graph import check_cosine
+from mmpixsort.functional.segments.graph import check_cosine
 
 MERGES = ('linkage', 'meanshift')
 

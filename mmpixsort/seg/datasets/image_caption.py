@@ -11,11 +11,11 @@ import torch.utils.data
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
-from mmpixsort.datasets.captions import (Caption, CaptionStatistics,
-                                         caption_statistics, group_by_image,
-                                         read_captions, with_nouns)
-from mmpixsort.datasets.nouns import LexiconExtractor
 from mmpixsort.registry import DATASETS
+from mmpixsort.text.captions import (Caption, CaptionStatistics,
+                                     caption_statistics, group_by_image,
+                                     read_captions, with_nouns)
+from mmpixsort.text.nouns import LexiconExtractor
 
 NUM_LOOKED_AT = 16  # images whose files are looked for at the start
 
@@ -34,7 +34,7 @@ class ImageCaptionDataset(BaseDataset):
 
     Args:
         ann_file: captions: `.jsonl`, `.csv`, `.tsv`, or `.json` of COCO; see
-            `mmpixsort.datasets.captions`.
+            `mmpixsort.text.captions`.
         lexicon: word list whose nouns are looked for in captions that come
             without; 'everyday': that of mmpixsort; None: as in the file.
         need_nouns: raise where the file has no nouns and `lexicon` is None.

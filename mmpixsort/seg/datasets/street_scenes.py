@@ -3,7 +3,7 @@ from typing import List, Tuple
 
 from mmseg.datasets import BaseSegDataset
 
-from mmpixsort.datasets import CLASSES, PALETTE, StreetScenes
+from mmpixsort.datasets.synthetic import CLASSES, PALETTE, StreetScenes
 from mmpixsort.registry import DATASETS
 
 

@@ -7,17 +7,17 @@ from mmengine.dist import get_rank, get_world_size
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ...functional.checks import check_choice, check_count
-from ...functional.labels import resize_labels
-from ...functional.queues import pixels_and_regions
-from ...functional.random import keyed_generator
-from ...layers import TrainingClock, warmup_weight
-from ...layers.head_parts import (check_source, has_no_length, head_feature,
-                                  note_nonfinite, stack_labels, with_fixed,
-                                  zero_loss)
-from ...registry import MODELS
-from ...structures import KeyBlock, LabeledEmbeddings
-from ...utils.gather import gather_labeled
+from mmpixsort.functional.checks import check_choice, check_count
+from mmpixsort.functional.contrast.labels import resize_labels
+from mmpixsort.functional.contrast.queues import pixels_and_regions
+from mmpixsort.functional.random import keyed_generator
+from mmpixsort.layers import TrainingClock, warmup_weight
+from mmpixsort.layers.head_parts import (check_source, has_no_length,
+                                         head_feature, note_nonfinite,
+                                         stack_labels, with_fixed, zero_loss)
+from mmpixsort.registry import MODELS
+from mmpixsort.structures import KeyBlock, LabeledEmbeddings
+from mmpixsort.utils.gather import gather_labeled
 
 KEY_SCOPES = ('batch', 'bank', 'batch_and_bank')
 

@@ -7,19 +7,19 @@ from mmengine.model import BaseModule
 from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
-from ...functional.checks import check_choice, check_count
-from ...functional.labels import resize_labels
-from ...functional.prototypes import (CODE_BASE, find_segments, join_codes,
-                                      prototypes)
-from ...functional.random import keyed_generator
-from ...layers import TrainingClock, warmup_weight
-from ...layers.head_parts import (check_source, has_no_length, head_feature,
-                                  note_nonfinite, stack_labels, with_fixed,
-                                  zero_loss)
-from ...registry import MODELS
-from ...structures import KeyBlock
-from ...utils.gather import gather_rows, largest_sizes
-from ..transforms.pack_segments import stack_oversegmentation
+from mmpixsort.functional.checks import check_choice, check_count
+from mmpixsort.functional.contrast.labels import resize_labels
+from mmpixsort.functional.random import keyed_generator
+from mmpixsort.functional.segments.prototypes import (CODE_BASE, find_segments,
+                                                      join_codes, prototypes)
+from mmpixsort.layers import TrainingClock, warmup_weight
+from mmpixsort.layers.head_parts import (check_source, has_no_length,
+                                         head_feature, note_nonfinite,
+                                         stack_labels, with_fixed, zero_loss)
+from mmpixsort.registry import MODELS
+from mmpixsort.seg.transforms.pack_segments import stack_oversegmentation
+from mmpixsort.structures import KeyBlock
+from mmpixsort.utils.gather import gather_rows, largest_sizes
 
 SEGMENTS = ('clusters', 'oversegmentation')
 PER_CLUSTER = 4  # segments there is room for, by cluster

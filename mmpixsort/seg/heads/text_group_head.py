@@ -11,15 +11,15 @@ from mmengine.dist import get_rank
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from ...functional.checks import check_choice, check_count
-from ...functional.random import keyed_generator
-from ...functional.region_naming import BACKGROUNDS, name_regions
-from ...layers import TrainingClock
-from ...layers.text_templates import check_templates, fill_template
-from ...layers.text_vocabulary import canonical_word
-from ...registry import MODELS
-from ...structures import ImageEmbeddings
-from ..transforms.text_groups import stack_groups
+from mmpixsort.functional.checks import check_choice, check_count
+from mmpixsort.functional.random import keyed_generator
+from mmpixsort.functional.words.region_naming import BACKGROUNDS, name_regions
+from mmpixsort.layers import TrainingClock
+from mmpixsort.registry import MODELS
+from mmpixsort.seg.transforms.text_groups import stack_groups
+from mmpixsort.structures import ImageEmbeddings
+from mmpixsort.text.templates import check_templates, fill_template
+from mmpixsort.text.vocabulary import canonical_word
 
 Encode = Callable[[Sequence[str]], Tensor]
 
@@ -77,7 +77,7 @@ class TextGroupHead(BaseModule):
             list of TextBank, or a list, of which one is drawn.
         background: Rule for regions without a word: 'cosine',
             'probability', or None; see
-            :func:`mmpixsort.functional.region_naming.name_regions`.
+            :func:`mmpixsort.functional.words.region_naming.name_regions`.
         threshold: Threshold of that rule.
         num_candidates: Words nearest to the whole image that its regions
             may have; None: all.

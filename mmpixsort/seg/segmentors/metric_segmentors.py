@@ -9,16 +9,18 @@ from mmseg.models.segmentors import CascadeEncoderDecoder, EncoderDecoder
 from mmseg.utils import add_prefix
 from torch import Tensor, nn
 
-from ...functional.checks import check_choice
-from ...functional.labels import (count_labels, one_class_logit,
-                                  two_class_logits)
-from ...layers import tap
-from ...registry import MODELS
-from ...retrieval import PrototypeBank
-from ...retrieval.images import annotated_images
+from mmpixsort.functional.checks import check_choice
+from mmpixsort.functional.contrast.labels import (count_labels,
+                                                  one_class_logit,
+                                                  two_class_logits)
+from mmpixsort.layers import tap
+from mmpixsort.registry import MODELS
+from mmpixsort.retrieval import PrototypeBank
+from mmpixsort.retrieval.images import annotated_images
+
 from .retrieval_bank import bank_in_memory
-from .retrieval_inference import (RetrievalInference, padding_of,
-                                  segment_data, vote_logits)
+from .retrieval_inference import (RetrievalInference, padding_of, segment_data,
+                                  vote_logits)
 
 CLASSIFIERS = ('joint', 'detached', 'none')
 

@@ -6,11 +6,12 @@ from mmengine.dist import all_gather_object, get_rank, get_world_size
 from torch import nn
 from torch.utils.data import Dataset
 
-from ...retrieval import PrototypeBank
-from ...retrieval.build import (ImageRows, RowRules, bank_meta, join_rows,
-                                share)
-from ...retrieval.images import image_name
-from ...utils.progress import progress
+from mmpixsort.retrieval import PrototypeBank
+from mmpixsort.retrieval.build import (ImageRows, RowRules, bank_meta,
+                                       join_rows, share)
+from mmpixsort.retrieval.images import image_name
+from mmpixsort.utils.progress import progress
+
 from .retrieval_inference import fingerprint
 
 

@@ -12,18 +12,18 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
-from ...functional.checks import check_choice, check_count
-from ...functional.labels import undo_flip
-from ...functional.windows import MODES, windows
-from ...layers import KMeansSegmenter
-from ...retrieval import check_fits, read_bank
-from ...retrieval.build import (ImageRows, RowRules, cut_annotated,
-                                flip_boxes, image_rows)
-from ...retrieval.edit import full_palette
-from ...retrieval.retriever import Retriever, Votes
-from ...retrieval.segments import (ImageSegments, cut_image,
-                                   resize_embedding)
-from ...utils.hashing import weights_fingerprint
+from mmpixsort.functional.checks import check_choice, check_count
+from mmpixsort.functional.contrast.labels import undo_flip
+from mmpixsort.functional.windows import MODES, windows
+from mmpixsort.layers import KMeansSegmenter
+from mmpixsort.retrieval import check_fits, read_bank
+from mmpixsort.retrieval.build import (ImageRows, RowRules, cut_annotated,
+                                       flip_boxes, image_rows)
+from mmpixsort.retrieval.edit import full_palette
+from mmpixsort.retrieval.retriever import Retriever, Votes
+from mmpixsort.retrieval.segments import (ImageSegments, cut_image,
+                                          resize_embedding)
+from mmpixsort.utils.hashing import weights_fingerprint
 
 EPSILON = 1e-3  # votes of a class that got none, so that its log is finite
 

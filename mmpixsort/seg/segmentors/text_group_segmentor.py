@@ -12,12 +12,13 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ...functional.labels import undo_flip
-from ...functional.region_naming import paint_regions
-from ...functional.regions import resize_ids
-from ...registry import MODELS
-from ...structures import ImageEmbeddings
-from ..heads.text_group_head import Caption
+from mmpixsort.functional.contrast.labels import undo_flip
+from mmpixsort.functional.words.region_naming import paint_regions
+from mmpixsort.functional.words.regions import resize_ids
+from mmpixsort.registry import MODELS
+from mmpixsort.seg.heads.text_group_head import Caption
+from mmpixsort.structures import ImageEmbeddings
+
 from .retrieval_inference import is_slide, padding_of, windows
 
 

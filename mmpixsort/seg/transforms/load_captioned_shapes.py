@@ -4,7 +4,7 @@ from typing import Optional
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmpixsort.datasets.captioned_shapes import CaptionedShapes
+from mmpixsort.datasets.synthetic.captioned_shapes import CaptionedShapes
 from mmpixsort.registry import TRANSFORMS
 
 

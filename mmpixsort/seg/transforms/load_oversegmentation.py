@@ -6,8 +6,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmpixsort.datasets.map_owners import MapOwners
-from mmpixsort.datasets.oversegment import (MAX_REGIONS,
-                                            felzenszwalb_segments,
+from mmpixsort.datasets.oversegment import (MAX_REGIONS, felzenszwalb_segments,
                                             read_segments)
 from mmpixsort.registry import TRANSFORMS
 

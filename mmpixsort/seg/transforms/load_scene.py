@@ -3,7 +3,7 @@ from collections import OrderedDict
 
 from mmcv.transforms import BaseTransform
 
-from mmpixsort.datasets import Scene, StreetScenes
+from mmpixsort.datasets.synthetic import Scene, StreetScenes
 from mmpixsort.registry import TRANSFORMS
 
 

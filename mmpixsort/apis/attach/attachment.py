@@ -1,0 +1,187 @@
+"""Attach a metric head to any config of a host."""
+import copy
+import math
+from pathlib import Path
+from typing import List, Mapping, NamedTuple, Union
+
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import DATASETS, DefaultScope
+
+from mmpixsort.apis.fit_head import check_names, fit_head
+from mmpixsort.layers.schedule import WARMUP_SHARE, check_warmup
+from mmpixsort.utils.configs import load_config
+
+from .host_probe import Host, check_trains, probe
+from .methods import Method, find_method
+
+# Host segmentor -> the same with metric heads
+SEGMENTORS = dict(
+    EncoderDecoder='mmpixsort.MetricEncoderDecoder',
+    CascadeEncoderDecoder='mmpixsort.MetricCascadeEncoderDecoder')
+# Of the released configurations: 5000 iterations, an eighth of 40,000
+MAX_WARMUP = 5000
+
+
+class Attachment(NamedTuple):
+    """What `attach` adds to a config.
+
+    Attributes:
+        base: The config that it adds to.
+        model: `type` and `metric_head` of the new model, and what its
+            `test_cfg` gets.
+        hooks: Added to `custom_hooks`.
+        host: What was found out about the base.
+    """
+
+    base: Config
+    model: dict
+    hooks: List[dict]
+    host: Host
+
+
+def attach(cfg: Union[str, Path, Config],
+           method: str = 'pixel_contrast',
+           **overrides) -> Config:
+    """Return a host config with the metric head of a method added.
+
+    The host is built without weights and runs one step on two random
+    images, from which the head gets its place and channels:
+
+    1. where the decode head takes one level, this level of the backbone or
+       neck (the paper's place, as for DeepLabV3);
+    2. where it resizes and concatenates levels, all of these (the paper's
+       place for HRNet and OCR);
+    3. else, as for pyramids and queries, the feature that enters the
+       classifier, or the finest feature map where that is not seen.
+
+    Classes, ignored label and norm are those of the decode head. The loss
+    warms up for 5000 iterations, or an eighth of a shorter schedule. A
+    method that predicts in its own way, as segment sorting does by
+    retrieval, says so in `test_cfg` and brings the hook that it needs.
+
+    Args:
+        cfg: Path, also of the form ``mmseg::folder/name.py``, or config.
+        method: Name of a method.
+        overrides: Arguments of the metric head, as ``in_index=3`` or
+            ``bank=dict(capacity=5000)``.
+
+    Raises:
+        ValueError: When the config's host cannot be attached to, its own
+            training step raises, or an override does not exist or does not
+            fit.
+
+    Example:
+        >>> cfg = attach('mmseg::fcn/fcn_r50-d8_4xb2-40k_cityscapes-'
+        ...              '512x1024.py', bank=dict(capacity=5000))
+        >>> cfg.model.metric_head.in_channels
+        2048
+    """
+    found = plan(cfg, method, **overrides)
+    new = Config(copy.deepcopy(dict(found.base.items())))
+    added = copy.deepcopy(found.model)
+    test_cfg = added.pop('test_cfg', {})
+    for key, value in added.items():
+        new.model[key] = (
+            ConfigDict(value) if isinstance(value, dict) else value)
+    if test_cfg:
+        new.model.test_cfg = ConfigDict(
+            {**(new.model.get('test_cfg') or {}), **test_cfg})
+    new.custom_hooks = [
+        *(new.get('custom_hooks') or []), *map(ConfigDict, found.hooks)
+    ]
+    return new
+
+
+def plan(cfg: Union[str, Path, Config],
+         method: str = 'pixel_contrast',
+         **overrides) -> Attachment:
+    """Find out what :func:`attach` adds; for its arguments see there."""
+    chosen = find_method(method)
+    base = cfg if isinstance(cfg, Config) else load_config(cfg)
+    kind = segmentor_type(base)
+    check_names(chosen.head, overrides)
+    if 'warmup_iters' not in overrides:
+        overrides['warmup_iters'] = warmup_iters(base)
+    host = probe(base)
+    check_trains(host)
+    head = fit_head(chosen, host, overrides)
+    if 'max_iters' in (base.get('train_cfg') or {}):
+        # of other schedules MemoryBankHook knows the length
+        check_warmup(
+            base.train_cfg.max_iters,
+            warmup_iters=head.get('warmup_iters', 0),
+            ramp_iters=head.get('ramp_iters', 0),
+            owner='`metric_head`')
+    model = dict(type=kind, metric_head=head)
+    if chosen.test_cfg:
+        model['test_cfg'] = dict(chosen.test_cfg)
+    return Attachment(base, model, missing_hooks(base, chosen), host)
+
+
+def segmentor_type(cfg: Config) -> str:
+    """Return the type that replaces the host's.
+
+    Raises:
+        ValueError: When the host is of a type that has no replacement.
+    """
+    kind = (cfg.get('model') or {}).get('type')
+    name = kind if isinstance(kind, str) else getattr(kind, '__name__', kind)
+    short = str(name).removeprefix('mmseg.')
+    if short in SEGMENTORS:
+        return SEGMENTORS[short]
+    if name in SEGMENTORS.values():
+        remedy = 'its `metric_head` may be a list of heads'
+    elif cfg.get('default_scope') == 'mmdet':
+        remedy = (
+            'detectors have no classifier of pixels to stand beside; the '
+            'detectors of this package, mmpixsort.EmbeddingInstanceSegmentor '
+            'and mmpixsort.PanopticSegSort, take the `backbone` and `neck` '
+            'of this config (docs/discriminative.md, '
+            'docs/panoptic_segsort.md)')
+    else:
+        remedy = 'a head can also be an `auxiliary_head` of a host segmentor'
+    raise ValueError(f'`model.type` must be one of {list(SEGMENTORS)}, got '
+                     f'{name!r}; {remedy}')
+
+
+def warmup_iters(cfg: Config) -> int:
+    """Return the iterations of warm-up for the schedule of a config.
+
+    Raises:
+        ValueError: When the length of the schedule is not known.
+    """
+    schedule = cfg.get('train_cfg') or {}
+    if 'max_iters' in schedule:
+        iterations = schedule['max_iters']
+    elif 'max_epochs' in schedule:
+        iterations = schedule['max_epochs'] * epoch_length(cfg)
+    else:
+        raise ValueError('`warmup_iters` must be given for a config without '
+                         '`train_cfg.max_iters` or `train_cfg.max_epochs`')
+    return min(MAX_WARMUP, iterations // WARMUP_SHARE)
+
+
+def epoch_length(cfg: Config) -> int:
+    """Count the iterations of an epoch on one device, from the data.
+
+    Raises:
+        ValueError: When the training set cannot be read.
+    """
+    loader = cfg.get('train_dataloader') or {}
+    scope = cfg.get('default_scope') or 'mmseg'
+    try:
+        with DefaultScope.overwrite_default_scope(scope):
+            images = len(DATASETS.build(copy.deepcopy(loader['dataset'])))
+    except Exception as error:  # of any data set, about any file
+        raise ValueError(
+            '`warmup_iters` must be given: the schedule counts epochs, and '
+            f'the training set cannot be read ({type(error).__name__}: '
+            f'{error})') from error
+    return math.ceil(images / loader.get('batch_size', 1))
+
+
+def missing_hooks(cfg: Config, method: Method) -> List[dict]:
+    """Return the hooks of a method that a config does not have."""
+    present = [hook['type'] for hook in cfg.get('custom_hooks') or []
+               if isinstance(hook, Mapping)]
+    return [dict(type=hook) for hook in method.hooks if hook not in present]

@@ -1,0 +1,155 @@
+"""Write what is attached as a short config file."""
+import os
+import shlex
+from pathlib import Path
+from typing import List, Tuple, Union
+
+from mmpixsort.utils.files import write_whole
+
+from .attachment import Attachment, plan
+from .config_text import assignment
+
+CONFIG_FOLDER = '/.mim/configs/'
+
+
+def attach_file(cfg: Union[str, Path],
+                method: str = 'pixel_contrast',
+                *,
+                out: Union[str, Path],
+                force: bool = False,
+                **overrides) -> Attachment:
+    """Write the config that :func:`attach` returns as one that inherits.
+
+    Args:
+        cfg: Path, also of the form ``mmseg::folder/name.py``.
+        method: Name of a method.
+        out: The file to write.
+        force: Whether to overwrite it.
+        overrides: Arguments of the metric head.
+
+    Returns:
+        What was found and added.
+
+    Raises:
+        FileExistsError: When the file exists and `force` is not set.
+        ValueError: On a file name that configs cannot inherit from, and as
+            :func:`attach` does.
+    """
+    out = check_out(out, force)
+    found = plan(cfg, method, **overrides)
+    write_whole(out, config_text(str(cfg), method, found, out))
+    return found
+
+
+def check_out(out: Union[str, Path], force: bool = False) -> Path:
+    """Return the file to write, if it may be written."""
+    out = Path(out)
+    if out.suffix != '.py' or '.' in out.stem:
+        raise ValueError('`out` must end in .py and have no other dot, which '
+                         f'mmengine cannot inherit from, got {out.name!r}')
+    if out.exists() and not force:
+        raise FileExistsError(
+            f'`out` {str(out)!r} exists: choose another name, or overwrite '
+            'it with force=True (--force)')
+    return out
+
+
+def default_out(cfg: Union[str, Path], method: str) -> Path:
+    """Return the name of the config: that of the base after the method's."""
+    name = str(cfg).split('::')[-1]
+    return Path(f'{method.replace("_", "-")}_{Path(name).name}')
+
+
+def config_text(cfg: str, method: str, found: Attachment, out: Path) -> str:
+    """Return the source of the inheriting config."""
+    title = method.replace('_', ' ').replace('-', ' ').capitalize()
+    lines = [
+        f'# {title}, {found.host.num_classes} classes, on',
+        f'# {describe_place(found)}.',
+        f'# Bank of the loss: {describe_bank(found)}.',
+        assignment('_base_', base_reference(cfg, out)),
+        assignment('model', found.model)
+    ]
+    hooks = assignment('custom_hooks', found.hooks)
+    if found.base.get('custom_hooks'):
+        # a list replaces that of the base
+        hooks = hooks.replace('[', '[\n    *_base_.custom_hooks, ', 1)
+    if found.hooks:
+        lines.append(hooks)
+    return '\n'.join(lines) + '\n'
+
+
+def base_reference(cfg: str, out: Path) -> str:
+    """Return how a file refers to its base."""
+    if '::' in cfg:
+        return cfg
+    path = Path(cfg).resolve()
+    package, inside, name = path.as_posix().partition(CONFIG_FOLDER)
+    if inside:
+        return f'{Path(package).name}::{name}'
+    return Path(os.path.relpath(path, out.resolve().parent)).as_posix()
+
+
+def describe_bank(found: Attachment) -> str:
+    """Say which bank of earlier iterations the loss has."""
+    bank = found.model['metric_head'].get('bank')
+    if bank is None:
+        return 'none, keys are those of the batch'
+    capacity = f' of capacity {bank["capacity"]}' if 'capacity' in bank else ''
+    return bank['type'].removeprefix('mmpixsort.') + capacity
+
+
+def summary(found: Attachment, out: Path) -> str:
+    """Say what was found and written, and which commands follow."""
+    head = found.model['metric_head']
+    bank = describe_bank(found)
+    if head.get('bank') is None:
+        bank += ' (--set bank.capacity=5000 adds one)'
+    rows = [
+        ('host', found.base.model.type),
+        ('feature', describe_place(found)),
+        ('classes', f'{found.host.num_classes}, ignored label '
+         f'{found.host.ignore_index}'),
+        ('bank', bank),
+        ('warm-up', f'{head["warmup_iters"]} iterations'),
+        ('predict', describe_prediction(found)),
+        ('written', str(out)),
+        *commands(found, out)
+    ]
+    return '\n'.join(f'{name + ":":<8} {text}' for name, text in rows)
+
+
+def describe_prediction(found: Attachment) -> str:
+    """Say what predicts in validation and test."""
+    retrieval = found.model.get('test_cfg', {}).get('retrieval')
+    if retrieval is None:
+        return 'as the host does'
+    return (f'by the vote of the {retrieval["num_neighbors"]} nearest '
+            'segments of the training images')
+
+
+def commands(found: Attachment, out: Path) -> List[Tuple[str, str]]:
+    """Return the commands that follow, in order, and what each does."""
+    config = shlex.quote(str(out))
+    test = f'python tools/test.py {config} CHECKPOINT'
+    rows = [('train', f'python tools/train.py {config}')]
+    if 'retrieval' in found.model.get('test_cfg', {}):
+        rows.append(('build', f'python tools/build_bank.py {config} '
+                     'CHECKPOINT --out x.bank'))
+        test += ' --cfg-options model.test_cfg.retrieval.bank=x.bank'
+    return [*rows, ('test', test)]
+
+
+def describe_place(found: Attachment) -> str:
+    """Say which feature the metric head takes."""
+    head = found.model['metric_head']
+    channels = f'{head["in_channels"]} channels'
+    if head.get('source') == 'decoder':
+        return f'the feature before the classifier, {channels}'
+    index = head.get('in_index', -1)
+    if index == -1:
+        return f'the last level of the backbone or neck, {channels}'
+    if isinstance(index, int):
+        return f'level {index} of the backbone or neck, {channels}'
+    levels = ', '.join(map(str, index))
+    return f'levels {levels} of the backbone together, {channels}'

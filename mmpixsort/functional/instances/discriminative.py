@@ -1,0 +1,244 @@
+"""Discriminative loss: pixels to the mean of their instance, means apart.
+
+De Brabandere, Neven, Van Gool, "Semantic Instance Segmentation with a
+Discriminative Loss Function", 2017, https://arxiv.org/abs/1708.02551.
+
+Shapes: B images, D embedding dims, K slots for the instances of an image, C
+instances of an image that take part, N_c pixels of instance c.
+"""
+from typing import NamedTuple, Optional
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from mmpixsort.functional.checks import (check_choice, check_labels,
+                                         check_non_negative)
+
+from .groups import Groups, group_instances
+from .hinge import DISTANCES, Hinges, instance_hinges
+from .overlaps import overlap_hinges
+from .slots import instance_slots
+
+NORMALIZERS = ('paper', 'authors', 'pixel', 'active')
+PUSH_SCOPES = ('image', 'class', 'batch')
+
+
+class DiscriminativeTerms(NamedTuple):
+    """The loss of every image, and what it was made of.
+
+    Attributes:
+        pull: (B,).
+        push: (B,).
+        reg: (B,).
+        valid: (B,) bool, images with an instance.
+        num_instances: (B,), without gradient, as all below.
+        active_pixels: (B,) pixels beyond `delta_var`.
+        active_pairs: (B,) ordered pairs nearer than 2 `delta_dist`.
+    """
+
+    pull: Tensor
+    push: Tensor
+    reg: Tensor
+    valid: Tensor
+    num_instances: Tensor
+    active_pixels: Tensor
+    active_pairs: Tensor
+
+
+def discriminative_loss(embeddings: Tensor,
+                        instance_ids: Tensor,
+                        *,
+                        delta_var: float = 0.5,
+                        delta_dist: float = 1.5,
+                        background: str = 'ignore',
+                        ignore_index: int = -1,
+                        distance: str = 'l2',
+                        normalizer: str = 'paper',
+                        push_scope: str = 'image',
+                        class_ids: Optional[Tensor] = None,
+                        overlap: str = 'all',
+                        min_pixels: int = 1,
+                        num_ids: Optional[int] = None) -> tuple:
+    r"""Return the three terms of every image.
+
+    .. math::
+        L_{var} = \frac1C \sum_c \frac1{N_c} \sum_{i \in c}
+            [d(x_i, \mu_c) - \delta_v]_+^2, \quad
+        L_{dist} = \frac1{C (C - 1)} \sum_{a \ne b}
+            [2 \delta_d - d(\mu_a, \mu_b)]_+^2, \quad
+        L_{reg} = \frac1C \sum_c \|\mu_c\|
+
+    All images at once, in float32 (float64 stays), autocast off. Memory: B D N
+    numbers for the gradient, and a few tensors of B N and of B K K. Means that
+    coincide give (2 delta_d)^2 and no gradient, as the equation has it.
+
+    Args:
+        embeddings: (B, D, *spatial), of any number of spatial dims. Where
+            ids take no part they may be anything, NaN too.
+        instance_ids: (B, *spatial) integer; or (B, M, *spatial) bool, a
+            mask an instance, which may overlap or be empty.
+        delta_var: Pull ends within this distance, 0 or more.
+        delta_dist: Push ends at twice this distance, 0 or more.
+        background: What id 0 is: 'ignore', or an 'instance' as any other.
+        ignore_index: Id that takes no part, as negative ones.
+        distance: 'l2', 'l1', or 'cosine': 1 - cos, on the unit sphere, with
+            both margins in its units and no L_reg.
+        normalizer: 'paper': as above; 'authors': of their released code,
+            sums over instances for the pull and over pairs a < b, divided
+            by C - 1, for the push; 'pixel': pull as a mean over pixels;
+            'active': means over pixels and pairs within a hinge.
+        push_scope: Which means repel each other: those of an 'image', of a
+            'class' within an image (the paper on Cityscapes; mean over
+            classes), or of the whole 'batch'.
+        class_ids: (B, *spatial) integer, or (B, M) with masks; needed for
+            push_scope 'class'. The largest class of its pixels is that of
+            an instance.
+        overlap: What masks that overlap mean: a pixel is pulled to 'all' its
+            instances, or to the 'nearest'.
+        min_pixels: Smaller instances take no part.
+        num_ids: Ids lie in [0, num_ids), numbered anew in every image: pairs
+            cost its square. None: any ids, unique over the batch too, at the
+            cost of a wait for the device.
+
+    Returns:
+        pull (B,), push (B,), reg (B,), valid (B,) bool: images with an
+        instance. Zero, with a gradient, where there is none; push is zero
+        for one instance.
+
+    Raises:
+        ValueError: On wrong shapes, types or options.
+
+    Example:
+        >>> embeddings = torch.tensor([[[0., 0., 2., 4.]]])
+        >>> ids = torch.tensor([[1, 1, 2, 2]])
+        >>> pull, push, reg, valid = discriminative_loss(embeddings, ids)
+        >>> pull.item(), push.item(), reg.item()
+        (0.125, 0.0, 1.5)
+    """
+    return discriminative_terms(
+        embeddings, instance_ids, delta_var=delta_var, delta_dist=delta_dist,
+        background=background, ignore_index=ignore_index, distance=distance,
+        normalizer=normalizer, push_scope=push_scope, class_ids=class_ids,
+        overlap=overlap, min_pixels=min_pixels, num_ids=num_ids)[:4]
+
+
+def discriminative_terms(embeddings: Tensor, instance_ids: Tensor, *,
+                         delta_var: float, delta_dist: float,
+                         background: str, ignore_index: int, distance: str,
+                         normalizer: str, push_scope: str,
+                         class_ids: Optional[Tensor], overlap: str,
+                         min_pixels: int,
+                         num_ids: Optional[int]) -> DiscriminativeTerms:
+    """Return the terms of :func:`discriminative_loss` with diagnostics."""
+    check_non_negative('delta_var', delta_var)
+    check_non_negative('delta_dist', delta_dist)
+    check_choice('distance', distance, DISTANCES)
+    check_choice('normalizer', normalizer, NORMALIZERS)
+    check_choice('push_scope', push_scope, PUSH_SCOPES)
+    _check_shapes(embeddings, instance_ids)
+    with torch.autocast(embeddings.device.type, enabled=False):
+        if embeddings.dtype != torch.float64:
+            embeddings = embeddings.float()
+        points = embeddings.flatten(2)
+        if distance == 'cosine':
+            points = normalize(points, dim=1)
+        pull = dict(margin=delta_var, distance=distance)
+        if instance_ids.dtype == torch.bool:
+            slots, hinges = overlap_hinges(
+                points, instance_ids.flatten(2), overlap=overlap,
+                min_pixels=min_pixels, **pull)
+        else:
+            slots = instance_slots(
+                instance_ids, background=background,
+                ignore_index=ignore_index, num_ids=num_ids,
+                min_pixels=min_pixels, dtype=points.dtype)
+            hinges = instance_hinges(points, slots, **pull)
+        groups = group_instances(
+            slots, class_ids, by_class=push_scope == 'class')
+        return _terms(hinges, slots.areas, groups, normalizer=normalizer,
+                      margin=2 * delta_dist, distance=distance,
+                      whole_batch=push_scope == 'batch')
+
+
+def _check_shapes(embeddings: Tensor, instance_ids: Tensor) -> None:
+    if embeddings.dim() < 3 or not embeddings.is_floating_point():
+        raise ValueError(
+            '`embeddings` must be a floating tensor of shape (B, D, '
+            f'*spatial), got {embeddings.dtype} of shape '
+            f'{tuple(embeddings.shape)}')
+    batch, _, *spatial = embeddings.shape
+    if instance_ids.dtype == torch.bool:
+        got = instance_ids.shape[:1] + instance_ids.shape[2:]
+        if instance_ids.dim() != embeddings.dim() or got != (batch, *spatial):
+            raise ValueError(
+                '`instance_ids` of type bool must be masks of shape (B, M, '
+                f'*spatial) of embeddings {tuple(embeddings.shape)}, got '
+                f'{tuple(instance_ids.shape)}')
+    else:
+        check_labels('instance_ids', instance_ids, (batch, *spatial))
+
+
+def _terms(hinges: Hinges, areas: Tensor, groups: Groups, *,
+           normalizer: str, margin: float, distance: str,
+           whole_batch: bool) -> DiscriminativeTerms:
+    """Sum what instances have, by image."""
+    valid = groups.valid
+    num = valid.sum(1)
+    sums = hinges.sums.masked_fill(~valid, 0.)
+    active = hinges.active.masked_fill(~valid, 0.).sum(1)
+    areas = areas.clamp(min=1)
+    if normalizer == 'paper':
+        pull = (sums / areas * groups.weights).sum(1)
+    elif normalizer == 'authors':
+        pull = (sums / areas).sum(1)
+    elif normalizer == 'pixel':
+        pull = sums.sum(1) / areas.masked_fill(~valid, 0.).sum(1).clamp(min=1)
+    else:
+        pull = sums.sum(1) / active.clamp(min=1)
+    push, pairs = _push(hinges.means, groups, normalizer, margin, distance,
+                        whole_batch)
+    reg = torch.zeros_like(pull)
+    if distance != 'cosine':
+        length = torch.linalg.vector_norm(
+            hinges.means, ord=1 if distance == 'l1' else 2, dim=1)
+        reg = (length * groups.weights).sum(1)
+    return DiscriminativeTerms(pull, push, reg, num > 0, num, active, pairs)
+
+
+def _push(means: Tensor, groups: Groups, normalizer: str, margin: float,
+          distance: str, whole_batch: bool) -> tuple:
+    """Return the push (B,) and the pairs (B,) within the margin."""
+    batch, _, num_slots = means.shape
+    rows, partners = means.transpose(1, 2), groups.partners
+    if whole_batch:
+        rows = rows.reshape(1, batch * num_slots, -1)
+        partners = groups.valid.view(1, -1)
+        partners = partners[:, :, None] & partners[:, None]
+    eye = torch.eye(rows.shape[1], dtype=torch.bool, device=rows.device)
+    partners = partners & ~eye
+    hinge = (margin - _pair_distances(rows, distance)).clamp(min=0)
+    hinge = hinge.masked_fill(~partners, 0.)
+    close = (hinge > 0).sum(2).view(batch, num_slots).sum(1)
+    by_mean = hinge.square().sum(2).view(batch, num_slots)
+    # the mean over images is then the mean over all pairs of the batch
+    share = groups.images if whole_batch else 1
+    if normalizer == 'active':
+        pairs = close.sum().expand_as(close) if whole_batch else close
+        return share * by_mean.sum(1) / pairs.clamp(min=1), close
+    others = partners.sum(2).view(batch, num_slots)
+    if normalizer == 'authors':
+        size = 2 * others
+    else:
+        size = (others + 1) * others * groups.per_image[:, None]
+    return share * (by_mean / size.clamp(min=1)).sum(1), close
+
+
+def _pair_distances(rows: Tensor, distance: str) -> Tensor:
+    """Return distances (B, K, K) of means (B, K, D)."""
+    if distance == 'cosine':
+        return 1 - rows @ rows.transpose(1, 2)
+    # differences: the product form is inexact for means far from the origin
+    return torch.cdist(
+        rows, rows, p=1 if distance == 'l1' else 2,
+        compute_mode='donot_use_mm_for_euclid_dist')

@@ -1,0 +1,206 @@
+"""Means of instances, and squared hinges of pixels on the distance to them.
+
+Shapes: B images, D embedding dims, N pixels, K slots.
+
+A function with a backward pass of its own, as the plain expression keeps and
+passes over a dozen tensors of the size of the map. This one walks the map in
+pieces that fit a cache, and allocates one of its size: the slopes of the
+hinges, written by the forward pass, which become the gradient.
+"""
+from typing import Iterator, NamedTuple, Optional
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import normalize
+
+from .memory import empty_map
+from .slot_sums import SlotSums
+from .slots import Slots
+
+DISTANCES = ('l2', 'l1', 'cosine')
+CHUNK_ELEMENTS = 1 << 19  # of a map: 2 MB
+INTEGERS = {8: torch.int64, 4: torch.int32}
+
+
+class Hinges(NamedTuple):
+    """What the loss needs of the pixels.
+
+    Attributes:
+        means: (B, D, K), of unit length for 'cosine'; 0 for unused slots.
+        sums: (B, K) sums of squared hinges.
+        active: (B, K) pixels beyond the margin, without gradient.
+    """
+
+    means: Tensor
+    sums: Tensor
+    active: Tensor
+
+
+def instance_hinges(embeddings: Tensor, slots: Slots, *, margin: float,
+                    distance: str) -> Hinges:
+    r"""Return :math:`\mu_c` and :math:`\sum_i [d(x_i, \mu_c) - \delta]_+^2`.
+
+    Differentiable once. Exact repeats on a GPU need
+    `torch.use_deterministic_algorithms(True)`.
+
+    Args:
+        embeddings: (B, D, N); of unit length for 'cosine'. Those of pixels
+            without instance may be anything, NaN too.
+        slots: Slot of the instance of each of the N pixels.
+        margin: delta.
+        distance: 'l2', 'l1', or 'cosine': 1 - cos, half the square of l2.
+    """
+    return Hinges(*_InstanceHinges.apply(
+        embeddings, slots.index, slots.areas, slots.valid, margin, distance,
+        embeddings.requires_grad and torch.is_grad_enabled()))
+
+
+class _InstanceHinges(torch.autograd.Function):
+
+    @staticmethod
+    def forward(ctx, embeddings, index, areas, valid, margin, distance,
+                differentiate):
+        num_slots = areas.shape[1]
+        sums = _sums(embeddings, embeddings.shape[1], num_slots)
+        for part in _pieces(embeddings):
+            sums.add(index[:, part], embeddings[..., part])
+        table = sums.total()
+        unused = _with_dump(~valid, True)[:, None]
+        table.div_(_with_dump(areas, 1)[:, None].clamp(min=1))
+        table.masked_fill_(unused, 0.)
+        ctx.lengths = None
+        if distance == 'cosine':
+            ctx.lengths = table.norm(dim=1, keepdim=True)
+            table = normalize(table, dim=1)
+        ctx.slopes = None
+        if differentiate:
+            ctx.slopes = empty_map(*embeddings.shape, like=embeddings)
+        ctx.options = margin, distance
+        total, pulled = _walk(
+            embeddings, index, table, *ctx.options, ctx.slopes)
+        ctx.save_for_backward(embeddings, index, areas, table, pulled)
+        sums, active = total[..., :-1].unbind(1)
+        ctx.mark_non_differentiable(active)
+        return table[..., :-1], sums, active
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_means, grad_sums, _):
+        embeddings, index, areas, table, pulled = ctx.saved_tensors
+        weight = _with_dump(grad_sums, 0)[:, None]
+        shared = _with_dump(grad_means, 0) - weight * pulled
+        if ctx.lengths is not None:
+            along = (shared * table).sum(1, keepdim=True)
+            shared = (shared - along * table) / (
+                ctx.lengths.clamp(min=torch.finfo(table.dtype).tiny))
+        shared /= _with_dump(areas, 1)[:, None].clamp(min=1)
+        shared[..., -1] = 0
+        grad, ctx.slopes = ctx.slopes, None
+        if grad is None:  # a second time through a graph that was retained
+            grad = empty_map(*embeddings.shape, like=embeddings)
+            _walk(embeddings, index, table, *ctx.options, grad)
+        buffer = empty_map(*grad.shape[:2], _step(grad), like=grad)
+        for part in _pieces(grad):
+            slots, slopes = index[:, part], grad[..., part]
+            torch.addcmul(
+                _take(shared, slots, buffer), slopes,
+                weight.gather(2, slots[:, None]), out=slopes)
+        return grad, None, None, None, None, None, None
+
+
+def _walk(embeddings: Tensor, index: Tensor, table: Tensor, margin: float,
+          distance: str, slopes: Optional[Tensor]) -> tuple:
+    """Sum the squared hinges of pixels by slot.
+
+    Args:
+        embeddings: (B, D, N).
+        index: (B, N).
+        table: (B, D, K + 1) means.
+        margin: delta.
+        distance: 'l2', 'l1' or 'cosine'.
+        slopes: (B, D, N) to write their gradients into; None: not wanted.
+
+    Returns:
+        (B, 2, K + 1) sums, and numbers of pixels beyond the margin, and
+        (B, D, K + 1) sums of the slopes, 0 where those are not wanted.
+    """
+    dims, dump = table.shape[1], table.shape[2] - 1
+    total = _sums(embeddings, 2, dump)
+    pulled = _sums(embeddings, dims, dump)
+    buffer = empty_map(len(table), dims, _step(embeddings), like=table)
+    for part in _pieces(embeddings):
+        slots = index[:, part]
+        means = _take(table, slots, buffer)
+        offset = torch.sub(
+            embeddings[..., part], means,
+            out=means if slopes is None else slopes[..., part])
+        _zero_where_(offset, slots == dump)
+        length = _length(offset, distance, means)
+        hinge = (length - margin).clamp_(min=0)
+        total.add(slots, torch.stack([hinge.square(), hinge.sign()], 1))
+        if slopes is not None:
+            _slope_(offset, length, hinge, distance)
+            pulled.add(slots, offset)
+    return total.total(), pulled.total()
+
+
+def _with_dump(table: Tensor, value: float) -> Tensor:
+    """Append the slot of the pixels that belong to none to (..., K)."""
+    return torch.cat([table, torch.full_like(table[..., :1], value)], -1)
+
+
+def _step(embeddings: Tensor) -> int:
+    """Return the pixels of a piece."""
+    batch, dims, length = embeddings.shape
+    if embeddings.device.type != 'cpu':
+        return max(1, length)  # the fewest launches
+    return max(1, min(length, CHUNK_ELEMENTS // max(1, batch * dims)))
+
+
+def _pieces(embeddings: Tensor) -> Iterator[slice]:
+    step = _step(embeddings)
+    for start in range(0, embeddings.shape[2], step):
+        yield slice(start, start + step)
+
+
+def _sums(embeddings: Tensor, channels: int, num_slots: int) -> SlotSums:
+    return SlotSums(embeddings, channels=channels, num_slots=num_slots,
+                    step=_step(embeddings))
+
+
+def _take(table: Tensor, slots: Tensor, buffer: Tensor) -> Tensor:
+    """Return columns (B, D, n) of a table (B, D, K + 1), in the buffer."""
+    return torch.gather(
+        table, 2, slots[:, None].expand(-1, table.shape[1], -1),
+        out=buffer[..., :slots.shape[1]])
+
+
+def _zero_where_(values: Tensor, gone: Tensor) -> Tensor:
+    """Set values (B, D, n) to 0 where (B, n), NaN too.
+
+    By the bits: masked_fill costs a CPU five times as much.
+    """
+    whole = values.view(INTEGERS[values.element_size()])
+    whole.bitwise_and_(gone[:, None].to(whole.dtype) - 1)
+    return values
+
+
+def _length(offset: Tensor, distance: str, buffer: Tensor) -> Tensor:
+    """Return distances (B, n); `buffer` may be the offset itself."""
+    if distance == 'l1':
+        return torch.abs(offset, out=buffer).sum(1)
+    # the norm over strided channels takes ten times as long on a CPU
+    square = torch.mul(offset, offset, out=buffer).sum(1)
+    return square.sqrt_() if distance == 'l2' else square.mul_(.5)
+
+
+def _slope_(offset: Tensor, length: Tensor, hinge: Tensor,
+            distance: str) -> None:
+    """Turn offsets (B, D, n) into gradients of the squared hinges."""
+    factor = 2 * hinge
+    if distance == 'l1':
+        offset.sign_()
+    elif distance == 'l2':
+        factor.div_(length.clamp_(min=torch.finfo(length.dtype).tiny))
+    offset.mul_(factor[:, None])

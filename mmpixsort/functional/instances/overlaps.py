@@ -1,0 +1,65 @@
+"""Hinges of instances that overlap, given as masks.
+
+Shapes: B images, D embedding dims, N pixels, M masks of an image.
+"""
+from typing import Tuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from mmpixsort.functional.checks import check_choice, check_count
+
+from .hinge import Hinges
+from .slots import Slots
+
+OVERLAPS = ('all', 'nearest')
+
+
+def overlap_hinges(embeddings: Tensor, masks: Tensor, *, margin: float,
+                   distance: str, overlap: str,
+                   min_pixels: int) -> Tuple[Slots, Hinges]:
+    """Return what :func:`instance_hinges` does, a slot a mask.
+
+    Takes B M N numbers, as the masks do.
+
+    Args:
+        embeddings: (B, D, N); of unit length for 'cosine'. Those of pixels
+            that no mask covers may be anything, NaN too.
+        masks: (B, M, N) bool.
+        margin: delta.
+        distance: 'l2', 'l1' or 'cosine'.
+        overlap: A pixel counts for 'all' its masks, or for the 'nearest'.
+        min_pixels: Smaller masks take no part.
+    """
+    check_choice('overlap', overlap, OVERLAPS)
+    check_count('min_pixels', min_pixels)
+    areas = masks.sum(2).to(embeddings.dtype)
+    valid = areas >= min_pixels
+    masks = masks & valid[:, :, None]
+    points = embeddings.masked_fill(~masks.any(1)[:, None], 0.)
+    means = points @ masks.transpose(1, 2).to(points.dtype)
+    means = means / areas.clamp(min=1)[:, None]
+    means = means.masked_fill(~valid[:, None], 0.)
+    if distance == 'cosine':
+        means = normalize(means, dim=1)
+    lengths = _lengths(points, means, distance)
+    owned = masks
+    if overlap == 'nearest' and masks.shape[1]:
+        nearest = lengths.masked_fill(~masks, torch.inf).argmin(1)
+        owned = masks & (nearest[:, None] == torch.arange(
+            masks.shape[1], device=masks.device)[:, None])
+    hinge = (lengths - margin).clamp(min=0).masked_fill(~owned, 0.)
+    active = (hinge > 0).sum(2).to(areas.dtype)
+    return (Slots(None, areas, valid),
+            Hinges(means, hinge.square().sum(2), active))
+
+
+def _lengths(points: Tensor, means: Tensor, distance: str) -> Tensor:
+    """Return distances (B, M, N) of points (B, D, N) to means (B, D, M)."""
+    if distance == 'cosine':
+        return 1 - means.transpose(1, 2) @ points
+    return torch.cdist(
+        means.transpose(1, 2), points.transpose(1, 2),
+        p=1 if distance == 'l1' else 2,
+        compute_mode='donot_use_mm_for_euclid_dist')

@@ -1,0 +1,214 @@
+"""Mean shift on the sphere: instances as modes of a vMF density.
+
+Shapes: N rows, pixels or segments, D embedding dims, M seeds, K modes.
+
+Kobayashi and Otsu, "Von Mises-Fisher Mean Shift for Clustering on a
+Hypersphere", ICPR 2010. The concentration is that of segment sorting (Hwang
+et al., "SegSort", ICCV 2019, https://arxiv.org/abs/1910.06962, eq. 1), of
+which every row is taken for a component.
+"""
+from typing import NamedTuple, Optional, Tuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from mmpixsort.functional.checks import (check_count, check_non_negative,
+                                         check_positive)
+from mmpixsort.functional.segments.graph import check_cosine
+
+from .meanshift import assign_nearest
+
+# Rows times modes of one product: 16 MiB
+MAX_SIMILARITIES = 2**22
+
+
+class Modes(NamedTuple):
+    """A partition of rows.
+
+    Attributes:
+        labels: (N,) int64, 0 to K - 1 by decreasing density; -1: none.
+        modes: (K, D) unit rows.
+    """
+
+    labels: Tensor
+    modes: Tensor
+
+
+@torch.no_grad()
+def vmf_mean_shift(embeddings: Tensor,
+                   *,
+                   concentration: float,
+                   merge_threshold: float,
+                   seeds: Optional[Tensor] = None,
+                   weights: Optional[Tensor] = None,
+                   num_iters: int = 100,
+                   tolerance: float = 1e-5) -> Modes:
+    r"""Climb a density of von Mises-Fisher kernels from every seed.
+
+    All seeds at once, until they stand,
+
+    .. math::
+        m \leftarrow \frac{s}{\|s\|}, \qquad
+        s = \sum_i w_i \exp(\kappa (x_i \cdot m - 1)) x_i
+
+    Modes join, highest density first, unless their cosine to one that has
+    joined exceeds the threshold. Every row then belongs to its nearest mode,
+    and modes without a row are dropped.
+
+    In O(M N D) a step, with at most 2^22 similarities in memory and M^2 at
+    the end; in float32 (float64 stays), autocast off. It waits for the
+    device in every step. A row that is zero or not finite takes no part.
+
+    Args:
+        embeddings: (N, D) unit rows: pixels, or prototypes of segments.
+        concentration: kappa, above 0; a large one finds many modes.
+        merge_threshold: Cosine in [-1, 1] above which two modes are one.
+        seeds: (M, D) unit rows to start from, the prototypes of segments of
+            the pixels, say; None: every row, which is meant for prototypes.
+        weights: (N,) of the rows, 0 or more, areas of segments, say; None:
+            all alike.
+        num_iters: Steps of a seed at most.
+        tolerance: Step length at which a seed stands, 0 or more.
+
+    Returns:
+        :class:`Modes`, on the device of `embeddings`.
+
+    Raises:
+        TypeError, ValueError: On wrong shapes or values out of range.
+
+    Example:
+        >>> embeddings = torch.tensor(
+        ...     [[1., 0.], [0., 1.], [.96, .28], [.96, -.28]])
+        >>> found = vmf_mean_shift(
+        ...     embeddings, concentration=10., merge_threshold=.9)
+        >>> found.labels
+        tensor([0, 1, 0, 0])
+    """
+    check_positive('concentration', concentration)
+    check_cosine('merge_threshold', merge_threshold)
+    check_count('num_iters', num_iters)
+    check_non_negative('tolerance', tolerance)
+    _check_rows(embeddings, seeds, weights)
+    with torch.autocast(embeddings.device.type, enabled=False):
+        if embeddings.dtype != torch.float64:
+            embeddings = embeddings.float()
+        seeds = embeddings if seeds is None else seeds.to(embeddings)
+        takes_part = _is_direction(embeddings)
+        points = embeddings[takes_part]
+        if weights is None:
+            weights = points.new_ones(len(embeddings))
+        weights = weights.to(points)[takes_part]
+        # no weight is no point, rather than the logarithm of 0
+        cloud = points[weights > 0], weights[weights > 0].log()
+        modes, density = _climb(cloud, seeds[_is_direction(seeds)],
+                                concentration, num_iters, tolerance)
+        modes = _distinct(modes, density, merge_threshold)
+        labels, modes = _assign(points, modes)
+    everywhere = labels.new_full((len(embeddings), ), -1)
+    everywhere[takes_part] = labels
+    return Modes(everywhere, modes)
+
+
+@torch.no_grad()
+def vmf_shift(embeddings: Tensor, log_weights: Tensor, modes: Tensor,
+              concentration: float) -> Tuple[Tensor, Tensor]:
+    """Move modes by one step of :func:`vmf_mean_shift`.
+
+    No kernel underflows, however far a mode lies from all rows: they are
+    taken relative to the largest so far, chunk by chunk.
+
+    Args:
+        embeddings: (N, D) unit rows, N of 1 or more.
+        log_weights: (N,) logarithms of weights, finite.
+        modes: (M, D) unit rows.
+        concentration: kappa.
+
+    Returns:
+        Unit rows (M, D), and the logarithm (M,) of the density at `modes`,
+        up to a constant.
+    """
+    sums = torch.zeros_like(modes)
+    density = modes.new_zeros(len(modes))
+    top = modes.new_full((len(modes), ), -torch.inf)
+    size = max(1, MAX_SIMILARITIES // max(1, len(modes)))
+    for chunk, log_weight in zip(
+            embeddings.split(size), log_weights.split(size)):
+        logits = torch.addmm(
+            log_weight, modes, chunk.T, alpha=concentration)
+        before, top = top, torch.maximum(top, logits.amax(1))
+        kernel = logits.sub_(top[:, None]).exp_()
+        shrink = (before - top).exp()
+        sums = sums * shrink[:, None] + kernel @ chunk
+        density = density * shrink + kernel.sum(1)
+    # opposite rows may cancel: then there is no direction to go
+    length = sums.norm(dim=1, keepdim=True)
+    moves = length > 1e-6 * density[:, None]
+    moved = torch.where(moves, sums / length.clamp(min=1e-30), modes)
+    return moved, density.log() + top
+
+
+def _climb(cloud: Tuple[Tensor, Tensor], seeds: Tensor, concentration: float,
+           num_iters: int, tolerance: float) -> Tuple[Tensor, Tensor]:
+    """Return modes (M, D) of weighted points, and log densities (M,)."""
+    modes = normalize(seeds, dim=1)
+    if not len(cloud[0]) or not len(modes):
+        return modes[:0], modes.new_zeros(0)
+    moving = torch.arange(len(modes), device=modes.device)
+    for _ in range(num_iters):
+        before = modes[moving]
+        after, _ = vmf_shift(*cloud, before, concentration)
+        modes[moving] = after
+        moving = moving[(after - before).norm(dim=1) > tolerance]
+        if not len(moving):
+            break
+    return modes, vmf_shift(*cloud, modes, concentration)[1]
+
+
+def _distinct(modes: Tensor, density: Tensor, threshold: float) -> Tensor:
+    """Return the modes that join, highest density first."""
+    ranked = modes[density.argsort(descending=True, stable=True)]
+    earlier = (ranked @ ranked.T > threshold).tril(-1)
+    keep = earlier.new_ones(len(ranked))
+    # Whether one joins depends on those before it alone: after n passes the
+    # first n are right, and where nothing changes all are.
+    while True:
+        before, keep = keep, ~(earlier & keep).any(1)
+        if torch.equal(before, keep):
+            return ranked[keep]
+
+
+def _assign(points: Tensor, modes: Tensor) -> Modes:
+    """Label points with their nearest mode; drop modes without one."""
+    # of unit rows the nearest is the most similar
+    nearest = assign_nearest(points, modes) - 1
+    if not len(modes):
+        return Modes(nearest, modes)
+    used, labels = nearest.unique(return_inverse=True)
+    return Modes(labels, modes[used])
+
+
+def _is_direction(rows: Tensor) -> Tensor:
+    return rows.isfinite().all(1) & (rows != 0).any(1)
+
+
+def _check_rows(embeddings: Tensor, seeds: Optional[Tensor],
+                weights: Optional[Tensor]) -> None:
+    if embeddings.dim() != 2 or not embeddings.is_floating_point():
+        raise ValueError(
+            '`embeddings` must be a floating tensor of shape (N, D), got '
+            f'{embeddings.dtype} of shape {tuple(embeddings.shape)}; pixels '
+            'of a map (D, H, W) become rows by `.flatten(1).T`')
+    if seeds is not None and (seeds.dim() != 2
+                              or seeds.shape[1] != embeddings.shape[1]):
+        raise ValueError(
+            f'`seeds` must have shape (M, {embeddings.shape[1]}), got '
+            f'{tuple(seeds.shape)}')
+    if weights is None:
+        return
+    if weights.shape != embeddings.shape[:1]:
+        raise ValueError(f'`weights` must have shape ({len(embeddings)},), '
+                         f'got {tuple(weights.shape)}')
+    if not (weights.isfinite() & (weights >= 0)).all():
+        raise ValueError('`weights` must be finite and not negative, got '
+                         f'{weights.min().item()} to {weights.max().item()}')

@@ -1,0 +1,278 @@
+"""Spherical k-means of embedding maps, a whole batch at once.
+
+Shapes: B images, D embedding dims, H W size, N = H * W pixels, K clusters.
+
+Hwang et al., "SegSort: Segmentation by Discriminative Sorting of Segments",
+ICCV 2019, https://arxiv.org/abs/1910.06962, section 3.1: hard expectation
+maximisation of a mixture of von Mises-Fisher distributions of one
+concentration.
+"""
+from typing import Optional, Sequence, Tuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from mmpixsort.functional.checks import (check_choice, check_count,
+                                         check_labels, check_mask,
+                                         check_non_negative)
+
+FRAMES = ('centered', 'unit', 'none')
+
+
+def grid_labels(size: Sequence[int],
+                grid: Sequence[int],
+                device: Optional[torch.device] = None) -> Tensor:
+    """Cut a map into a grid of cells, numbered column by column.
+
+    Cell centres lie on the border too, so border cells have half the size
+    (as in the released code of SPML): index = round((K - 1) * y / (H - 1)),
+    half to even.
+
+    Args:
+        size: H and W.
+        grid: Cells along y and x; no more than H and W.
+        device: Device of the result.
+
+    Returns:
+        (H, W) int64 in [0, Ky * Kx).
+
+    Raises:
+        ValueError: For a grid larger than the map.
+
+    Example:
+        >>> grid_labels((1, 6), (1, 3))
+        tensor([[0, 0, 1, 1, 2, 2]])
+    """
+    check_grid(grid)
+    rows, columns = (
+        _cells(length, count, device) for length, count in zip(size, grid))
+    return rows[:, None] + grid[0] * columns
+
+
+def _cells(length: int, count: int,
+           device: Optional[torch.device]) -> Tensor:
+    if count > length:
+        raise ValueError(
+            f'`grid` must have at most as many cells as the map has pixels, '
+            f'got {count} cells along {length} pixels; use a smaller `grid` '
+            'or a larger map')
+    # float32, as the recorded labels come from: ties are decided by rounding
+    steps = torch.linspace(0, count - 1, length, device=device)
+    return steps.round_().long()
+
+
+def check_grid(grid: Sequence[int]) -> None:
+    """Raise unless `grid` is two counts."""
+    if isinstance(grid, int) or len(grid) != 2:
+        raise ValueError(f'`grid` must be (cells along y, cells along x), '
+                         f'got {grid!r}')
+    for count in grid:
+        check_count('grid', count)
+
+
+def pixel_locations(size: Sequence[int],
+                    *,
+                    frame: str = 'centered',
+                    device: Optional[torch.device] = None) -> Tensor:
+    """Return y and x of every pixel.
+
+    Args:
+        size: H and W.
+        frame: 'centered': in [-0.5, 0.5] (SPML); 'unit': in [0, 1]
+            (SegSort).
+        device: Device of the result.
+
+    Returns:
+        (2, H, W) float32; a side of one pixel lies at the start of the
+        range.
+    """
+    check_choice('frame', frame, FRAMES[:2])
+    start = -0.5 if frame == 'centered' else 0.
+    y, x = (
+        torch.linspace(0, 1, length, device=device) + start
+        for length in size)
+    return torch.stack(torch.meshgrid(y, x, indexing='ij'))
+
+
+@torch.no_grad()
+def locate(embeddings: Tensor,
+           *,
+           frame: str = 'centered',
+           weight: float = 1.,
+           locations: Optional[Tensor] = None) -> Tensor:
+    """Append pixel locations to embeddings, each side normalised.
+
+    u = normalise([normalise(v); weight * l]), which the clusters are made
+    of, so that a cluster is one region rather than scattered pixels. Without
+    gradient: assignments are constants.
+
+    Args:
+        embeddings: (B, D, H, W).
+        frame: 'centered', 'unit', or 'none': no location.
+        weight: Weight of the location, 0 or more.
+        locations: (B, 2, H, W), in place of `frame`: locations in the
+            original image, say.
+
+    Returns:
+        (B, D + 2, H, W) unit vectors over the channels.
+    """
+    check_choice('frame', frame, FRAMES)
+    check_non_negative('weight', weight)
+    # One buffer with the channels last: norms along strided channels take ten
+    # times as long on a CPU, and so does every new map of this size.
+    batch, dims, *size = embeddings.shape
+    extra = 0 if locations is None and frame == 'none' else 2
+    points = embeddings.new_empty(batch, *size, dims + extra)
+    unit, place = points.split([dims, extra], dim=3)
+    unit.copy_(embeddings.permute(0, 2, 3, 1))
+    normalize(unit, dim=3, out=unit)
+    if extra:
+        if locations is None:
+            locations = pixel_locations(
+                size, frame=frame, device=points.device)[None]
+        place.copy_(locations.permute(0, 2, 3, 1)).mul_(weight)
+        normalize(points, dim=3, out=points)
+    return points.permute(0, 3, 1, 2)
+
+
+@torch.no_grad()
+def spherical_kmeans(
+    embeddings: Tensor,
+    *,
+    num_iters: int,
+    grid: Optional[Sequence[int]] = None,
+    initial_labels: Optional[Tensor] = None,
+    num_clusters: Optional[int] = None,
+    valid: Optional[Tensor] = None,
+    frame: str = 'centered',
+    location_weight: float = 1.,
+    locations: Optional[Tensor] = None,
+    stop_early: bool = False,
+) -> Tensor:
+    r"""Cluster the pixels of every image by cosine similarity.
+
+    From the initial clusters :math:`z`, repeat
+
+    .. math::
+        m_k = \frac{\sum_{z_i = k} u_i}{\|\sum_{z_i = k} u_i\|}, \qquad
+        z_i = \arg\max_k u_i \cdot m_k
+
+    with u as in :func:`locate`. An empty cluster has the prototype 0, and
+    so the similarity 0. All images at once: the number of device calls does
+    not depend on B. In float32 (float64 stays), autocast off.
+
+    Args:
+        embeddings: (B, D, H, W), of any length.
+        num_iters: Iterations, 0 or more.
+        grid: Cells along y and x to start from, or
+        initial_labels: (B, H, W) integer in [0, K) to start from; negative:
+            the pixel takes no part.
+        num_clusters: K; needed with `initial_labels`.
+        valid: (B, H, W) bool, pixels that take part; None: all. Ignored
+            labels and padding are left out here.
+        frame: Origin and unit of the locations: 'centered', 'unit' or 'none'.
+        location_weight: Multiplies the locations.
+        locations: (B, 2, H, W) in place of `frame`.
+        stop_early: Stop where nothing changes, with the same result. It
+            waits for the device in every iteration: for inference only.
+
+    Returns:
+        (B, H, W) int64 in [0, K), -1 where a pixel takes no part.
+
+    Raises:
+        ValueError: On wrong shapes, a grid larger than the map, or neither
+            or both of `grid` and `initial_labels`.
+
+    Example:
+        >>> embeddings = torch.tensor([1., 1., -1., -1.]).view(1, 1, 1, 4)
+        >>> start = torch.tensor([[[0, 0, 0, 1]]])
+        >>> spherical_kmeans(embeddings, num_iters=3, initial_labels=start,
+        ...                  num_clusters=2, frame='none')
+        tensor([[[0, 0, 1, 1]]])
+    """
+    check_count('num_iters', num_iters, minimum=0)
+    check_map(embeddings)
+    labels, num_clusters = _start(embeddings, grid, initial_labels,
+                                  num_clusters)
+    if valid is not None:
+        check_mask('valid', valid, labels.shape)
+        labels = labels.masked_fill(~valid, -1)
+    with torch.autocast(embeddings.device.type, enabled=False):
+        if embeddings.dtype != torch.float64:
+            embeddings = embeddings.float()
+        points = locate(
+            embeddings,
+            frame=frame,
+            weight=location_weight,
+            locations=locations).flatten(2)
+        return _iterate(points, labels.flatten(1), num_clusters, num_iters,
+                        stop_early).view(labels.shape)
+
+
+def check_map(embeddings: Tensor) -> None:
+    """Raise unless `embeddings` is (B, D, H, W) floating."""
+    if embeddings.dim() != 4 or not embeddings.is_floating_point():
+        raise ValueError(
+            '`embeddings` must be a floating tensor of shape (B, D, H, W), '
+            f'got {embeddings.dtype} of shape {tuple(embeddings.shape)}')
+
+
+def _start(embeddings: Tensor, grid: Optional[Sequence[int]],
+           initial_labels: Optional[Tensor],
+           num_clusters: Optional[int]) -> Tuple[Tensor, int]:
+    """Return the initial clusters (B, H, W) and K."""
+    if (grid is None) == (initial_labels is None):
+        raise ValueError('one of `grid` and `initial_labels` must be given, '
+                         f'got {grid} and {type(initial_labels).__name__}')
+    batch, _, *size = embeddings.shape
+    if grid is not None:
+        labels = grid_labels(size, grid, embeddings.device)
+        return labels.expand(batch, -1, -1), grid[0] * grid[1]
+    initial_labels = check_labels(
+        'initial_labels', initial_labels, (batch, *size))
+    if num_clusters is None:
+        raise ValueError('`num_clusters` must be given with '
+                         '`initial_labels`, got None; it is the number of '
+                         'labels')
+    check_count('num_clusters', num_clusters)
+    return initial_labels, num_clusters
+
+
+def _iterate(points: Tensor, labels: Tensor, num_clusters: int,
+             num_iters: int, stop_early: bool) -> Tensor:
+    """Iterate on unit points (B, D, N) from labels (B, N)."""
+    ignored = labels < 0
+    rows = points.transpose(1, 2).contiguous()
+    # NaN in a padded pixel times zero is NaN
+    rows = rows.masked_fill_(ignored[..., None], 0.)
+    batch, length, dims = rows.shape
+    first = torch.arange(
+        0, batch * num_clusters, num_clusters, device=labels.device)
+    labels = labels.masked_fill(ignored, 0)
+    sums = rows.new_empty(batch * num_clusters, dims)
+    similarity = rows.new_empty(batch, num_clusters, length)
+    for _ in range(num_iters):
+        segments = (labels + first[:, None]).flatten()
+        sums.zero_().index_add_(0, segments, rows.flatten(0, 1))
+        prototypes = normalize(sums, dim=1).view(batch, -1, dims)
+        torch.bmm(prototypes, rows.transpose(1, 2), out=similarity)
+        previous, labels = labels, _argmax_(similarity)
+        if stop_early and torch.equal(previous, labels):
+            break
+    return labels.masked_fill(ignored, -1)
+
+
+def _argmax_(similarity: Tensor) -> Tensor:
+    """Return the first k of the maximum over (B, K, N), which is overwritten.
+
+    By maxima of values alone, which are vectorised over N: a search for the
+    index costs six times as much on a CPU. With NaN: the last k.
+    """
+    num_clusters = similarity.shape[1]
+    # K, ..., 1, so that the first of equals is the largest
+    ranks = torch.arange(
+        num_clusters, 0, -1, device=similarity.device, dtype=similarity.dtype)
+    is_best = similarity.eq_(similarity.amax(1, keepdim=True))
+    best = is_best.mul_(ranks[:, None]).amax(1)
+    return (num_clusters - best.long()).clamp_(max=num_clusters - 1)

@@ -1,0 +1,158 @@
+"""Nearest keys and their votes.
+
+Shapes: Q queries, K keys, D embedding dims, k neighbours, C classes.
+"""
+from typing import Optional, Tuple
+
+import torch
+from torch import Tensor
+
+from mmpixsort.functional.checks import (check_choice, check_count,
+                                         check_labels, check_positive)
+
+TIES = ('smallest', 'nearest')
+# of a vote; less than any difference of vote fractions that is not rounding
+TIE_BONUS = 1e-5
+BLOCK = 32  # similarities whose maximum stands for them
+
+
+def row_similarity(queries: Tensor, keys: Tensor) -> Tensor:
+    r"""Return similarities (Q, K) of rows that may be unit vectors or not.
+
+    :math:`1 - \|q - k\|^2 / 2`: the cosine of unit rows, and for rows whose
+    length counts, as those of the discriminative loss, a number that falls
+    with their distance.
+
+    Args:
+        queries: (Q, D).
+        keys: (K, D).
+
+    Example:
+        >>> row_similarity(torch.eye(2), torch.eye(2))
+        tensor([[1., 0.],
+                [0., 1.]])
+    """
+    lengths = queries.square().sum(1, keepdim=True) + keys.square().sum(1)
+    return 1 + queries @ keys.T - lengths / 2
+
+
+@torch.no_grad()
+def nearest_keys(queries: Tensor,
+                 keys: Tensor,
+                 *,
+                 num_neighbors: int,
+                 chunk_size: int = 1 << 14) -> Tuple[Tensor, Tensor]:
+    """Find the keys of the largest inner product, exactly.
+
+    Keys are read once, in chunks whose best join the best so far: memory
+    does not grow with K. Half precision keys are cast chunk by chunk.
+
+    Args:
+        queries: (Q, D) floating.
+        keys: (K, D) floating.
+        num_neighbors: k, at most K.
+        chunk_size: Keys compared at once.
+
+    Returns:
+        Similarities (Q, k), most similar first, and indices (Q, k) int64.
+        The order of equal similarities is that of torch.topk.
+
+    Raises:
+        ValueError: When there are fewer keys than neighbours asked for, or
+            on wrong shapes.
+
+    Example:
+        >>> nearest_keys(torch.eye(2), torch.eye(2), num_neighbors=1)[1]
+        tensor([[0],
+                [1]])
+    """
+    check_count('num_neighbors', num_neighbors)
+    check_count('chunk_size', chunk_size)
+    if queries.dim() != 2 or keys.dim() != 2 or (
+            queries.shape[1] != keys.shape[1]):
+        raise ValueError('`queries` and `keys` must have shapes (Q, D) and '
+                         f'(K, D), got {tuple(queries.shape)} and '
+                         f'{tuple(keys.shape)}')
+    if num_neighbors > len(keys):
+        raise ValueError(f'`num_neighbors` must be at most {len(keys)}, the '
+                         f'number of keys, got {num_neighbors}')
+    if queries.dtype != torch.float64:
+        queries = queries.float()
+    best, index = queries.new_empty(len(queries), 0), None
+    for start in range(0, len(keys), chunk_size):
+        chunk = keys[start:start + chunk_size].to(queries.dtype)
+        score, place = _largest(queries @ chunk.T, num_neighbors)
+        place += start
+        if index is not None:
+            score = torch.cat([best, score], 1)
+            place = torch.cat([index, place], 1)
+            score, order = score.topk(min(num_neighbors, score.shape[1]), 1)
+            place = place.gather(1, order)
+        best, index = score, place
+    return best, index
+
+
+def _largest(scores: Tensor, count: int) -> Tuple[Tensor, Tensor]:
+    """Return the largest values of rows (Q, n), and where they are.
+
+    The k largest lie in the k blocks of the largest maxima: a maximum is
+    read off at the speed of memory, a partial sort is not.
+    """
+    num_blocks, rest = divmod(scores.shape[1], BLOCK)
+    if rest or num_blocks <= count:
+        return scores.topk(min(count, scores.shape[1]), 1)
+    blocks = scores.view(len(scores), num_blocks, BLOCK)
+    best = blocks.amax(2).topk(count, 1).indices
+    inside = torch.arange(BLOCK, device=scores.device)
+    candidates = (best[..., None] * BLOCK + inside).flatten(1)
+    values, order = scores.gather(1, candidates).topk(count, 1)
+    return values, candidates.gather(1, order)
+
+
+def vote_fractions(labels: Tensor,
+                   similarities: Optional[Tensor] = None,
+                   *,
+                   num_classes: int,
+                   concentration: Optional[float] = None,
+                   ties: str = 'smallest') -> Tensor:
+    """Count the votes of neighbours.
+
+    Args:
+        labels: (Q, k) int64 in [0, C), most similar first.
+        similarities: (Q, k), needed with `concentration`.
+        num_classes: C.
+        concentration: Weighs a vote by softmax(concentration * similarity);
+            None: every neighbour counts alike.
+        ties: Which of equally voted classes comes first in an argmax:
+            'smallest', as in the released code, or 'nearest': that of the
+            most similar neighbour.
+
+    Returns:
+        (Q, C) shares of the votes; rows sum to 1.
+
+    Example:
+        >>> vote_fractions(torch.tensor([[2, 1, 2, 1]]), num_classes=3)
+        tensor([[0.0000, 0.5000, 0.5000]])
+        >>> vote_fractions(torch.tensor([[2, 1, 2, 1]]), num_classes=3,
+        ...                ties='nearest').argmax(1)
+        tensor([2])
+    """
+    check_count('num_classes', num_classes)
+    check_choice('ties', ties, TIES)
+    labels = check_labels('labels', labels, labels.shape)
+    if concentration is None:
+        weights = torch.full(
+            labels.shape, 1 / max(1, labels.shape[1]), device=labels.device)
+    else:
+        check_positive('concentration', concentration)
+        if similarities is None:
+            raise ValueError('`similarities` must be given with '
+                             '`concentration`, got None')
+        weights = (concentration * similarities.float()).softmax(1)
+    if ties == 'nearest':
+        rank = torch.arange(labels.shape[1], device=labels.device)
+        bonus = TIE_BONUS * 0.5**rank.clamp(max=12)
+        weights = weights + bonus
+        weights = weights / weights.sum(1, keepdim=True)
+    votes = weights.new_zeros(len(labels), num_classes)
+    return votes.scatter_add_(1, labels, weights)

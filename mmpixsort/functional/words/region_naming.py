@@ -1,0 +1,120 @@
+"""Words for regions, and regions for pixels.
+
+Shapes: B images, K regions of an image, C words, H W size.
+
+The rules for background differ between papers, and their numbers with them:
+a constant cosine beside those of the words (Cha et al., TCL,
+https://arxiv.org/abs/2212.00785, has a constant channel), a least probability
+(GroupViT, https://arxiv.org/abs/2202.11094), or words for the background
+itself, which are a class as any other and need no rule.
+"""
+from typing import Optional
+
+import torch
+from torch import Tensor
+
+from mmpixsort.functional.checks import check_choice, check_count, check_labels
+
+BACKGROUNDS = ('cosine', 'probability')
+FLOOR = -100.  # of a log: the mean over windows and resizing stay finite
+
+
+def name_regions(similarity: Tensor,
+                 *,
+                 scale: float,
+                 background: Optional[str] = None,
+                 threshold: float = 0.,
+                 num_candidates: Optional[int] = None,
+                 image_similarity: Optional[Tensor] = None) -> Tensor:
+    """Return log-probabilities of words for regions.
+
+    Args:
+        similarity: (B, K, C) cosines of regions and words.
+        scale: Multiplies cosines, above 0: the inverse of a temperature.
+        background: None: every region has a word; 'cosine': background has
+            the cosine `threshold`; 'probability': background wins where no
+            word has the probability `threshold`.
+        threshold: Threshold of the background.
+        num_candidates: Only so many words, those nearest to the whole
+            image, are given to its regions (GroupViT: 5); None: all.
+        image_similarity: (B, C) cosines of images and words, for
+            `num_candidates`.
+
+    Returns:
+        (B, K, C), with a background (B, K, 1 + C), background first; at
+        least -100.
+
+    Raises:
+        ValueError: On wrong shapes or values out of range.
+
+    Example:
+        >>> cosines = torch.tensor([[[.9, .1], [.2, .1]]])
+        >>> name_regions(cosines, scale=10., background='cosine',
+        ...              threshold=.5).argmax(2)
+        tensor([[1, 0]])
+    """
+    if similarity.dim() != 3 or similarity.shape[2] == 0:
+        raise ValueError('`similarity` must have the shape (B, K, C) with a '
+                         f'word at least, got {tuple(similarity.shape)}')
+    if background is not None:
+        check_choice('background', background, BACKGROUNDS)
+    logits = scale * similarity.float()
+    if num_candidates is not None:
+        near = _nearest_words(similarity, image_similarity, num_candidates)
+        logits = logits.masked_fill(~near[:, None], -torch.inf)
+    constant = torch.full_like(logits[..., :1], threshold)
+    if background == 'cosine':
+        logits = torch.cat([scale * constant, logits], 2)
+    scores = logits.log_softmax(2)
+    if background == 'probability':
+        _check_probability(threshold)
+        scores = torch.cat([constant.log(), scores], 2)
+        scores = scores - constant.log1p()
+    return scores.clamp(min=FLOOR)
+
+
+def _nearest_words(similarity: Tensor, image_similarity: Optional[Tensor],
+                   count: int) -> Tensor:
+    """Return which words (B, C) are the nearest to the image."""
+    check_count('num_candidates', count)
+    expected = (similarity.shape[0], similarity.shape[2])
+    found = None if image_similarity is None else image_similarity.shape
+    if found != expected:
+        raise ValueError('`image_similarity` must have the shape '
+                         f'{expected} for `num_candidates`, got {found}')
+    best = image_similarity.topk(min(count, expected[1]), 1).indices
+    return torch.zeros(
+        expected, dtype=torch.bool, device=similarity.device).scatter_(
+            1, best, True)
+
+
+def _check_probability(threshold: float) -> None:
+    if not 0 < threshold < 1:
+        raise ValueError(
+            "`threshold` must be in (0, 1) for the background 'probability',"
+            f' got {threshold}')
+
+
+def paint_regions(scores: Tensor, region_ids: Tensor) -> Tensor:
+    """Give every pixel the scores of its region.
+
+    Args:
+        scores: (B, K, C).
+        region_ids: (B, H, W) integer in [0, K); -1: in no region.
+
+    Returns:
+        (B, C, H, W); 0 where a pixel is in no region.
+
+    Example:
+        >>> scores = torch.tensor([[[1., 2.], [3., 4.]]])
+        >>> paint_regions(scores, torch.tensor([[[0, 1, -1]]])).tolist()
+        [[[[1.0, 3.0, 0.0]], [[2.0, 4.0, 0.0]]]]
+    """
+    batch, num_regions, num_words = scores.shape
+    spare = scores.new_zeros(batch, 1, num_words)
+    table = torch.cat([scores, spare], 1).transpose(1, 2)
+    ids = check_labels(
+        'region_ids', region_ids, region_ids.shape).flatten(1)
+    ids = ids.masked_fill(ids < 0, num_regions)
+    painted = table.gather(2, ids[:, None].expand(-1, num_words, -1))
+    return painted.unflatten(2, region_ids.shape[1:])

@@ -1,0 +1,202 @@
+"""Instances of a data set with what surrounds them, and their file.
+
+Shapes: M instances, D embedding dims, E dims of the baseline, C classes.
+"""
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, NamedTuple, Tuple, Union
+
+import torch
+from torch import Tensor
+
+from mmpixsort.metrics.context_consistency import InstanceBank
+from mmpixsort.utils.files import write_whole
+
+from .bank_file import _safetensors, read_safetensors
+
+VERSION = 2
+KIND = 'instances'
+
+
+class InstanceRows(NamedTuple):
+    """Instances, one a row.
+
+    Attributes:
+        embeddings: (M, D) float32: means of the embeddings of an instance,
+            unit rows where the head's embeddings are unit vectors.
+        baseline: (M, E) float32 unit rows of a feature to compare with.
+        classes: (M,) int64, index into `meta['classes']`.
+        image_ids: (M,) int64, index into `meta['images']`.
+        numbers: (M,) int64 in [1, n], the number in its image.
+        boxes: (M, 4) int64 x1, y1, x2, y2, end exclusive, pixels of the
+            image.
+        areas: (M,) int64 pixels.
+        histograms: (M, C) float32 of `context_histograms`.
+    """
+
+    embeddings: Tensor
+    baseline: Tensor
+    classes: Tensor
+    image_ids: Tensor
+    numbers: Tensor
+    boxes: Tensor
+    areas: Tensor
+    histograms: Tensor
+
+    def pick(self, rows: Tensor) -> 'InstanceRows':
+        """Return some rows."""
+        return InstanceRows(*(part[rows] for part in self))
+
+
+FLOATS = ('embeddings', 'baseline', 'histograms')
+
+
+@dataclass(frozen=True)
+class StoredInstances:
+    """What the file of a bank of instances holds.
+
+    Attributes:
+        rows: The instances.
+        meta: 'classes' (with background, where the net has one), 'images',
+            'rules', 'split', 'fingerprint' of the weights, 'checkpoint' and
+            'embed_dims', of JSON types.
+    """
+
+    rows: InstanceRows
+    meta: Dict
+
+    def __len__(self) -> int:
+        return len(self.rows.classes)
+
+    def bank(self, *, baseline: bool = False) -> InstanceBank:
+        """Return what `score_context` takes.
+
+        Args:
+            baseline: With the feature to compare with, not the embedding.
+        """
+        rows = self.rows
+        return InstanceBank(
+            rows.baseline if baseline else rows.embeddings, rows.classes,
+            rows.image_ids, rows.histograms)
+
+
+def join_instances(parts: list) -> InstanceRows:
+    """Join the rows of images in their order."""
+    return InstanceRows(*map(torch.cat, zip(*parts)))
+
+
+def save_rows(rows: InstanceRows, path: Path, text: str = '') -> None:
+    """Write rows and a text, whole or not at all."""
+    tensors = {k: v.contiguous() for k, v in rows._asdict().items()}
+    content = _safetensors().torch.save(
+        tensors, metadata=dict(mmpixsort=text))
+    write_whole(path, content)
+
+
+def load_rows(path: Path) -> Tuple[InstanceRows, str]:
+    """Read what `save_rows` wrote."""
+    tensors, text = read_safetensors(path, InstanceRows._fields)
+    return InstanceRows(**tensors), text
+
+
+def write_instances(stored: StoredInstances, path: Union[str, Path]) -> None:
+    """Write a bank, whole or not at all; equal banks give equal files.
+
+    Raises:
+        ValueError: When the bank is not sound.
+        ImportError: When safetensors is missing.
+    """
+    check_instances(stored)
+    meta = dict(stored.meta, version=VERSION, kind=KIND)
+    digest = _digest(stored.rows, meta)
+    save_rows(stored.rows, Path(path),
+              json.dumps(dict(meta, digest=digest), sort_keys=True))
+
+
+def read_instances(path: Union[str, Path]) -> StoredInstances:
+    """Read and check a bank.
+
+    Raises:
+        FileNotFoundError: When there is no such file.
+        ValueError: When it is cut off, changed, or no bank of instances.
+        ImportError: When safetensors is missing.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'bank {str(path)!r} not found; make one '
+                                'with tools/retrieve_instances.py build')
+    try:
+        rows, text = load_rows(path)
+        meta = json.loads(text)
+        digest = meta.pop('digest')
+        kind = meta['kind'], meta['version']
+    except ImportError:
+        raise
+    except Exception as error:  # of the reader, about any damage
+        raise ValueError(
+            f'{str(path)!r} must be a bank of instances, but cannot be read '
+            f'({type(error).__name__}: {error}): it is cut off, changed, or '
+            'something else, such as a bank of prototypes') from error
+    if kind != (KIND, VERSION):
+        raise ValueError(f'{str(path)!r} must be of kind {(KIND, VERSION)}, '
+                         f'got {kind}; build it anew')
+    if _digest(rows, meta) != digest:
+        raise ValueError(f'{str(path)!r} was changed after it was written: '
+                         'its digest differs; build the bank anew')
+    del meta['version'], meta['kind']
+    return check_instances(StoredInstances(rows, meta))
+
+
+def check_instances(stored: StoredInstances) -> StoredInstances:
+    """Return the bank, or raise ValueError naming what is wrong."""
+    rows, meta = stored.rows, stored.meta
+    count = len(stored)
+    if count == 0:
+        raise ValueError(
+            'a bank must hold at least one instance, got none; is the '
+            'annotation read, and is `min_area` below the area of things?')
+    widths = dict(
+        embeddings=meta['embed_dims'], histograms=len(meta['classes']),
+        baseline=rows.baseline.shape[-1], boxes=4)
+    for name, value in rows._asdict().items():
+        shape = (count, widths[name]) if name in widths else (count, )
+        dtype = torch.float32 if name in FLOATS else torch.int64
+        if tuple(value.shape) != shape or value.dtype != dtype:
+            raise ValueError(f'`{name}` must be {dtype} of shape {shape}, '
+                             f'got {value.dtype} of {tuple(value.shape)}')
+        if not value.isfinite().all():
+            bad = (~value.isfinite().all(1)).nonzero().flatten()
+            raise ValueError(
+                f'`{name}` of a bank must be finite; row {int(bad[0])} and '
+                f'{len(bad)} in all are not')
+    for name, names in (('classes', 'classes'), ('image_ids', 'images')):
+        value, limit = getattr(rows, name), len(meta[names])
+        if value.min() < 0 or value.max() >= limit:
+            raise ValueError(f'`{name}` must lie in [0, {limit}), got '
+                             f'{int(value.min())} to {int(value.max())}')
+    return stored
+
+
+def check_fits_detector(stored: StoredInstances, *, fingerprint: str) -> None:
+    """Raise ValueError unless a bank was made with these weights.
+
+    Args:
+        stored: Bank to be used.
+        fingerprint: Fingerprint of the weights of the detector.
+    """
+    if stored.meta['fingerprint'] != fingerprint:
+        raise ValueError(
+            'the bank must be of the weights that are loaded (fingerprint '
+            f'{fingerprint}), got one of {stored.meta["fingerprint"]}: its '
+            'rows would not be comparable; build it with '
+            'tools/retrieve_instances.py build CONFIG CHECKPOINT')
+
+
+def _digest(rows: InstanceRows, meta: Dict) -> str:
+    digest = hashlib.sha256(json.dumps(meta, sort_keys=True).encode())
+    for name, value in rows._asdict().items():
+        digest.update(f'{name} {value.dtype} {tuple(value.shape)}'.encode())
+        digest.update(value.contiguous().numpy().tobytes())
+    return digest.hexdigest()

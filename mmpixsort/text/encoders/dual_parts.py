@@ -1,0 +1,61 @@
+"""What the dual encoders share."""
+from typing import Optional, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from mmpixsort.functional.checks import check_count
+
+MAX_SCALE = 100.
+
+
+def unit_rows(rows: Tensor, valid: Optional[Tensor] = None) -> Tensor:
+    """Normalise the last dim in float32, or in float64 for that.
+
+    Args:
+        rows: (..., E).
+        valid: (...) bool; rows that are not become 0.
+    """
+    with torch.autocast(rows.device.type, enabled=False):
+        rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
+        rows = normalize(rows, dim=-1)
+        return rows if valid is None else rows.where(valid[..., None], 0.)
+
+
+def bounded_scale(log_scale: Tensor) -> Tensor:
+    """Return exp of a parameter, at most 100, as in CLIP.
+
+    The gradient passes the bound, or a scale that has reached it, as that of
+    OpenAI's weights has, could never come back.
+
+    Example:
+        >>> bounded_scale(torch.tensor(9.))
+        tensor(100.)
+    """
+    scale = log_scale.exp()
+    return scale + (scale.clamp(max=MAX_SCALE) - scale).detach()
+
+
+def check_images(images: Tensor, ids: Optional[Tensor],
+                 num_regions: int) -> None:
+    """Raise unless the arguments of `encode_image` fit together."""
+    if images.dim() != 4 or images.shape[1] != 3 or (
+            not images.is_floating_point()):
+        raise ValueError(
+            '`images` must be a floating tensor of shape (B, 3, H, W), got '
+            f'{images.dtype} of shape {tuple(images.shape)}')
+    if ids is None:
+        return
+    check_count('num_regions', num_regions)
+    if ids.dim() != 3 or len(ids) != len(images):
+        raise ValueError(f'`ids` must have shape ({len(images)}, h, w), got '
+                         f'{tuple(ids.shape)}')
+
+
+def check_texts(texts: Sequence[str]) -> None:
+    """Raise unless `texts` is a sequence of strings."""
+    if isinstance(texts, str) or not all(
+            isinstance(text, str) for text in texts):
+        raise TypeError(f'`texts` must be a sequence of strings, got {texts!r}'
+                        '; a single one is written [text]')

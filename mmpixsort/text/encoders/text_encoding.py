@@ -1,0 +1,81 @@
+"""Names through the text tower of an encoder.
+
+Shapes: N names, T templates, E dims of the joint space.
+"""
+import hashlib
+from typing import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from mmpixsort.text.templates import fill_template
+
+Encode = Callable[[Sequence[str]], Tensor]
+TEXTS = 256  # that are encoded at once
+
+
+@torch.no_grad()
+def embed_names(names: Sequence[str], templates: Sequence[str],
+                encode: Encode) -> Tensor:
+    """Return the normalised mean over templates of the embeddings of names.
+
+    Args:
+        names: One or more.
+        templates: T sentences with `{}` where the name goes.
+        encode: Texts to rows (number of texts, E).
+
+    Returns:
+        (N, E) float32 unit rows, on the CPU.
+
+    Raises:
+        ValueError: When `encode` returns another number of rows, or rows
+            that are 0 or not finite.
+    """
+    step = max(1, TEXTS // len(templates))
+    return torch.cat([
+        _embed(names[start:start + step], templates, encode)
+        for start in range(0, len(names), step)
+    ])
+
+
+def _embed(names: Sequence[str], templates: Sequence[str],
+           encode: Encode) -> Tensor:
+    texts = [
+        fill_template(template, name) for name in names
+        for template in templates
+    ]
+    rows = encode(texts)
+    if rows.dim() != 2 or len(rows) != len(texts):
+        raise ValueError(
+            f'`encode` must return a row for each of {len(texts)} texts, got '
+            f'shape {tuple(rows.shape)}')
+    rows = rows.detach().float().cpu().view(len(names), len(templates), -1)
+    rows = normalize(normalize(rows, dim=2).mean(1), dim=1)
+    # weights that were never set lead to NaN or 0
+    good = rows.norm(dim=1) > .5
+    if not good.all():
+        bad = names[int((~good).nonzero()[0])]
+        raise ValueError(
+            '`encode` must return finite rows that are not 0, got another '
+            f'for {bad!r}; are the weights of the text tower loaded?')
+    return rows
+
+
+def weights_fingerprint(module: nn.Module) -> str:
+    """Return a hash of the weights of a module.
+
+    Example:
+        >>> tower = nn.Linear(2, 2)
+        >>> before = weights_fingerprint(tower)
+        >>> tower.bias.data += 1
+        >>> weights_fingerprint(tower) == before
+        False
+    """
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        if isinstance(value, Tensor):
+            digest.update(f'{name} {tuple(value.shape)}'.encode())
+            value = value.detach().float().cpu().contiguous()
+            digest.update(value.numpy().tobytes())
+    return digest.hexdigest()[:32]

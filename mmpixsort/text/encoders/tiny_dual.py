@@ -1,0 +1,231 @@
+"""A dual encoder that learns from scratch in a minute on a CPU.
+
+Shapes: B images, K regions of an image, E dims of the joint space.
+"""
+import math
+import re
+from typing import List, Optional, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mmpixsort.functional.checks import check_choice, check_count
+from mmpixsort.functional.words.regions import pool_regions, resize_ids
+from mmpixsort.registry import MODELS
+from mmpixsort.structures import ImageEmbeddings
+
+from .dual_parts import bounded_scale, check_images, check_texts, unit_rows
+from .tiny_vit import TinyViT, run_tower
+
+KINDS = ('conv', 'vit')
+# Words of the usual templates and captions that name nothing.
+IGNORED_WORDS = ('a', 'an', 'the', 'of', 'and', 'with', 'in', 'on', 'there',
+                 'is', 'are', 'photo', 'picture', 'image')
+
+
+@MODELS.register_module()
+class TinyDual(nn.Module):
+    """Embed images by a small network and texts by a table of words.
+
+    The encoder of the generated scenes: images of 64 x 64 pixels, about
+    28 000 weights in the convolutions. A text is the mean of the rows of its
+    words and a linear layer, so a word that is not in the vocabulary has no
+    embedding, and neither have the order of words or a synonym: open
+    vocabularies need :class:`OpenCLIPDual`.
+
+    Args:
+        vocabulary: The words that may occur, in lower case or not; an entry
+            of several words counts as these.
+        embed_dims: E.
+        kind: 'conv': dilated convolutions at half the resolution, regions
+            are area means; 'vit': a :class:`TinyViT`, regions by `regions`.
+        width: Channels of 'conv', in 'vit' three times as many.
+        context: With 'conv': whether a feature sees most of the image;
+            False: seven pixels, the ablation. 'vit' has the setting of
+            `regions`.
+        regions: Config of a :class:`MaskedRegionEncoder`, with 'vit' only;
+            None: area means of patches.
+        image_size: With 'vit': side of the images that the positions are
+            made for; others are resized to.
+        patch_size: With 'vit': side of a patch.
+        num_layers: With 'vit': layers.
+        num_heads: With 'vit': heads.
+        ignored_words: Words of a text that are passed over; all texts of
+            nothing else, as 'a picture', have the same embedding.
+
+    Raises:
+        ValueError: On values out of range, an empty vocabulary, and
+            settings of the other kind.
+
+    Example:
+        >>> dual = TinyDual(vocabulary=['disk', 'ring']).eval()
+        >>> dual.encode_text(['a disk and a ring']).shape
+        torch.Size([1, 64])
+        >>> ids = torch.zeros(1, 32, 32, dtype=torch.long)
+        >>> dual.encode_image(torch.rand(1, 3, 64, 64), ids, 2).valid
+        tensor([[ True, False]])
+    """
+
+    def __init__(self,
+                 *,
+                 vocabulary: Sequence[str],
+                 embed_dims: int = 64,
+                 kind: str = 'conv',
+                 width: int = 24,
+                 context: bool = True,
+                 regions: Optional[dict] = None,
+                 image_size: int = 64,
+                 patch_size: int = 4,
+                 num_layers: int = 4,
+                 num_heads: int = 4,
+                 ignored_words: Sequence[str] = IGNORED_WORDS) -> None:
+        super().__init__()
+        check_choice('kind', kind, KINDS)
+        check_count('embed_dims', embed_dims)
+        check_count('width', width)
+        if kind == 'conv' and regions is not None:
+            raise ValueError("`regions` needs kind='vit', got 'conv'")
+        if kind == 'vit' and not context:
+            raise ValueError("`context` is a setting of kind='conv'; use "
+                             "`regions=dict(context='isolated')`")
+        self.kind = kind
+        self.embed_dims = embed_dims
+        self.encoder = None
+        if kind == 'conv':
+            self.image = ConvTower(width, embed_dims, context)
+        else:
+            self.image = TinyViT(
+                image_size=image_size, patch_size=patch_size,
+                width=3 * width - 3 * width % num_heads,
+                num_layers=num_layers, num_heads=num_heads,
+                embed_dims=embed_dims)
+            self.encoder = build_regions(regions)
+        self.text = WordTower(vocabulary, embed_dims, ignored_words)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / .07)))
+
+    @property
+    def logit_scale(self) -> Tensor:
+        """alpha, a scalar of at most 100."""
+        return bounded_scale(self.log_scale)
+
+    def encode_image(self,
+                     images: Tensor,
+                     ids: Optional[Tensor] = None,
+                     num_regions: int = 0) -> ImageEmbeddings:
+        """Return unit embeddings of images and, with `ids`, of regions.
+
+        Args:
+            images: (B, 3, H, W).
+            ids: (B, h, w) integer in [0, K), -1: in no region.
+            num_regions: K, with `ids`.
+        """
+        check_images(images, ids, num_regions)
+        if self.kind == 'vit':
+            return run_tower(self.image, self.image.blocks, images, ids,
+                             num_regions, self.encoder)
+        features = self.image.features(images)
+        image = unit_rows(self.image.head(features.mean((2, 3))))
+        if ids is None:
+            return ImageEmbeddings(image)
+        ids = resize_ids(ids, features.shape[2:], num_regions)
+        means, valid = pool_regions(features, ids, num_regions)
+        return ImageEmbeddings(
+            image, unit_rows(self.image.head(means), valid), valid)
+
+    def encode_text(self, texts: Sequence[str]) -> Tensor:
+        """Return unit embeddings (N, E) of texts.
+
+        Raises:
+            ValueError: On a word that is not in the vocabulary.
+        """
+        check_texts(texts)
+        return unit_rows(self.text(texts))
+
+
+class ConvTower(nn.Module):
+    """Five convolutions of 3 x 3 at half the resolution, added up.
+
+    With context their dilations are 1, 2, 4, 8 and 1, and a feature sees 67
+    pixels; without, all but the first are of 1 x 1, and it sees seven.
+    """
+
+    def __init__(self, width: int, embed_dims: int, context: bool) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, width, 3, 2, 1), nn.BatchNorm2d(width), nn.ReLU())
+        dilations = (1, 2, 4, 8, 1) if context else (1, 0, 0, 0, 0)
+        self.layers = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(width, width, 3 if dilation else 1,
+                          padding=dilation, dilation=dilation or 1),
+                nn.BatchNorm2d(width), nn.ReLU()) for dilation in dilations)
+        # sums of ReLUs are alike everywhere: their mean must not decide
+        self.norm = nn.BatchNorm2d(width)
+        self.head = nn.Linear(width, embed_dims)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return (B, width, H / 2, W / 2), rounded up."""
+        features = self.stem(images)
+        for layer in self.layers:
+            features = features + layer(features)
+        return self.norm(features)
+
+
+class WordTower(nn.Module):
+    """The mean of the rows of the words of a text, and a linear layer."""
+
+    def __init__(self, vocabulary: Sequence[str], embed_dims: int,
+                 ignored_words: Sequence[str]) -> None:
+        super().__init__()
+        if isinstance(vocabulary, str):
+            raise TypeError('`vocabulary` must be a list of words, got the '
+                            f'string {vocabulary!r}')
+        words = [word for entry in vocabulary for word in split_words(entry)]
+        self.ignored = frozenset(ignored_words) - set(words)
+        self.index = {word: i for i, word in enumerate(dict.fromkeys(words))}
+        if not self.index:
+            raise ValueError('`vocabulary` must name at least one word, got '
+                             f'{list(vocabulary)}')
+        self.table = nn.EmbeddingBag(
+            len(self.index), embed_dims, mode='mean')
+        self.linear = nn.Linear(embed_dims, embed_dims)
+
+    def forward(self, texts: Sequence[str]) -> Tensor:
+        """Return (N, E), not normalised."""
+        bags = [self._rows(text) for text in texts]
+        device = self.table.weight.device
+        rows = torch.tensor(
+            [row for bag in bags for row in bag], dtype=torch.long)
+        sizes = torch.tensor([0, *map(len, bags)], dtype=torch.long)
+        starts = sizes.cumsum(0)[:-1]
+        return self.linear(self.table(rows.to(device), starts.to(device)))
+
+    def _rows(self, text: str) -> List[int]:
+        words = split_words(text)
+        if not words:
+            raise ValueError(f'`texts` must each hold a word, got {text!r}')
+        words = [word for word in words if word not in self.ignored]
+        for word in words:
+            if word not in self.index:
+                raise ValueError(
+                    f'`texts` must be of words in the vocabulary, got '
+                    f'{word!r} in {text!r}; the {len(self.index)} words are '
+                    f'{", ".join(list(self.index)[:10])}, ...')
+        return [self.index[word] for word in words]
+
+
+def split_words(text: str) -> List[str]:
+    """Return the words of a text in lower case.
+
+    Example:
+        >>> split_words('A photo of a T-shirt.')
+        ['a', 'photo', 'of', 'a', 't-shirt']
+    """
+    return re.findall(r"\w+(?:[-']\w+)*", text.lower())
+
+
+def build_regions(regions: Optional[dict]) -> Optional[nn.Module]:
+    """Build the encoder of regions from a config without `type`."""
+    if regions is None:
+        return None
+    return MODELS.build({'type': 'mmpixsort.MaskedRegionEncoder', **regions})

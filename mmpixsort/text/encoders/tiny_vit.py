@@ -1,0 +1,158 @@
+"""A small ViT with the parts of CLIP's, and the run of such a tower.
+
+Shapes: B images, K regions of an image, P = gh * gw patches, W width, E dims
+of the joint space.
+"""
+from typing import Optional, Sequence, Tuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from mmpixsort.functional.checks import check_count
+from mmpixsort.functional.segments.positions import resize_positions
+from mmpixsort.functional.words.regions import pool_regions, resize_ids
+from mmpixsort.structures import ImageEmbeddings
+
+from .dual_parts import unit_rows
+from .masked_region_encoder import MaskedRegionEncoder
+
+
+class ViTBlock(nn.Module):
+    """A layer of a ViT with the names of open_clip's.
+
+    Args:
+        width: W.
+        num_heads: A divisor of W.
+        mlp_ratio: Hidden width of the MLP over W.
+    """
+
+    def __init__(self, width: int, num_heads: int,
+                 mlp_ratio: int = 4) -> None:
+        super().__init__()
+        self.ln_1 = nn.LayerNorm(width)
+        self.attn = nn.MultiheadAttention(width, num_heads, batch_first=True)
+        self.ln_2 = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, mlp_ratio * width), nn.GELU(),
+            nn.Linear(mlp_ratio * width, width))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return tokens (B, N, W) after the layer."""
+        normed = self.ln_1(tokens)
+        tokens = tokens + self.attn(
+            normed, normed, normed, need_weights=False)[0]
+        return tokens + self.mlp(self.ln_2(tokens))
+
+
+class TinyViT(nn.Module):
+    """A tower with the attributes of CLIP's that :func:`run_tower` reads.
+
+    Args:
+        image_size: Side of the images that the positions are made for.
+        patch_size: A divisor of it.
+        width: W.
+        num_layers: Layers.
+        num_heads: A divisor of W.
+        embed_dims: E.
+    """
+
+    def __init__(self,
+                 *,
+                 image_size: int,
+                 patch_size: int,
+                 width: int,
+                 num_layers: int,
+                 num_heads: int,
+                 embed_dims: int) -> None:
+        super().__init__()
+        for name, count in (('width', width), ('num_layers', num_layers),
+                            ('num_heads', num_heads),
+                            ('patch_size', patch_size)):
+            check_count(name, count)
+        if width % num_heads or image_size % patch_size:
+            raise ValueError(
+                '`num_heads` must divide `width`, and `patch_size` '
+                f'`image_size`, got {num_heads} and {width}, {patch_size} '
+                f'and {image_size}')
+        side = image_size // patch_size
+        self.patch_size = (patch_size, patch_size)
+        self.grid_size = (side, side)
+        self.conv1 = nn.Conv2d(3, width, patch_size, patch_size, bias=False)
+        self.class_embedding = nn.Parameter(.02 * torch.randn(width))
+        self.positional_embedding = nn.Parameter(
+            .02 * torch.randn(side * side + 1, width))
+        self.ln_pre = nn.LayerNorm(width)
+        self.blocks = nn.ModuleList(
+            ViTBlock(width, num_heads) for _ in range(num_layers))
+        self.ln_post = nn.LayerNorm(width)
+        self.proj = nn.Parameter(width**-.5 * torch.randn(width, embed_dims))
+
+
+def run_tower(tower: nn.Module,
+              blocks: Sequence[nn.Module],
+              images: Tensor,
+              ids: Optional[Tensor] = None,
+              num_regions: int = 0,
+              encoder: Optional[MaskedRegionEncoder] = None
+              ) -> ImageEmbeddings:
+    """Return embeddings of images and of their regions.
+
+    Args:
+        tower: With `conv1`, `class_embedding`, `positional_embedding`,
+            `grid_size`, `patch_size`, `ln_pre`, `ln_post` and `proj`, as
+            open_clip's `VisionTransformer`.
+        blocks: Its layers.
+        images: (B, 3, H, W), normalised as the tower expects it.
+        ids: (B, h, w) integer in [0, K), -1: in no region; None: no regions.
+        num_regions: K.
+        encoder: Encoder of the regions; None: area means of the projected
+            patches.
+    """
+    tokens, grid = embed_patches(tower, images)
+    if ids is not None:
+        ids = resize_ids(ids, grid, num_regions)
+    if ids is None or encoder is None:
+        for block in blocks:
+            tokens = block(tokens)
+        tokens = tower.ln_post(tokens) @ tower.proj
+        image = unit_rows(tokens[:, 0])
+        if ids is None:
+            return ImageEmbeddings(image)
+        patches = tokens[:, 1:].transpose(1, 2).unflatten(2, grid)
+        means, valid = pool_regions(patches, ids, num_regions)
+        return ImageEmbeddings(image, unit_rows(means, valid), valid)
+    rows = ids.flatten(1)
+    tokens, regions = encoder(blocks, tokens, rows, num_regions)
+    tokens = torch.cat([tokens[:, :1], regions], dim=1)
+    tokens = tower.ln_post(tokens) @ tower.proj
+    numbers = torch.arange(num_regions, device=rows.device)
+    valid = (rows[:, None] == numbers[:, None]).any(2)
+    return ImageEmbeddings(
+        unit_rows(tokens[:, 0]), unit_rows(tokens[:, 1:], valid), valid)
+
+
+def embed_patches(tower: nn.Module,
+                  images: Tensor) -> Tuple[Tensor, Tuple[int, int]]:
+    """Return the tokens (B, 1 + P, W) of the first layer, and gh and gw.
+
+    An image whose sides are no multiples of the patch is resized to the
+    nearest ones, so that every pixel lies in a patch; the positions are
+    resized to the grid. No patch is dropped, whatever the tower does itself
+    in training: regions need them all.
+    """
+    grid = tuple(
+        max(1, round(side / patch))
+        for side, patch in zip(images.shape[2:], tower.patch_size))
+    size = tuple(
+        count * patch for count, patch in zip(grid, tower.patch_size))
+    if size != tuple(images.shape[2:]):
+        images = interpolate(
+            images, size, mode='bilinear', antialias=True)
+    patches = tower.conv1(images).flatten(2).transpose(1, 2)
+    first = tower.class_embedding.to(patches.dtype)
+    tokens = torch.cat(
+        [first.expand(len(patches), 1, -1), patches], dim=1)
+    positions = resize_positions(
+        tower.positional_embedding, tower.grid_size, grid)
+    return tower.ln_pre(tokens + positions.to(tokens.dtype)), grid
