@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.runner import Runner
 
-from mmpixsort.apis.attach import attachment as attach
+from mmpixsort.apis import attach
 from mmpixsort.apis.attach.attachment import load_config
 from mmpixsort.apis.attach.host_probe import without_weights
 from mmpixsort.apis.study import read_study

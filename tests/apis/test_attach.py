@@ -12,9 +12,8 @@ from mmengine.runner import Runner
 from mmseg.models.decode_heads import FCNHead
 from mmseg.registry import MODELS
 
-from mmpixsort.apis import Method, register_method
-from mmpixsort.apis.attach import (attachment as attach, config_file as
-                                   attach_file)
+from mmpixsort.apis import Method, attach, attach_file, register_method
+from mmpixsort.apis.attach import methods
 from mmpixsort.apis.attach.attachment import load_config
 from mmpixsort.apis.attach.config_file import summary
 from mmpixsort.apis.attach.host_probe import probe, without_weights
@@ -243,7 +242,7 @@ def test_attach_file__leaves_nothing_after_a_failure(tmp_path):
 
 
 def test_register_method__adds_to_attach(monkeypatch):
-    monkeypatch.setattr('mmpixsort.apis.attach.methods.METHODS', dict(METHODS))
+    monkeypatch.setattr(methods, 'METHODS', dict(METHODS))
     register_method(
         'linear_contrast', METHODS['pixel_contrast']._replace(hooks=()))
     cfg = attach(f'mmseg::{MNV2}', 'linear-contrast')

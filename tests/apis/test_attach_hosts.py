@@ -8,7 +8,7 @@ from apis.hosts import (NEEDS_OPS, SLOW, UNTRAINABLE, find_hosts, host_names,
 from apis.training import build, train_step
 
 from mmpixsort import compat
-from mmpixsort.apis.attach import attachment as attach
+from mmpixsort.apis import attach
 
 DOCS = Path(__file__).resolve().parents[2] / 'docs'
 DOCUMENTED = (DOCS / 'attach.md').read_text().splitlines()

@@ -10,7 +10,7 @@ from apis.training import build, make_samples
 from mmengine.analysis import get_model_complexity_info
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmpixsort.apis.attach import attachment as attach
+from mmpixsort.apis import attach
 
 HOSTS = dict(
     deeplabv3='deeplabv3/deeplabv3_r18-d8_4xb2-80k_cityscapes-512x1024.py',
