@@ -67,8 +67,8 @@ def parse_args() -> argparse.Namespace:
 
 
 def add_segments(args: argparse.Namespace, bank):
-    from mmpixsort.apis.bank import load_model
     from mmpixsort.apis.exemplars import add_exemplars
+    from mmpixsort.apis.loading import load_model
     from mmpixsort.utils.configs import read_config
     if len(args.image) != len(args.mask):
         raise ValueError(f'--mask must name {len(args.image)} files, one an '

@@ -56,8 +56,9 @@ def parse_args() -> argparse.Namespace:
 
 
 def build(args: argparse.Namespace):
+    from mmpixsort.apis.loading import load_encoder
     from mmpixsort.apis.text_bank import (build_text_bank, import_matrix,
-                                          load_encoder, read_vocabulary)
+                                          read_vocabulary)
     if args.from_npy is not None:
         return import_matrix(
             *args.from_npy, templates=args.templates or 'none')

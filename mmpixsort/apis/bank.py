@@ -4,13 +4,10 @@ from pathlib import Path
 from typing import Optional, Union
 
 import torch
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.dist import barrier, get_rank, get_world_size, is_main_process
-from mmengine.registry import init_default_scope
-from mmengine.runner import load_checkpoint
 from torch import nn
 
-from mmpixsort.registry import MODELS
 from mmpixsort.retrieval import PrototypeBank, write_bank
 from mmpixsort.retrieval.build import RowRules, join_rows
 from mmpixsort.retrieval.images import (annotated_images, image_name,
@@ -20,45 +17,8 @@ from mmpixsort.retrieval.parts import (open_folder, part_path, part_ranges,
 from mmpixsort.utils.configs import read_config
 from mmpixsort.utils.files import only_builder
 from mmpixsort.utils.progress import progress
-from mmpixsort.utils.reading import reading
 
-
-def load_model(cfg: Config,
-               checkpoint: Union[str, Path],
-               device: Optional[str] = None) -> nn.Module:
-    """Build a segmentor that predicts by retrieval, with its weights.
-
-    Args:
-        cfg: Config of a model with a metric head that embeds and cuts.
-        checkpoint: Path or address of the weights.
-        device: None: a GPU where there is one.
-
-    Raises:
-        ValueError: When the model has no such head, or the checkpoint no
-            weights for it.
-    """
-    init_default_scope(cfg.get('default_scope') or 'mmseg')
-    model = dict(cfg.model, pretrained=None, train_cfg=None)
-    if 'metric_head' not in model:
-        raise ValueError(
-            'the config must have a `metric_head`, got none; attach one with '
-            'tools/attach.py CONFIG --method segsort')
-    model['backbone'] = dict(model['backbone'], init_cfg=None)
-    test_cfg = dict(model.get('test_cfg') or dict(mode='whole'))
-    test_cfg['retrieval'] = test_cfg.get('retrieval') or dict()
-    model['test_cfg'] = ConfigDict(test_cfg)
-    built = MODELS.build(ConfigDict(model))
-    with reading(checkpoint, 'a checkpoint'):
-        state = load_checkpoint(
-            built, str(checkpoint), map_location='cpu')
-        keys = state.get('state_dict', state)
-    if not any(key.startswith('metric_head.') for key in keys):
-        raise ValueError(
-            f'the checkpoint {str(checkpoint)!r} must hold the weights of '
-            '`metric_head`, got none; a published checkpoint for the plain '
-            'host has lost them')
-    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
-    return built.to(device).eval()
+from .loading import load_model
 
 
 def build_bank(cfg: Union[str, Path, Config],

@@ -14,7 +14,7 @@ from mmpixsort.functional.words.regions import resize_ids
 from mmpixsort.utils.files import write_whole
 
 from .demo import is_progress, rescale
-from .text_model import load_text_segmentor
+from .loading import load_text_segmentor
 from .tune_background import mean_iou, tune_background
 
 # Pairs of nouns that no training scene holds together

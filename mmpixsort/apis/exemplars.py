@@ -71,7 +71,7 @@ def add_exemplars(cfg: Config,
 
     Args:
         cfg: Config of the model.
-        model: See :func:`mmpixsort.apis.bank.load_model`.
+        model: See :func:`mmpixsort.apis.loading.load_model`.
         bank: Bank that was made with its weights.
         image: File of the image.
         mask: File of its size (PNG, TIFF), drawn where the class is: neither

@@ -20,8 +20,8 @@ from mmpixsort.visualization.retrieval_sheet import (Crop, Row, crop_segment,
                                                      page)
 from mmpixsort.visualization.retrieval_sheet import sheet as draw_sheet
 
-from .bank import load_model
 from .exemplars import image_data
+from .loading import load_model
 
 
 class Explanation(NamedTuple):

@@ -5,18 +5,15 @@ dims of the baseline, C classes, which include background where the net has
 it.
 """
 from pathlib import Path
-from typing import List, NamedTuple, Optional, Tuple, Union
+from typing import List, NamedTuple, Tuple, Union
 
 import torch
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.dist import barrier, get_rank, get_world_size, is_main_process
-from mmengine.registry import init_default_scope
-from mmengine.runner import load_checkpoint
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from mmpixsort.det import EmbeddingInstanceSegmentor
 from mmpixsort.det.heads.embedding_trunk import resize_maps
 from mmpixsort.det.heads.panoptic_results import INSTANCE_OFFSET
 from mmpixsort.functional.checks import (check_choice, check_count,
@@ -26,7 +23,6 @@ from mmpixsort.functional.instances.id_masks import (boxes_of_ids,
                                                      masks_of_ids, paint_masks)
 from mmpixsort.functional.segments.prototypes import segment_sums
 from mmpixsort.layers import tap
-from mmpixsort.registry import MODELS
 from mmpixsort.retrieval.images import (annotated_images, image_name,
                                         source_hash)
 from mmpixsort.retrieval.instances import (InstanceRows, StoredInstances,
@@ -38,9 +34,9 @@ from mmpixsort.utils.configs import read_config
 from mmpixsort.utils.files import only_builder
 from mmpixsort.utils.hashing import weights_fingerprint
 from mmpixsort.utils.progress import progress
-from mmpixsort.utils.reading import reading
 
 from .bank import file_hash
+from .loading import load_detector
 
 FEATURES = ('logits', 'classifier')
 MASKS_AT_ONCE = 32  # of an image, whose contexts are counted
@@ -85,41 +81,6 @@ class Scene(NamedTuple):
     ids: Tensor
     classes: Tensor
     semantic: Tensor
-
-
-def load_detector(cfg: Config,
-                  checkpoint: Union[str, Path],
-                  device: Optional[str] = None) -> nn.Module:
-    """Build a detector that embeds instances, with its weights.
-
-    Args:
-        cfg: Config of an EmbeddingInstanceSegmentor or PanopticSegSort.
-        checkpoint: Path or address of the weights.
-        device: None: a GPU where there is one.
-
-    Raises:
-        ValueError: When it is another detector, or the checkpoint has no
-            weights of its embedding.
-    """
-    init_default_scope(cfg.get('default_scope') or 'mmdet')
-    model = dict(cfg.model)
-    model['backbone'] = dict(model['backbone'], init_cfg=None)
-    built = MODELS.build(ConfigDict(model))
-    if not isinstance(built, EmbeddingInstanceSegmentor):
-        raise ValueError(
-            'the config must be of a detector that embeds instances, as '
-            'configs/panoptic_segsort or configs/discriminative, got '
-            f'{type(built).__name__}')
-    with reading(checkpoint, 'a checkpoint'):
-        state = load_checkpoint(
-            built, str(checkpoint), map_location='cpu')
-        keys = state.get('state_dict', state)
-    if not any(key.startswith('head.conv_embed.') for key in keys):
-        raise ValueError(
-            f'the checkpoint {str(checkpoint)!r} must hold the weights of '
-            '`head.conv_embed`, got none; train one with this config')
-    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
-    return built.to(device).eval()
 
 
 def detector_fingerprint(model: nn.Module) -> str:

@@ -28,8 +28,8 @@ from mmpixsort.visualization.retrieval_sheet import sheet as draw_sheet
 
 from .exemplars import image_data
 from .explain import Explanation, picture_of
-from .instance_bank import (InstanceRules, describe_image,
-                            detector_fingerprint, load_detector)
+from .instance_bank import InstanceRules, describe_image, detector_fingerprint
+from .loading import load_detector
 
 TILE = 160  # pixels: the surroundings are to be seen
 CAPTION = (

@@ -1,5 +1,4 @@
 """Group the images of a data set once, and write their region ids."""
-import hashlib
 import json
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Union
@@ -22,6 +21,7 @@ from mmpixsort.registry import MODELS
 from mmpixsort.retrieval.images import annotated_images
 from mmpixsort.utils.configs import read_config
 from mmpixsort.utils.files import remove_leftovers
+from mmpixsort.utils.hashing import weights_fingerprint
 
 SPLITS = ('train', 'val', 'test')
 # what changes the geometry of an image alike in every run
@@ -202,7 +202,7 @@ def group_settings(cfg: Config, spec: Dict, grouper: nn.Module,
     settings = dict(
         grouper=spec,
         num_regions=grouper.num_regions,
-        weights=weights_hash(grouper),
+        weights=weights_fingerprint(grouper.state_dict().items()),
         steps=[repr(step) for step in steps],
         data_preprocessor=cfg.model['data_preprocessor'])
 
@@ -210,15 +210,6 @@ def group_settings(cfg: Config, spec: Dict, grouper: nn.Module,
         return {k: v for k, v in entries.items() if k != 'checkpoint'}
 
     return json.loads(json.dumps(settings), object_hook=without_path)
-
-
-def weights_hash(module: nn.Module) -> str:
-    """Return a hash of the names, shapes and values of a state."""
-    digest = hashlib.sha256()
-    for name, value in sorted(module.state_dict().items()):
-        digest.update(f'{name} {tuple(value.shape)}'.encode())
-        digest.update(value.detach().float().cpu().numpy().tobytes())
-    return digest.hexdigest()[:32]
 
 
 def _preprocessor(cfg: Config) -> nn.Module:

@@ -4,18 +4,13 @@ from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
-from mmengine.runner import CheckpointLoader
 from torch import nn
 from torch.nn.functional import normalize
 
-from mmpixsort.registry import MODELS
 from mmpixsort.text.bank import TextBank
 from mmpixsort.text.bank_file import TextBankFile
 from mmpixsort.text.templates import check_templates
 from mmpixsort.text.vocabulary import Vocabulary, make_vocabulary
-from mmpixsort.utils.configs import read_config
 from mmpixsort.utils.extras import extra_error
 from mmpixsort.utils.reading import read_text, reading
 
@@ -63,47 +58,6 @@ def _dataset_classes(name: str) -> Sequence[str]:
     except ValueError as error:
         raise ValueError(f'`classes` must be a text file or the name of a '
                          f'data set of mmseg, got {name!r}') from error
-
-
-def load_encoder(cfg: Union[str, Path, Config],
-                 checkpoint: Optional[Union[str, Path]] = None) -> nn.Module:
-    """Build a dual encoder, in the mode of a test.
-
-    Args:
-        cfg: Config, or its path, with an `encoder`, or with a `model` whose
-            `backbone` is one.
-        checkpoint: Checkpoint of that model; None: weights as the config has
-            them.
-
-    Raises:
-        ValueError: When there is no such encoder, or the checkpoint has no
-            weights for it.
-    """
-    cfg = cfg if isinstance(cfg, Config) else read_config(cfg)
-    init_default_scope(cfg.get('default_scope') or 'mmseg')
-    settings = cfg.get('encoder') or cfg.get('model', {}).get('backbone')
-    encoder = None if settings is None else MODELS.build(settings)
-    if not hasattr(encoder, 'encode_text'):
-        raise ValueError(
-            'the config must have a dual encoder (OpenCLIPDual, TinyDual) as '
-            f'`encoder` or `model.backbone`, got {type(encoder).__name__}')
-    if checkpoint is not None:
-        with reading(checkpoint, 'a checkpoint'):
-            state = CheckpointLoader.load_checkpoint(
-                str(checkpoint), map_location='cpu')
-            state = state.get('state_dict', state)
-        own = {
-            key[len(PREFIX):]: value
-            for key, value in state.items() if key.startswith(PREFIX)
-        }
-        if not own:
-            raise ValueError(
-                f'the checkpoint {str(checkpoint)!r} must hold the weights '
-                f'of the encoder as {PREFIX}*, got none')
-        encoder.load_state_dict(own)
-    elif getattr(encoder, 'init_cfg', None):
-        encoder.init_weights()
-    return encoder.eval()
 
 
 def build_text_bank(vocabulary: Vocabulary,

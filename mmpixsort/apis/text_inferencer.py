@@ -13,7 +13,7 @@ from mmpixsort.utils.files import write_image
 from mmpixsort.visualization.word_map import draw_words
 
 from .exemplars import image_data
-from .text_model import load_text_segmentor
+from .loading import load_text_segmentor
 
 SUFFIXES = ('.png', '.jpg', '.jpeg')
 Image = Union[str, Path, np.ndarray]

@@ -12,7 +12,7 @@ from mmpixsort.functional.checks import check_choice
 from mmpixsort.functional.scores.segments import overlap_counts
 from mmpixsort.functional.words.regions import resize_ids
 
-from .text_model import load_text_segmentor
+from .loading import load_text_segmentor
 
 SPLITS = ('train', 'val')
 

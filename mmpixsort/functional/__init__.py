@@ -7,6 +7,8 @@ from .contrast import (gather_pixels, hard_pixels, pixel_contrast,
                        sample_anchors)
 from .instances import (context_consistency, context_histograms,
                         discriminative_loss, seed_mean_shift, vmf_mean_shift)
+from .pca import pca_rgb
+from .reduction import masked_mean
 from .scores import (boundary_counts, boundary_scores, instance_overlaps,
                      overlap_counts, panoptic_counts, panoptic_quality,
                      retrieval_accuracy, segment_purity, symmetric_best_dice)
@@ -19,8 +21,6 @@ from .words import (absorb_slivers, connected_parts, image_sentence_contrast,
                     merge_similar, name_regions, noun_region_contrast,
                     paint_regions, pool_regions, resize_ids,
                     spectral_embedding)
-from .pca import pca_rgb
-from .reduction import masked_mean
 
 __all__ = [
     'absorb_slivers', 'boundary_counts', 'boundary_scores', 'connected_parts',

@@ -12,8 +12,8 @@ from torch.nn.functional import normalize
 
 from mmpixsort.functional.words.joint_space import full_precision
 from mmpixsort.registry import MODELS
-from mmpixsort.text.encoders.text_encoding import (Encode, embed_names,
-                                                   weights_fingerprint)
+from mmpixsort.text.encoders.text_encoding import Encode, embed_names
+from mmpixsort.utils.hashing import weights_fingerprint
 
 from .bank_file import TextBankFile, read_text_bank, write_text_bank
 from .templates import check_templates
@@ -346,8 +346,9 @@ class TextBank(nn.Module):
         """
         if fingerprint is None:
             owner = getattr(encode, '__self__', encode)
-            fingerprint = weights_fingerprint(owner) if isinstance(
-                owner, nn.Module) else ''
+            fingerprint = ''
+            if isinstance(owner, nn.Module):
+                fingerprint = weights_fingerprint(owner.state_dict().items())
         known = fingerprint and fingerprint == self.fingerprint
         cache = self._cache if known else {}
         missing = [

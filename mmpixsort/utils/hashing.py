@@ -1,7 +1,7 @@
 """Fingerprints of what an embedding depends on."""
 import hashlib
 import json
-from typing import Any, Iterable, Mapping, Tuple
+from typing import Any, Iterable, Mapping, Optional, Tuple
 
 from torch import Tensor, nn
 
@@ -11,21 +11,36 @@ FLAGS = ('channel_conversion', '_channel_conversion', '_enable_normalize')
 
 
 def weights_fingerprint(named: Iterable[Tuple[str, Tensor]],
-                        preprocessor: nn.Module) -> str:
+                        preprocessor: Optional[nn.Module] = None) -> str:
     """Return 32 hex digits of weights and of how images are prepared.
 
     Args:
-        named: Name -> tensor of everything that the embedding depends on.
+        named: Names and tensors of everything that a result depends on, such
+            as the items of a state dict.
         preprocessor: The host's data preprocessor: the same weights embed an
             image otherwise with another mean, deviation or order of colours.
+            None: no images are prepared.
+
+    Example:
+        >>> import torch
+        >>> tower = nn.Linear(2, 2)
+        >>> before = weights_fingerprint(tower.state_dict().items())
+        >>> tower.bias.data += 1
+        >>> weights_fingerprint(tower.state_dict().items()) == before
+        False
     """
     digest = hashlib.sha256()
     for name, value in sorted(named):
         digest.update(f'{name} {tuple(value.shape)}'.encode())
-        value = value.detach().float().cpu().contiguous()
-        digest.update(value.numpy().tobytes())
-    digest.update(json.dumps(_preparation(preprocessor)).encode())
+        digest.update(value_bytes(value))
+    if preprocessor is not None:
+        digest.update(json.dumps(_preparation(preprocessor)).encode())
     return digest.hexdigest()[:32]
+
+
+def value_bytes(value: Tensor) -> bytes:
+    """Return the values of a tensor in float32, wherever it lies."""
+    return value.detach().float().cpu().contiguous().numpy().tobytes()
 
 
 def _preparation(preprocessor: nn.Module) -> Mapping[str, Any]:

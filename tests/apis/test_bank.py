@@ -16,7 +16,8 @@ from mmengine.structures import PixelData
 from mmseg.registry import TRANSFORMS
 
 from mmpixsort.apis import bank as bank_module
-from mmpixsort.apis.bank import build_bank, load_model
+from mmpixsort.apis.bank import build_bank
+from mmpixsort.apis.loading import load_model
 from mmpixsort.apis.exemplars import add_exemplars, image_data
 from mmpixsort.apis.explain import Sources, explain, read_vote
 from mmpixsort.datasets.synthetic import CLASSES, StreetScenes
@@ -193,7 +194,7 @@ def test_build_bank__options(run, tmp_path, rules, rows):
 def test_build_bank__refuses_what_does_not_fit(run, tmp_path):
     folder, cfg, _ = run
     torch.save(dict(state_dict={}), tmp_path / 'empty.pth')
-    with pytest.raises(ValueError, match='weights of `metric_head`'):
+    with pytest.raises(ValueError, match='weights `metric_head'):
         build_bank(cfg, tmp_path / 'empty.pth', tmp_path / 'x.bank')
     plain = cfg.copy()
     plain.model = {k: v for k, v in cfg.model.items() if k != 'metric_head'}

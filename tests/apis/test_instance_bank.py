@@ -12,7 +12,8 @@ from torch.nn.functional import interpolate, normalize
 from mmpixsort.apis import instance_bank as module
 from mmpixsort.apis.instance_bank import (InstanceRules, annotated_scene,
                                           build_instance_bank, context_classes,
-                                          describe_image, load_detector)
+                                          describe_image)
+from mmpixsort.apis.loading import load_detector
 from mmpixsort.retrieval.instances import (StoredInstances, check_instances,
                                            read_instances, write_instances)
 from mmpixsort.metrics.context_consistency import score_context
@@ -218,7 +219,7 @@ def test_describe_image__no_instance():
 def test_load_detector__refuses_what_does_not_fit(run, tmp_path):
     folder, cfg, _ = run
     torch.save(dict(state_dict={}), tmp_path / 'empty.pth')
-    with pytest.raises(ValueError, match='weights of `head.conv_embed`'):
+    with pytest.raises(ValueError, match='weights `head.conv_embed'):
         load_detector(cfg, tmp_path / 'empty.pth')
     other = Config(dict(default_scope='mmdet', model=dict(
         type='mmdet.FCOS', backbone=dict(type='mmdet.ResNet', depth=18),

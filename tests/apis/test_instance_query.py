@@ -11,7 +11,8 @@ import torch
 
 from mmpixsort.apis.context_report import report_context
 from mmpixsort.apis.exemplars import image_data
-from mmpixsort.apis.instance_bank import build_instance_bank, load_detector
+from mmpixsort.apis.instance_bank import build_instance_bank
+from mmpixsort.apis.loading import load_detector
 from mmpixsort.retrieval.instances import StoredInstances
 from mmpixsort.apis.instance_query import (ADDED, Pictures, nearest_rows,
                                            retrieve_instances)

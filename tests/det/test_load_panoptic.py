@@ -154,9 +154,13 @@ def test_load__missing_segment_is_an_error():
     load(SEGMENTS, transform, panoptic_map=IDS)
 
 
+@pytest.mark.parametrize('results', [
+    dict(img_path='a.jpg'), dict(seg_map_path=None, segments_info=[])])
+def test_load__an_image_without_ground_truth_passes_through(results):
+    assert LoadPanopticMap()(dict(results)) == results
+
+
 @pytest.mark.parametrize('results, text', [
-    (dict(img_path='a.jpg'), "got none for 'a.jpg'.*no ground truth"),
-    (dict(seg_map_path=None, img_id=3), 'got none for image 3'),
     (dict(panoptic_map=IDS, ori_shape=(3, 5), img_id=3),
      r'size \(3, 5\) of its image, got \(3, 6\)'),
     (dict(panoptic_map=IDS, segments=SEGMENTS[:2] + SEGMENTS[:1]),

@@ -9,8 +9,8 @@ from open_clip_shim import (assert_same_clip, random_clip, require,
                             require_open_clip, tiny_settings)
 from torch import nn
 
-from mmpixsort.apis.text_bank import load_encoder
-from mmpixsort.apis.text_model import load_text_segmentor
+from mmpixsort.apis.loading import load_encoder
+from mmpixsort.apis.loading import load_text_segmentor
 from mmpixsort.text.encoders.clip_weights import parse_clip, read_clip
 from mmpixsort.text.encoders.open_clip_dual import OpenCLIPDual
 from mmpixsort.text.groupers.ssl_feature import SSLFeature

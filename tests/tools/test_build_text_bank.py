@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from mmpixsort.apis.text_bank import (build_text_bank, import_matrix,
-                                      load_encoder, read_vocabulary)
+                                      read_vocabulary)
+from mmpixsort.apis.loading import load_encoder
 from mmpixsort.text.bank import TextBank
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'build_text_bank.py'
@@ -61,7 +62,7 @@ def test_build_text_bank__with_weights_of_a_checkpoint(files):
     assert torch.equal(banks[0].embeddings, banks[1].embeddings)
     assert banks[0].fingerprint == banks[1].fingerprint
     torch.save(dict(state_dict=dict(a=torch.ones(1))), files / 'w.pth')
-    with pytest.raises(ValueError, match='must hold the weights of the enc'):
+    with pytest.raises(ValueError, match='must hold weights `backbone'):
         load_encoder(files / 'c.py', files / 'w.pth')
 
 

@@ -52,4 +52,4 @@ def test_sheet__without_rows():
 def test_page__escapes_its_caption():
     text = page([row()], title='a<b', overview=[], caption='x & y')
     assert 'x &amp; y' in text and 'a&lt;b' in text
-    assert 'share of votes' in page([row()], title='t', overview=[])
+    assert 'segments nearest to it' in page([row()], title='t', overview=[])

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from mmpixsort.hooks.rng_state import get_rng_state, set_rng_state
 from mmpixsort.utils.files import write_whole
+from mmpixsort.utils.hashing import value_bytes
 from mmpixsort.utils.wrapped import unwrap
 
 KEY = 'mmpixsort_study'  # in checkpoints
@@ -131,8 +132,7 @@ def _hash(named: List[Tuple[str, Tensor]]) -> str:
     names, values = (hashlib.blake2b(digest_size=n) for n in (4, 8))
     for name, value in named:
         names.update(f'{name} {tuple(value.shape)}'.encode())
-        value = value.detach().float().cpu().contiguous()
-        values.update(value.numpy().tobytes())
+        values.update(value_bytes(value))
     return f'{names.hexdigest()}:{values.hexdigest()}'
 
 

@@ -2,11 +2,10 @@
 
 Shapes: N names, T templates, E dims of the joint space.
 """
-import hashlib
 from typing import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import normalize
 
 from mmpixsort.text.templates import fill_template
@@ -60,22 +59,3 @@ def _embed(names: Sequence[str], templates: Sequence[str],
             '`encode` must return finite rows that are not 0, got another '
             f'for {bad!r}; are the weights of the text tower loaded?')
     return rows
-
-
-def weights_fingerprint(module: nn.Module) -> str:
-    """Return a hash of the weights of a module.
-
-    Example:
-        >>> tower = nn.Linear(2, 2)
-        >>> before = weights_fingerprint(tower)
-        >>> tower.bias.data += 1
-        >>> weights_fingerprint(tower) == before
-        False
-    """
-    digest = hashlib.sha256()
-    for name, value in sorted(module.state_dict().items()):
-        if isinstance(value, Tensor):
-            digest.update(f'{name} {tuple(value.shape)}'.encode())
-            value = value.detach().float().cpu().contiguous()
-            digest.update(value.numpy().tobytes())
-    return digest.hexdigest()[:32]

@@ -1,0 +1,186 @@
+"""Load models with their weights, in the mode of a test."""
+from pathlib import Path
+from typing import Dict, NamedTuple, Optional, Union
+
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import init_default_scope
+from mmengine.runner.checkpoint import CheckpointLoader, load_state_dict
+from torch import Tensor, nn
+
+from mmpixsort.registry import MODELS
+from mmpixsort.utils.configs import read_config
+from mmpixsort.utils.reading import reading
+
+ENCODER = 'backbone.'  # of a dual encoder in the checkpoint of a segmentor
+
+
+class TextModel(NamedTuple):
+    """A config and the model that it describes, in the mode of a test."""
+
+    cfg: Config
+    model: nn.Module
+
+
+def load_weights(checkpoint: Union[str, Path], *, prefix: str,
+                 remedy: str) -> Dict[str, Tensor]:
+    """Return the weights of a checkpoint.
+
+    Args:
+        checkpoint: Path or address.
+        prefix: Start of the names of weights that must be there.
+        remedy: What to do where there are none.
+
+    Raises:
+        FileNotFoundError: When there is no such file.
+        ValueError: When the file is damaged, or has no such weights.
+    """
+    with reading(checkpoint, 'a checkpoint'):
+        content = CheckpointLoader.load_checkpoint(
+            str(checkpoint), map_location='cpu')
+        weights = content.get('state_dict', content)
+        found = any(name.startswith(prefix) for name in weights)
+    if not found:
+        raise ValueError(
+            f'the checkpoint {str(checkpoint)!r} must hold weights '
+            f'`{prefix}*`, got none; {remedy}')
+    return weights
+
+
+def ready(model: nn.Module, device: Optional[str]) -> nn.Module:
+    """Return a model on a device, in the mode of a test.
+
+    Args:
+        model: With its weights.
+        device: Device; None: a GPU where there is one.
+    """
+    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    return model.to(device).eval()
+
+
+def load_model(cfg: Config,
+               checkpoint: Union[str, Path],
+               device: Optional[str] = None) -> nn.Module:
+    """Build a segmentor that predicts by retrieval, with its weights.
+
+    Args:
+        cfg: Config of a model with a metric head that embeds and cuts.
+        checkpoint: Path or address of the weights.
+        device: Device; None: a GPU where there is one.
+
+    Raises:
+        ValueError: When the model has no such head, or the checkpoint no
+            weights for it.
+    """
+    init_default_scope(cfg.get('default_scope') or 'mmseg')
+    model = dict(cfg.model, pretrained=None, train_cfg=None)
+    if 'metric_head' not in model:
+        raise ValueError(
+            'the config must have a `metric_head`, got none; attach one with '
+            'tools/attach.py CONFIG --method segsort')
+    model['backbone'] = dict(model['backbone'], init_cfg=None)
+    test_cfg = dict(model.get('test_cfg') or dict(mode='whole'))
+    test_cfg['retrieval'] = test_cfg.get('retrieval') or dict()
+    model['test_cfg'] = ConfigDict(test_cfg)
+    built = MODELS.build(ConfigDict(model))
+    load_state_dict(built, load_weights(
+        checkpoint, prefix='metric_head.', remedy='a published checkpoint '
+        'for the plain host has lost them'))
+    return ready(built, device)
+
+
+def load_detector(cfg: Config,
+                  checkpoint: Union[str, Path],
+                  device: Optional[str] = None) -> nn.Module:
+    """Build a detector that embeds instances, with its weights.
+
+    Args:
+        cfg: Config of an EmbeddingInstanceSegmentor or PanopticSegSort.
+        checkpoint: Path or address of the weights.
+        device: Device; None: a GPU where there is one.
+
+    Raises:
+        ValueError: When it is another detector, or the checkpoint has no
+            weights of its embedding.
+    """
+    from mmpixsort.det import EmbeddingInstanceSegmentor
+    init_default_scope(cfg.get('default_scope') or 'mmdet')
+    model = dict(cfg.model)
+    model['backbone'] = dict(model['backbone'], init_cfg=None)
+    built = MODELS.build(ConfigDict(model))
+    if not isinstance(built, EmbeddingInstanceSegmentor):
+        raise ValueError(
+            'the config must be of a detector that embeds instances, as '
+            'configs/panoptic_segsort or configs/discriminative, got '
+            f'{type(built).__name__}')
+    load_state_dict(built, load_weights(
+        checkpoint, prefix='head.conv_embed.',
+        remedy='train one with this config'))
+    return ready(built, device)
+
+
+def load_text_segmentor(config: Union[str, Path, Config],
+                        checkpoint: Optional[Union[str, Path]] = None,
+                        *,
+                        device: Optional[str] = None,
+                        cfg_options: Optional[dict] = None) -> TextModel:
+    """Build a TextGroupSegmentor.
+
+    Args:
+        config: Path or Config.
+        checkpoint: Checkpoint with its weights; None: those that the config
+            names.
+        device: Device; None: a GPU where there is one.
+        cfg_options: Settings to override.
+
+    Raises:
+        FileNotFoundError: When a file does not exist.
+        ValueError: For a config of another model.
+    """
+    cfg = config if isinstance(config, Config) else read_config(config)
+    cfg.merge_from_dict(cfg_options or {})
+    init_default_scope(cfg.get('default_scope') or 'mmseg')
+    model = MODELS.build(cfg.model)
+    if not hasattr(model, 'set_vocabulary'):
+        raise ValueError('`config` must be of a TextGroupSegmentor, got the '
+                         f'model {type(model).__name__}')
+    if checkpoint is None:
+        model.init_weights()
+    else:
+        load_state_dict(model, load_weights(
+            checkpoint, prefix=ENCODER, remedy='train one with this config'))
+    return TextModel(cfg, ready(model, device))
+
+
+def load_encoder(cfg: Union[str, Path, Config],
+                 checkpoint: Optional[Union[str, Path]] = None) -> nn.Module:
+    """Build a dual encoder, in the mode of a test.
+
+    Args:
+        cfg: Config, or its path, with an `encoder`, or with a `model` whose
+            `backbone` is one.
+        checkpoint: Checkpoint of that model; None: weights as the config has
+            them.
+
+    Raises:
+        ValueError: When there is no such encoder, or the checkpoint has no
+            weights for it.
+    """
+    cfg = cfg if isinstance(cfg, Config) else read_config(cfg)
+    init_default_scope(cfg.get('default_scope') or 'mmseg')
+    settings = cfg.get('encoder') or cfg.get('model', {}).get('backbone')
+    encoder = None if settings is None else MODELS.build(settings)
+    if not hasattr(encoder, 'encode_text'):
+        raise ValueError(
+            'the config must have a dual encoder (OpenCLIPDual, TinyDual) as '
+            f'`encoder` or `model.backbone`, got {type(encoder).__name__}')
+    if checkpoint is not None:
+        weights = load_weights(
+            checkpoint, prefix=ENCODER, remedy='it is of another model')
+        encoder.load_state_dict({
+            name[len(ENCODER):]: value for name, value in weights.items()
+            if name.startswith(ENCODER)
+        })
+    elif getattr(encoder, 'init_cfg', None):
+        encoder.init_weights()
+    return encoder.eval()
