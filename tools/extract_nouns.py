@@ -11,10 +11,8 @@ A lexicon is a text file with a noun a line, `dog` or `dog: puppy, hound`;
 without one the everyday nouns of mmpixsort are looked for.
 """
 import argparse
+from contextlib import ExitStack
 from pathlib import Path
-
-from rich.progress import (BarColumn, MofNCompleteColumn, Progress, TextColumn,
-                           TimeRemainingColumn)
 
 
 def parse_args() -> argparse.Namespace:
@@ -47,20 +45,24 @@ def main() -> None:
     from mmpixsort.apis.extract_nouns import extract_nouns
     from mmpixsort.text.noun_parsers import build_extractor
     from mmpixsort.utils.command import errors_as_text
-    columns = (TextColumn('{task.description}'), BarColumn(),
-               MofNCompleteColumn(), TextColumn('{task.percentage:.0f} %'),
-               TimeRemainingColumn())
-    with errors_as_text():
+    from mmpixsort.utils.progress import progress
+    with errors_as_text(), ExitStack() as stack:
+        shown = []  # how to advance, and how many are shown as done
+
+        def show(done: int, total: int) -> None:
+            if not shown:
+                shown.extend((stack.enter_context(
+                    progress(total, 'nouns', unit='captions')), 0))
+            advance, before = shown
+            advance(done - before)
+            shown[1] = done
+
         extractor = build_extractor(
             args.extractor, lexicon=args.lexicon,
             spacy_model=args.spacy_model)
-        with Progress(*columns) as bar:
-            task = bar.add_task('nouns', total=None)
-            found = extract_nouns(
-                args.captions, args.out, extractor,
-                overwrite=args.overwrite,
-                progress=lambda done, total: bar.update(
-                    task, completed=done, total=total))
+        found = extract_nouns(
+            args.captions, args.out, extractor, overwrite=args.overwrite,
+            progress=show)
     print(f'{found}\nwritten: {args.out}')
 
 

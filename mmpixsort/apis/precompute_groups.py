@@ -8,8 +8,6 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
-from rich.progress import (BarColumn, MofNCompleteColumn, Progress, TextColumn,
-                           TimeRemainingColumn)
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -22,6 +20,7 @@ from mmpixsort.retrieval.images import annotated_images
 from mmpixsort.utils.configs import read_config
 from mmpixsort.utils.files import remove_leftovers
 from mmpixsort.utils.hashing import weights_fingerprint
+from mmpixsort.utils.progress import progress
 
 SPLITS = ('train', 'val', 'test')
 # what changes the geometry of an image alike in every run
@@ -93,9 +92,7 @@ def precompute_groups(cfg: Union[str, Path, Config],
     targets = [(group_path(out, path), index)
                for path, index in indices.items()][:max_images]
     missing = [pair for pair in targets if not pair[0].exists()]
-    with _progress() as progress:
-        task = progress.add_task('grouping', total=len(targets),
-                                 completed=len(targets) - len(missing))
+    with progress(len(missing), 'grouping') as advance:
         for target, index in missing:
             image = pipeline(dataset.get_data_info(index))['img']
             inputs = [torch.from_numpy(np.ascontiguousarray(image)).permute(
@@ -103,7 +100,7 @@ def precompute_groups(cfg: Union[str, Path, Config],
             pixels = prepare(dict(inputs=inputs))['inputs']
             ids = grouper(pixels)[0].cpu().numpy()
             write_groups(target, ids, grouper.num_regions)
-            progress.advance(task)
+            advance()
     return GroupRun(
         len(missing), len(targets) - len(missing), settings_hash(settings))
 
@@ -220,9 +217,3 @@ def _preprocessor(cfg: Config) -> nn.Module:
                          'whose normalisation the grouper expects, got none')
     return MODELS.build(dict(spec, size=None, size_divisor=None,
                              test_cfg=None))
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
-        TextColumn('images'), TimeRemainingColumn())

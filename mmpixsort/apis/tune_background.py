@@ -5,12 +5,12 @@ from typing import Callable, List, NamedTuple, Optional, Sequence, Union
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
-from rich.progress import track
 from torch import Tensor
 
 from mmpixsort.functional.checks import check_choice
 from mmpixsort.functional.scores.segments import overlap_counts
 from mmpixsort.functional.words.regions import resize_ids
+from mmpixsort.utils.progress import tracked
 
 from .loading import load_text_segmentor
 
@@ -70,7 +70,7 @@ def tune_background(config: Union[str, Path, Config],
     head.bank.ensure(model.backbone.encode_text)
     classes = head.num_classes
     counts = torch.zeros(len(thresholds), classes, classes)
-    for data in track(loader, description='images'):
+    for data in tracked(loader, 'scoring'):
         data = model.data_preprocessor(data)
         labels = _labels(data['data_samples'])
         predict = _predictor(model, data)

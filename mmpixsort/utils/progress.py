@@ -2,7 +2,7 @@
 import time
 from contextlib import contextmanager
 from functools import partial
-from typing import Callable, Iterator
+from typing import Callable, Iterable, Iterator, Optional
 
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
@@ -48,6 +48,30 @@ def progress(total: int,
             yield partial(shown.advance, shown.add_task(what, total=total))
         return
     yield _Log(total, what, unit).advance
+
+
+def tracked(items: Iterable,
+            what: str,
+            *,
+            unit: str = 'images',
+            total: Optional[int] = None) -> Iterator:
+    """Yield items, and show the progress; see :func:`progress`.
+
+    Args:
+        items: Items, with a length unless `total` is given.
+        what: What is done with them.
+        unit: Plural of the items.
+        total: Number of items; None: their length.
+
+    Example:
+        >>> list(tracked('ab', 'embedding'))
+        ['a', 'b']
+    """
+    total = len(items) if total is None else total
+    with progress(total, what, unit=unit) as advance:
+        for item in items:
+            yield item
+            advance()
 
 
 class _Log:

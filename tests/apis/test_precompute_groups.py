@@ -169,7 +169,7 @@ def test_precompute_groups_tool__writes_and_shows(root):
     done = _run(root / 'config.py', '--out', root / 'out', '--cfg-options',
                 'model.decode_head.grouper.grid=2')
     assert done.returncode == 0, done.stderr
-    assert 'written: 5 images' in done.stdout and '5/5' in done.stdout
+    assert 'written: 5 images' in done.stdout
     assert read_group_settings(root / 'out')['settings']['num_regions'] == 4
     done = _run(root / 'config.py', '--out', root / 'out')
     assert done.returncode != 0 and 'error: ' in done.stderr

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Dict, List
 
 import numpy as np
-from rich.progress import track
 
 from mmpixsort.utils.command import errors_as_text
 from mmpixsort.utils.files import path_inside, write_image
+from mmpixsort.utils.progress import tracked
 from mmpixsort.utils.reading import check_entry, read_json
 
 # Part of the JSON -> what each of its entries must have.
@@ -86,7 +86,7 @@ def convert(instances: Path, out: Path) -> None:
                 f'a category, got {entry["category_id"]!r}')
         entries[entry['image_id']].append(entry)
     skipped, share = 0, []
-    for image in track(content['images'], 'painting'):
+    for image in tracked(content['images'], 'painting'):
         path = path_inside(out, image['file_name']).with_suffix('.png')
         if path.exists():
             skipped += 1

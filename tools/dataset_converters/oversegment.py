@@ -16,7 +16,6 @@ from typing import List
 
 import cv2
 import numpy as np
-from rich.progress import track
 
 from mmpixsort.datasets.id_maps import read_id_image
 from mmpixsort.datasets.map_owners import claim_maps
@@ -26,6 +25,7 @@ from mmpixsort.datasets.oversegment import (contour_segments,
                                             write_segments)
 from mmpixsort.utils.command import errors_as_text
 from mmpixsort.utils.files import remove_leftovers
+from mmpixsort.utils.progress import tracked
 
 ENDINGS = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif')
 
@@ -122,10 +122,10 @@ def main() -> None:
         remove_leftovers(args.out)
         if args.num_workers > 1:
             with Pool(args.num_workers) as pool:
-                counts = list(track(
-                    pool.imap(work, paths), 'cutting', len(paths)))
+                counts = list(tracked(
+                    pool.imap(work, paths), 'cutting', total=len(paths)))
         else:
-            counts = [work(path) for path in track(paths, 'cutting')]
+            counts = [work(path) for path in tracked(paths, 'cutting')]
     print(f'{len(paths)} images, {np.mean(counts):.1f} regions on average, '
           f'in {args.out}')
 

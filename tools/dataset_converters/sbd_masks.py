@@ -14,10 +14,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from rich.progress import track
 
 from mmpixsort.utils.command import errors_as_text
 from mmpixsort.utils.files import write_image
+from mmpixsort.utils.progress import tracked
 from mmpixsort.utils.reading import reading
 
 # folder of the release -> struct in its files, folder of PNGs
@@ -62,7 +62,7 @@ def convert(dataset: Path, out: Path) -> None:
             raise FileNotFoundError(f'no .mat file in {dataset / folder}')
         (out / target).mkdir(parents=True, exist_ok=True)
         written = 0
-        for path in track(paths, folder):
+        for path in tracked(paths, folder, unit='maps'):
             png = out / target / f'{path.stem}.png'
             if png.exists():
                 continue

@@ -65,8 +65,10 @@ class VOCPanopticDataset(PanopticBaseDataset):
             if not fileio.isdir(folder, self.backend_args):
                 raise FileNotFoundError(
                     self._missing(f'data_prefix.{key}', folder))
+        # a byte order mark is no part of the first name
         names = fileio.get_text(
-            self.ann_file, backend_args=self.backend_args).split()
+            self.ann_file,
+            backend_args=self.backend_args).lstrip('\ufeff').split()
         return [
             dict(
                 img_id=name,
