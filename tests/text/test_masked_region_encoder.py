@@ -5,11 +5,11 @@ mask, by the attention of torch itself.
 """
 import pytest
 import torch
+from tiny_vit import ViTBlock
 from torch import nn
 
 from mmpixsort.functional.words.region_attention import outside_bias
 from mmpixsort.text.encoders.masked_region_encoder import MaskedRegionEncoder
-from mmpixsort.text.encoders.tiny_vit import ViTBlock
 from mmpixsort.registry import MODELS
 
 INF = float('inf')

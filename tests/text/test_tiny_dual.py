@@ -1,6 +1,7 @@
-"""`TinyDual`: both kinds of image tower, and the table of words."""
+"""`TinyDual`, and the tower of a ViT in its place; the table of words."""
 import pytest
 import torch
+from tiny_vit import TinyViTDual
 from torch.nn.functional import normalize
 
 from mmpixsort.functional.words.regions import resize_ids
@@ -12,7 +13,8 @@ WORDS = ['disk', 'Square', 'traffic light']
 
 def make_dual(seed=0, **settings):
     torch.manual_seed(seed)
-    return TinyDual(**{**dict(vocabulary=WORDS), **settings}).eval()
+    kind = TinyViTDual if settings.pop('vit', False) else TinyDual
+    return kind(**{**dict(vocabulary=WORDS), **settings}).eval()
 
 
 def make_batch(seed=0, batch=2, size=(64, 64), regions=5):
@@ -22,8 +24,8 @@ def make_batch(seed=0, batch=2, size=(64, 64), regions=5):
     return images, ids.repeat_interleave(8, 1).repeat_interleave(8, 2)
 
 
-KINDS = [dict(kind='conv'), dict(kind='vit', width=8),
-         dict(kind='vit', width=8, regions=dict(context='hard'))]
+KINDS = [dict(), dict(vit=True, width=8),
+         dict(vit=True, width=8, regions=dict(context='hard'))]
 
 
 @pytest.mark.parametrize('settings', KINDS)
@@ -94,7 +96,7 @@ def test_encode_image__size_of_the_network():
 
 def test_encode_image__vit_region_of_all_patches_is_the_image():
     images, _ = make_batch()
-    dual = make_dual(kind='vit', width=8, regions=dict(context='hard'))
+    dual = make_dual(vit=True, width=8, regions=dict(context='hard'))
     found = dual.encode_image(
         images, torch.zeros(2, 64, 64, dtype=torch.long), 1)
     assert torch.allclose(found.regions[:, 0], found.image, atol=1e-5)
@@ -102,10 +104,10 @@ def test_encode_image__vit_region_of_all_patches_is_the_image():
 
 def test_encode_image__vit_without_encoder_pools_patches():
     images, ids = make_batch()
-    dual = make_dual(kind='vit', width=8)
+    dual = make_dual(vit=True, width=8)
     found = dual.encode_image(images, ids, 5)
     grid = resize_ids(ids, (16, 16), 5).flatten(1)
-    from mmpixsort.text.encoders.tiny_vit import embed_patches
+    from mmpixsort.text.encoders.tower import embed_patches
     tokens, _ = embed_patches(dual.image, images)
     for block in dual.image.blocks:
         tokens = block(tokens)
@@ -190,7 +192,7 @@ def test_logit_scale__starts_as_in_clip_and_is_bounded():
 
 def test_tiny_dual__builds_from_a_config_and_reloads():
     config = dict(
-        type='mmpixsort.TinyDual', vocabulary=WORDS, kind='vit', width=8,
+        type=TinyViTDual, vocabulary=WORDS, width=8,
         regions=dict(context='soft', soft_bias=3.))
     one, other = MODELS.build(config).eval(), MODELS.build(config).eval()
     assert one.encoder.soft_bias == 3.
@@ -202,12 +204,10 @@ def test_tiny_dual__builds_from_a_config_and_reloads():
 
 
 @pytest.mark.parametrize('changes, error', [
-    (dict(kind='mlp'), '`kind` must be one of conv, vit'),
     (dict(embed_dims=0), '`embed_dims` must be at least 1'),
     (dict(vocabulary=[]), '`vocabulary` must name at least one word'),
-    (dict(regions=dict(context='hard')), "`regions` needs kind='vit'"),
-    (dict(kind='vit', context=False), '`context` is a setting of'),
-    (dict(kind='vit', patch_size=5), '`patch_size` `image_size`, got'),
+    (dict(width=0), '`width` must be at least 1'),
+    (dict(vit=True, patch_size=5), '`patch_size` `image_size`, got'),
 ])
 def test_tiny_dual__bad_settings(changes, error):
     with pytest.raises(ValueError, match=error):

@@ -50,14 +50,10 @@ class MaskedRegionEncoder(nn.Module):
             'isolated' with a later start or an open CLS, which would carry
             context.
 
-    Example:
-        >>> import torch
-        >>> from mmpixsort.text.encoders.tiny_vit import ViTBlock
-        >>> ids = torch.tensor([[0, 0, 1, -1]])
-        >>> tokens, regions = MaskedRegionEncoder()(
-        ...     [ViTBlock(8, 2)], torch.rand(1, 5, 8), ids, 3)
-        >>> tokens.shape, regions.shape
-        (torch.Size([1, 5, 8]), torch.Size([1, 3, 8]))
+    Example::
+
+        blocks = clip.visual.transformer.resblocks
+        tokens, regions = MaskedRegionEncoder()(blocks, tokens, ids, 3)
     """
 
     def __init__(self,
@@ -203,3 +199,10 @@ def check_block(block: nn.Module) -> None:
         raise ValueError(
             'the `attn` of a layer must be batch first with one width for '
             'queries, keys and values, as in open_clip_torch 3')
+
+
+def build_regions(regions: Optional[dict]) -> Optional[nn.Module]:
+    """Build the encoder of regions from a config without `type`."""
+    if regions is None:
+        return None
+    return MODELS.build({'type': 'mmpixsort.MaskedRegionEncoder', **regions})

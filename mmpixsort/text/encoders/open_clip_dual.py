@@ -17,8 +17,8 @@ from mmpixsort.utils.extras import extra_error
 
 from .clip_weights import ACTIVATION, read_clip
 from .dual_parts import bounded_scale, check_images, check_texts, unit_rows
-from .tiny_dual import build_regions
-from .tiny_vit import run_tower
+from .masked_region_encoder import build_regions
+from .tower import run_tower
 
 FREEZE = ('all', 'image', 'text', 'none')
 # parts of open_clip's settings that name a tower from elsewhere

@@ -9,15 +9,13 @@ from typing import List, Optional, Sequence
 import torch
 from torch import Tensor, nn
 
-from mmpixsort.functional.checks import check_choice, check_count
+from mmpixsort.functional.checks import check_count
 from mmpixsort.functional.words.regions import pool_regions, resize_ids
 from mmpixsort.registry import MODELS
 from mmpixsort.structures import ImageEmbeddings
 
 from .dual_parts import bounded_scale, check_images, check_texts, unit_rows
-from .tiny_vit import TinyViT, run_tower
 
-KINDS = ('conv', 'vit')
 # Words of the usual templates and captions that name nothing.
 IGNORED_WORDS = ('a', 'an', 'the', 'of', 'and', 'with', 'in', 'on', 'there',
                  'is', 'are', 'photo', 'picture', 'image')
@@ -37,25 +35,15 @@ class TinyDual(nn.Module):
         vocabulary: The words that may occur, in lower case or not; an entry
             of several words counts as these.
         embed_dims: E.
-        kind: 'conv': dilated convolutions at half the resolution, regions
-            are area means; 'vit': a :class:`TinyViT`, regions by `regions`.
-        width: Channels of 'conv', in 'vit' three times as many.
-        context: With 'conv': whether a feature sees most of the image;
-            False: seven pixels, the ablation. 'vit' has the setting of
-            `regions`.
-        regions: Config of a :class:`MaskedRegionEncoder`, with 'vit' only;
-            None: area means of patches.
-        image_size: With 'vit': side of the images that the positions are
-            made for; others are resized to.
-        patch_size: With 'vit': side of a patch.
-        num_layers: With 'vit': layers.
-        num_heads: With 'vit': heads.
+        width: Number of channels of the convolutions, which are dilated and
+            have half the resolution; regions are area means.
+        context: Whether a feature sees most of the image; False: seven
+            pixels, the ablation.
         ignored_words: Words of a text that are passed over; all texts of
             nothing else, as 'a picture', have the same embedding.
 
     Raises:
-        ValueError: On values out of range, an empty vocabulary, and
-            settings of the other kind.
+        ValueError: On values out of range, and an empty vocabulary.
 
     Example:
         >>> dual = TinyDual(vocabulary=['disk', 'ring']).eval()
@@ -70,36 +58,14 @@ class TinyDual(nn.Module):
                  *,
                  vocabulary: Sequence[str],
                  embed_dims: int = 64,
-                 kind: str = 'conv',
                  width: int = 24,
                  context: bool = True,
-                 regions: Optional[dict] = None,
-                 image_size: int = 64,
-                 patch_size: int = 4,
-                 num_layers: int = 4,
-                 num_heads: int = 4,
                  ignored_words: Sequence[str] = IGNORED_WORDS) -> None:
         super().__init__()
-        check_choice('kind', kind, KINDS)
         check_count('embed_dims', embed_dims)
         check_count('width', width)
-        if kind == 'conv' and regions is not None:
-            raise ValueError("`regions` needs kind='vit', got 'conv'")
-        if kind == 'vit' and not context:
-            raise ValueError("`context` is a setting of kind='conv'; use "
-                             "`regions=dict(context='isolated')`")
-        self.kind = kind
         self.embed_dims = embed_dims
-        self.encoder = None
-        if kind == 'conv':
-            self.image = ConvTower(width, embed_dims, context)
-        else:
-            self.image = TinyViT(
-                image_size=image_size, patch_size=patch_size,
-                width=3 * width - 3 * width % num_heads,
-                num_layers=num_layers, num_heads=num_heads,
-                embed_dims=embed_dims)
-            self.encoder = build_regions(regions)
+        self.image = ConvTower(width, embed_dims, context)
         self.text = WordTower(vocabulary, embed_dims, ignored_words)
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / .07)))
 
@@ -120,9 +86,6 @@ class TinyDual(nn.Module):
             num_regions: K, with `ids`.
         """
         check_images(images, ids, num_regions)
-        if self.kind == 'vit':
-            return run_tower(self.image, self.image.blocks, images, ids,
-                             num_regions, self.encoder)
         features = self.image.features(images)
         image = unit_rows(self.image.head(features.mean((2, 3))))
         if ids is None:
@@ -222,10 +185,3 @@ def split_words(text: str) -> List[str]:
         ['a', 'photo', 'of', 'a', 't-shirt']
     """
     return re.findall(r"\w+(?:[-']\w+)*", text.lower())
-
-
-def build_regions(regions: Optional[dict]) -> Optional[nn.Module]:
-    """Build the encoder of regions from a config without `type`."""
-    if regions is None:
-        return None
-    return MODELS.build({'type': 'mmpixsort.MaskedRegionEncoder', **regions})
