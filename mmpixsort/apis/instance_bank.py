@@ -69,7 +69,7 @@ class InstanceRules(NamedTuple):
         return self
 
 
-class Scene(NamedTuple):
+class ImageInstances(NamedTuple):
     """The instances of an image.
 
     Attributes:
@@ -222,7 +222,7 @@ def describe_image(model: nn.Module,
         sample, = model.predict(batch['inputs'], batch['data_samples'])
         scene = predicted_scene(sample, num_classes)
     device = batch['inputs'].device
-    scene = Scene(*(part.to(device).long() for part in scene))
+    scene = ImageInstances(*(part.to(device).long() for part in scene))
     embeddings, baseline = _original_maps(
         model.head, model.extract_feat(batch['inputs']), sample.metainfo,
         rules.feature)
@@ -233,7 +233,7 @@ def describe_image(model: nn.Module,
     return InstanceRows(*(part.cpu() for part in rows)), scene.ids.cpu()
 
 
-def _describe(scene: Scene, embeddings: Tensor, baseline: Tensor,
+def _describe(scene: ImageInstances, embeddings: Tensor, baseline: Tensor,
               rules: InstanceRules, num_classes: int, *,
               unit: bool) -> InstanceRows:
     """Average maps (D, H, W) and (E, H, W) by instance."""
@@ -254,7 +254,7 @@ def _describe(scene: Scene, embeddings: Tensor, baseline: Tensor,
             for numbers in (kept + 1).split(MASKS_AT_ONCE)]))
 
 
-def annotated_scene(sample, num_classes: int) -> Scene:
+def annotated_scene(sample, num_classes: int) -> ImageInstances:
     """Read the annotation of an image.
 
     Raises:
@@ -275,19 +275,20 @@ def annotated_scene(sample, num_classes: int) -> Scene:
             'pipeline of the test')
     classes = sample.gt_instances.labels
     if 'gt_sem_seg' in sample:
-        return Scene(ids, classes, sample.gt_sem_seg.sem_seg[0])
-    return Scene(ids, classes, _painted(ids, classes, num_classes))
+        return ImageInstances(ids, classes, sample.gt_sem_seg.sem_seg[0])
+    return ImageInstances(ids, classes, _painted(ids, classes, num_classes))
 
 
-def predicted_scene(sample, num_classes: int) -> Scene:
+def predicted_scene(sample, num_classes: int) -> ImageInstances:
     """Read the prediction for an image."""
     found = sample.pred_instances
     # of masks that overlap the first, which is the surer one, is on top
     ids = paint_masks(found.masks)
     if 'pred_panoptic_seg' in sample:
         semantic = sample.pred_panoptic_seg.sem_seg[0] % INSTANCE_OFFSET
-        return Scene(ids, found.labels, semantic)
-    return Scene(ids, found.labels, _painted(ids, found.labels, num_classes))
+        return ImageInstances(ids, found.labels, semantic)
+    return ImageInstances(
+        ids, found.labels, _painted(ids, found.labels, num_classes))
 
 
 def _painted(ids: Tensor, classes: Tensor, num_classes: int) -> Tensor:

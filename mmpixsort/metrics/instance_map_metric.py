@@ -25,7 +25,7 @@ PAINT = ('put `mmpixsort.PaintInstanceMap` and '
 PREDICT = 'take a model that predicts masks of instances with scores'
 
 
-class ImageScores(NamedTuple):
+class InstanceScores(NamedTuple):
     """Scores of one image.
 
     Attributes:
@@ -141,14 +141,15 @@ class InstanceMapMetric(BaseMetric):
         }
 
 
-def _scores(pred: Tensor, truth: Tensor) -> ImageScores:
+def _scores(pred: Tensor, truth: Tensor) -> InstanceScores:
     """Score two maps (H, W)."""
     overlaps = instance_overlaps(pred, truth)
     dice = best_dice(*overlaps)
     precision = precision_at_iou(*overlaps)
-    return ImageScores(dice.pred.item(), dice.truth.item(),
-                       count_difference(*overlaps), precision.mean().item(),
-                       precision[0].item(), len(overlaps.truth_areas))
+    return InstanceScores(
+        dice.pred.item(), dice.truth.item(), count_difference(*overlaps),
+        precision.mean().item(), precision[0].item(),
+        len(overlaps.truth_areas))
 
 
 def _warn(num_images: int) -> None:

@@ -15,7 +15,7 @@ from .group_oracle import groups_of
 from .samples import class_names, label_maps, percent, truth_map
 
 
-class NamedGroups(NamedTuple):
+class GroupCounts(NamedTuple):
     """Groups of one image; numbers of several images add up.
 
     Attributes:
@@ -75,7 +75,7 @@ class RegionNounAccuracy(BaseMetric):
                               truth.to(ids.device), names))
 
     def _compare(self, ids: Tensor, prediction: Tensor, truth: Tensor,
-                 names: Sequence[str]) -> NamedGroups:
+                 names: Sequence[str]) -> GroupCounts:
         options = dict(
             num_segments=int(ids.max()) + 1 if ids.numel() else 0,
             num_classes=len(names),
@@ -86,7 +86,7 @@ class RegionNounAccuracy(BaseMetric):
         if self.background in names:
             foreground &= true != names.index(self.background)
         right = (named == true) & foreground
-        return NamedGroups(int(right.sum()), int(foreground.sum()))
+        return GroupCounts(int(right.sum()), int(foreground.sum()))
 
     def compute_metrics(self, results: list) -> Dict[str, float]:
         """Sum over images and divide; NaN without any foreground group."""

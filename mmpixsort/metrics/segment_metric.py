@@ -17,7 +17,7 @@ from mmpixsort.registry import METRICS
 from .samples import class_names, percent, segments_of, truth_map
 
 
-class ImageScores(NamedTuple):
+class SegmentScores(NamedTuple):
     """What one image adds; numbers of several images add up.
 
     Attributes:
@@ -84,8 +84,8 @@ class SegmentMetric(BaseMetric):
                 retrieval = _retrieval(ids, truth, neighbor_labels, **classes)
                 num_neighbors = neighbor_labels.shape[1]
             self.results.append(
-                ImageScores(confusion.cpu(), true.cpu(),
-                            retrieval.double().cpu(), num_neighbors))
+                SegmentScores(confusion.cpu(), true.cpu(),
+                              retrieval.double().cpu(), num_neighbors))
 
     def compute_metrics(self, results: list) -> Dict[str, float]:
         """Sum over images and divide."""

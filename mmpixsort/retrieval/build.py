@@ -15,7 +15,7 @@ from mmpixsort.functional.segments.prototypes import segment_sums
 from .bank_file import PrototypeBank
 
 PIXELS = ('majority', 'all')
-VOID = ('drop_pixels', 'drop_segments')
+VOID_RULES = ('drop_pixels', 'drop_segments')
 FORMAT = dict(float16=torch.float16, float32=torch.float32)
 
 
@@ -59,7 +59,7 @@ class RowRules(NamedTuple):
     def check(self) -> 'RowRules':
         """Return the rules, or raise ValueError on a value out of range."""
         check_choice('pixels', self.pixels, PIXELS)
-        check_choice('void', self.void, VOID)
+        check_choice('void', self.void, VOID_RULES)
         if self.min_purity:
             check_fraction('min_purity', self.min_purity)
         if not self.scales:

@@ -46,14 +46,14 @@ def _pattern() -> 're.Pattern':
     return re.compile(f"{letter}+(?:['\u2019]{letter}+)*|[^\\s\\-]")
 
 
-def split_words(text: str) -> List[str]:
+def folded_words(text: str) -> List[str]:
     """Split a text into folded words, and marks that part words.
 
     A hyphen is a space; an apostrophe inside a word is part of it, except
     for the ending of a possessive.
 
     Example:
-        >>> split_words("The dog's T-shirt, o'clock")
+        >>> folded_words("The dog's T-shirt, o'clock")
         ['the', 'dog', 't', 'shirt', ',', "o'clock"]
     """
     words = _pattern().findall(fold_text(text))
@@ -144,7 +144,7 @@ class LexiconExtractor:
         self.longest = max(map(len, self.noun_of), default=0)
 
     def _enter(self, name: str, noun: str) -> None:
-        key = tuple(split_words(name))
+        key = tuple(folded_words(name))
         if not key or not any(part.strip("'\u2019") for part in key):
             raise ValueError(f'`words` must be names with letters, got '
                              f'{name!r}')
@@ -173,7 +173,7 @@ class LexiconExtractor:
 
     def __call__(self, text: str) -> List[str]:
         """Return the nouns of a caption, each once, in order."""
-        words = split_words(text)
+        words = folded_words(text)
         found: Dict[str, None] = {}
         start = 0
         while start < len(words):

@@ -16,6 +16,7 @@ from torch.nn.functional import normalize
 
 from mmpixsort.functional.contrast.labels import resize_labels
 from mmpixsort.functional.random import keyed_generator
+from mmpixsort.functional.windows import windows
 from mmpixsort.hooks import PrototypeBankHook
 from mmpixsort.retrieval import read_bank, relabel, write_bank
 from mmpixsort.retrieval.retriever import Votes
@@ -25,8 +26,7 @@ from mmpixsort.seg.segmentors.retrieval_inference import (Found,
                                                           RetrievalInference,
                                                           fingerprint,
                                                           paint_segments,
-                                                          segment_data,
-                                                          windows)
+                                                          segment_data)
 from mmpixsort.seg.transforms import load_oversegmentation
 
 

@@ -6,7 +6,7 @@ import tiny_text
 import torch
 from mmengine.structures import PixelData
 
-from mmpixsort.seg.heads.text_group_head import Caption, nouns_of_batch
+from mmpixsort.seg.heads.text_group_head import CaptionTargets, nouns_of_batch
 from mmpixsort.seg.segmentors.text_group_segmentor import region_areas
 
 SLIDE = dict(mode='slide', crop_size=(16, 16), stride=(8, 8))
@@ -338,9 +338,9 @@ def test_train_templates__are_drawn_by_seed():
 
 def test_nouns_of_batch__hand_case():
     found = nouns_of_batch([
-        Caption('', [' ring', 'disk', 'ring'], ['ring', 'disk']),
-        Caption('', [], []),
-        Caption('', ['ring'], ['ring', 'square'])], 'cpu')
+        CaptionTargets('', [' ring', 'disk', 'ring'], ['ring', 'disk']),
+        CaptionTargets('', [], []),
+        CaptionTargets('', ['ring'], ['ring', 'square'])], 'cpu')
     assert found.words == ['disk', 'ring']
     assert found.rows.tolist() == [1, 0, 1]
     assert found.images.tolist() == [0, 0, 2]

@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 
 from mmpixsort.text.nouns import (LexiconExtractor, fold_text, read_lexicon,
-                                  singulars, split_words)
+                                  singulars, folded_words)
 
 WORDS = {'dog': ['puppy', 'hound'], 'hot dog': ['frankfurter'],
          'hot dog stand': [], 'bus': [], 'knife': [], 'leaf': [],
@@ -60,7 +60,7 @@ def test_lexicon__any_script(word):
 
 
 def test_lexicon__equals_a_slow_search(extract):
-    names = {tuple(split_words(name)): noun
+    names = {tuple(folded_words(name)): noun
              for noun, others in WORDS.items() for name in (noun, *others)}
     pool = ['hot', 'dog', 'stand', 'traffic', 'light', ',', 'people']
     for words in itertools.product(pool, repeat=4):

@@ -7,7 +7,7 @@ from typing import Callable, List, Optional, Sequence, Tuple, Union
 from mmpixsort.utils.files import write_whole
 
 from .plan import Study
-from .results import Row, rows, unequal
+from .results import ResultRow, rows, unequal
 from .statistics import Difference, difference, spread
 
 BLOCK = re.compile(
@@ -15,7 +15,8 @@ BLOCK = re.compile(
     r'(<!-- end of study -->)', re.DOTALL)
 
 
-def baseline_row(study: Study, found: Sequence[Row]) -> Optional[Row]:
+def baseline_row(study: Study,
+                 found: Sequence[ResultRow]) -> Optional[ResultRow]:
     """Return the first row of the baseline, None without results."""
     return next((row for row in found
                  if row.arm == study.baseline and row.records), None)
@@ -64,7 +65,8 @@ def _line(cells: Sequence[str]) -> str:
     return '| ' + ' | '.join(cells) + ' |'
 
 
-def _cells(row: Row, base: Optional[Row], metric: str) -> Tuple[str, str]:
+def _cells(row: ResultRow, base: Optional[ResultRow],
+           metric: str) -> Tuple[str, str]:
     scores = row.scores(metric)
     if not scores:
         return '-', ''
@@ -92,7 +94,7 @@ def _difference(found: Optional[Difference], digits: int) -> str:
     return f'{text} ({by_t}; {by_bootstrap})'
 
 
-def _costs(row: Row) -> List[str]:
+def _costs(row: ResultRow) -> List[str]:
     """Return the mean time of a step and the peak memory of the process."""
     steps = [r['step_ms'] for r in row.records.values() if r.get('step_ms')]
     memory = [

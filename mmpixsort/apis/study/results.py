@@ -73,7 +73,7 @@ def _plain(value):
     return value
 
 
-class Row(NamedTuple):
+class ResultRow(NamedTuple):
     """One way to train and to test, over seeds.
 
     Attributes:
@@ -98,7 +98,7 @@ class Row(NamedTuple):
         return found
 
 
-def rows(study) -> List[Row]:
+def rows(study) -> List[ResultRow]:
     """Return the rows of a study's table for which there are results.
 
     Args:
@@ -121,7 +121,7 @@ def rows(study) -> List[Row]:
         for test in arm.tests:
             here = {s: r for s, r in records.items() if test in r['tests']}
             name = arm.name if len(arm.tests) == 1 else f'{arm.name}, {test}'
-            found.append(Row(name, arm.name, test, here))
+            found.append(ResultRow(name, arm.name, test, here))
     return found
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from mmpixsort.functional.checks import check_choice, check_count
-from mmpixsort.functional.windows import MODES, windows
+from mmpixsort.functional.windows import MODES, image_windows
 
 
 class SlideRules(NamedTuple):
@@ -67,25 +67,23 @@ def slide_maps(embed: Callable[[Tensor], Tuple[Tensor, Tensor]],
     Raises:
         ValueError: When a window does not begin and end where cells do.
     """
-    sides = [list(windows(*args)) for args in zip(
-        inputs.shape[2:], rules.crop_size, rules.stride)]
     totals = counts = cell = None
-    for rows in sides[0]:
-        for columns in sides[1]:
-            crop = inputs[:, :, rows, columns]
-            parts = embed(crop)
-            if totals is None:
-                cell = [whole / side for whole, side in zip(
-                    crop.shape[2:], parts[0].shape[2:])]
-                size = [round(whole / side) for whole, side in zip(
-                    inputs.shape[2:], cell)]
-                totals = [part.new_zeros(*part.shape[:2], *size)
-                          for part in parts]
-                counts = inputs.new_zeros(size)
-            place = _cells(rows, columns, cell)
-            for total, part in zip(totals, parts):
-                total[(..., *place)] += part
-            counts[place] += 1
+    for rows, columns in image_windows(
+            inputs.shape[2:], rules.crop_size, rules.stride):
+        crop = inputs[:, :, rows, columns]
+        parts = embed(crop)
+        if totals is None:
+            cell = [whole / side for whole, side in zip(
+                crop.shape[2:], parts[0].shape[2:])]
+            size = [round(whole / side) for whole, side in zip(
+                inputs.shape[2:], cell)]
+            totals = [part.new_zeros(*part.shape[:2], *size)
+                      for part in parts]
+            counts = inputs.new_zeros(size)
+        place = _cells(rows, columns, cell)
+        for total, part in zip(totals, parts):
+            total[(..., *place)] += part
+        counts[place] += 1
     logits, embeddings = (total / counts for total in totals)
     return logits, normalize(embeddings, dim=1) if unit else embeddings
 

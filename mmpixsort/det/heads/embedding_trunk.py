@@ -10,6 +10,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
+from mmpixsort.datasets.panoptic_maps import VOID
 from mmpixsort.functional.checks import check_choice, check_count
 from mmpixsort.functional.segments.clustering import pixel_locations
 from mmpixsort.layers import select_feature, tap
@@ -17,7 +18,6 @@ from mmpixsort.registry import MODELS
 
 COORDINATES = ('relative', 'absolute')
 UNIT = 64  # cells
-VOID = 255
 
 
 class EmbeddingTrunk(BaseModule):

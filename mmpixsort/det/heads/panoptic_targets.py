@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from mmpixsort.datasets.panoptic_maps import VOID
 from mmpixsort.functional.segments.prototypes import CODE_BASE
 
 from .instance_targets import stack_instances
 
-VOID = 255
 STRIDE = 1 << 20  # more than there are regions in an image
 STUFF = ('negative', 'ignore', 'positive')
 

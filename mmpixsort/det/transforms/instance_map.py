@@ -8,10 +8,9 @@ from mmdet.datasets.transforms import PackDetInputs
 from mmengine.structures import PixelData
 
 from mmpixsort.datasets.id_maps import read_mask_image
+from mmpixsort.datasets.panoptic_maps import VOID
 from mmpixsort.functional.checks import check_count
 from mmpixsort.registry import TRANSFORMS
-
-VOID = 255  # of semantic maps
 
 
 @TRANSFORMS.register_module()

@@ -13,7 +13,7 @@ from torch import Tensor
 from mmpixsort.functional.segments.partition import region_boxes
 
 
-class Votes(NamedTuple):
+class ClassVotes(NamedTuple):
     """What the pixels of instances say.
 
     Attributes:
@@ -25,7 +25,7 @@ class Votes(NamedTuple):
     scores: Tensor
 
 
-def vote_classes(ids: Tensor, probabilities: Tensor, count: int) -> Votes:
+def vote_classes(ids: Tensor, probabilities: Tensor, count: int) -> ClassVotes:
     """Return the class of most pixels of instances, and how sure they are.
 
     Args:
@@ -37,7 +37,7 @@ def vote_classes(ids: Tensor, probabilities: Tensor, count: int) -> Votes:
         >>> ids = torch.tensor([[1, 1, 1, 0]])
         >>> share = torch.tensor([[[.25, .75, .5, 1.]]])
         >>> vote_classes(ids, torch.cat([share, 1 - share]), 1)
-        Votes(labels=tensor([0]), scores=tensor([0.5000]))
+        ClassVotes(labels=tensor([0]), scores=tensor([0.5000]))
     """
     num_classes = len(probabilities)
     owners, rows = ids.flatten(), probabilities.flatten(1)
@@ -49,7 +49,7 @@ def vote_classes(ids: Tensor, probabilities: Tensor, count: int) -> Votes:
     sums = own.new_zeros(count + 1, dtype=torch.double).index_add_(
         0, owners, own.double())
     scores = (sums / votes.sum(1).clamp(min=1)).to(rows.dtype)
-    return Votes(labels[1:], scores[1:])
+    return ClassVotes(labels[1:], scores[1:])
 
 
 def masks_of_ids(ids: Tensor, numbers: Tensor) -> Tensor:

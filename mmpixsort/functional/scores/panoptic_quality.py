@@ -19,7 +19,7 @@ from torch import Tensor
 from mmpixsort.functional.checks import check_count, check_labels
 
 OFFSET = 1000  # of instances in a panoptic id, as mmdet has it
-VOID = -1
+NO_SEGMENT = -1
 
 
 class PanopticCounts(NamedTuple):
@@ -56,8 +56,8 @@ class _Overlaps(NamedTuple):
     """The P predicted and Q true segments and the K pairs that overlap.
 
     Attributes:
-        pred_ids: (P,) int64, VOID: none is predicted.
-        true_ids: (Q,) int64, VOID: nothing is known.
+        pred_ids: (P,) int64, NO_SEGMENT: none is predicted.
+        true_ids: (Q,) int64, NO_SEGMENT: nothing is known.
         rows: (K,) int64 place in `pred_ids`.
         columns: (K,) int64 place in `true_ids`.
         pixels: (K,) int64, above 0.
@@ -219,7 +219,7 @@ def _runs(*maps: Tensor) -> Tuple[Tensor, ...]:
 
 def _pred_ids(prediction: Tensor, num_classes: int,
               num_things: int) -> Tensor:
-    """Return ids of predicted segments, VOID or class + 1000 * instance."""
+    """Return ids of segments: class + 1000 * instance, or NO_SEGMENT."""
     classes = prediction % OFFSET
     void = (prediction < 0) | (classes == num_classes)
     wrong = classes[~void & (classes > num_classes)]
@@ -230,7 +230,7 @@ def _pred_ids(prediction: Tensor, num_classes: int,
             f'got class {int(wrong[0])}; `num_classes` must be that of the '
             'model')
     ids = torch.where(classes < num_things, prediction, classes)
-    return ids.masked_fill(void, VOID)
+    return ids.masked_fill(void, NO_SEGMENT)
 
 
 def _true_ids(semantic: Tensor, instances: Tensor, num_classes: int,
@@ -250,7 +250,7 @@ def _true_ids(semantic: Tensor, instances: Tensor, num_classes: int,
             'pixels: number instances from 1 and mark crowds with -1, as '
             f'`mmpixsort.PaintInstanceMap(num_things={num_things})` does')
     instances = instances.clamp(min=0).where(is_thing, 0)
-    return (semantic + OFFSET * instances).masked_fill(void, VOID)
+    return (semantic + OFFSET * instances).masked_fill(void, NO_SEGMENT)
 
 
 def _overlaps(pred_ids: Tensor, true_ids: Tensor,

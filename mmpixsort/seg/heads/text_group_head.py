@@ -24,7 +24,7 @@ from mmpixsort.text.vocabulary import canonical_word
 Encode = Callable[[Sequence[str]], Tensor]
 
 
-class Caption(NamedTuple):
+class CaptionTargets(NamedTuple):
     """What is said of an image.
 
     Attributes:
@@ -161,7 +161,7 @@ class TextGroupHead(BaseModule):
         return stack_groups(data_samples).to(images.device)
 
     def loss(self, embeddings: ImageEmbeddings, encode: Encode, *,
-             scale: Tensor, captions: Sequence[Caption]
+             scale: Tensor, captions: Sequence[CaptionTargets]
              ) -> Dict[str, Tensor]:
         """Return the losses of a batch.
 
@@ -169,7 +169,7 @@ class TextGroupHead(BaseModule):
             embeddings: Embeddings of the images and of their regions.
             encode: Texts to unit rows (N, E).
             scale: alpha of the encoder.
-            captions: Caption of each image.
+            captions: CaptionTargets of each image.
         """
         seed, iteration = self.clock.tick()
         losses = dict()
@@ -228,14 +228,14 @@ class TextGroupHead(BaseModule):
             image_similarity=image_similarity)
 
 
-def nouns_of_batch(captions: Sequence[Caption],
+def nouns_of_batch(captions: Sequence[CaptionTargets],
                    device: torch.device) -> Nouns:
     """Number the nouns of captions; a noun counts once in a caption.
 
     Example:
         >>> found = nouns_of_batch([
-        ...     Caption('', ['cat', 'dog'], ['cat', 'dog']),
-        ...     Caption('', ['dog'], ['dog'])], 'cpu')
+        ...     CaptionTargets('', ['cat', 'dog'], ['cat', 'dog']),
+        ...     CaptionTargets('', ['dog'], ['dog'])], 'cpu')
         >>> found.words, found.rows.tolist(), found.images.tolist()
         (['cat', 'dog'], [0, 1, 1], [0, 0, 1])
     """

@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate, pad
 
 from mmpixsort.functional.checks import check_choice, check_count
 from mmpixsort.functional.contrast.labels import undo_flip
-from mmpixsort.functional.windows import MODES, windows
+from mmpixsort.functional.windows import MODES, image_windows
 from mmpixsort.layers import KMeansSegmenter
 from mmpixsort.retrieval import check_fits, read_bank
 from mmpixsort.retrieval.build import (ImageRows, RowRules, cut_annotated,
@@ -294,18 +294,16 @@ def slide_embedding(model: nn.Module, inputs: Tensor, head: int,
     As in SPML: one clustering sees the whole image. Takes B * D * H * W
     numbers.
     """
-    height, width = inputs.shape[2:]
+    size = inputs.shape[2:]
     total = None
-    for rows in windows(height, crop_size[0], stride[0]):
-        for columns in windows(width, crop_size[1], stride[1]):
-            crop = inputs[:, :, rows, columns]
-            part = interpolate(
-                model.extract_embedding(crop, head), size=crop.shape[2:],
-                mode='bilinear', align_corners=False)
-            if total is None:
-                total = part.new_zeros(
-                    len(inputs), part.shape[1], height, width)
-            total[:, :, rows, columns] += part
+    for rows, columns in image_windows(size, crop_size, stride):
+        crop = inputs[:, :, rows, columns]
+        part = interpolate(
+            model.extract_embedding(crop, head), size=crop.shape[2:],
+            mode='bilinear', align_corners=False)
+        if total is None:
+            total = part.new_zeros(len(inputs), part.shape[1], *size)
+        total[:, :, rows, columns] += part
     return total
 
 

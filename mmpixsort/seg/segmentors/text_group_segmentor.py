@@ -13,13 +13,14 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from mmpixsort.functional.contrast.labels import undo_flip
+from mmpixsort.functional.windows import image_windows
 from mmpixsort.functional.words.region_naming import paint_regions
 from mmpixsort.functional.words.regions import resize_ids
 from mmpixsort.registry import MODELS
-from mmpixsort.seg.heads.text_group_head import Caption
+from mmpixsort.seg.heads.text_group_head import CaptionTargets
 from mmpixsort.structures import ImageEmbeddings
 
-from .retrieval_inference import is_slide, padding_of, windows
+from .retrieval_inference import is_slide, padding_of
 
 
 class NamedGroups(NamedTuple):
@@ -191,18 +192,14 @@ class TextGroupSegmentor(EncoderDecoder):
     def _encode_windows(self, inputs: Tensor,
                         ids: Tensor) -> ImageEmbeddings:
         """Average embeddings over windows; those of regions by their area."""
-        height, width = inputs.shape[2:]
-        (crop_y, crop_x), (stride_y, stride_x) = (
-            self.test_cfg.crop_size, self.test_cfg.stride)
         image, regions, seen = 0., 0., False
-        for y in windows(height, crop_y, stride_y):
-            for x in windows(width, crop_x, stride_x):
-                part = self._encode(inputs[..., y, x], ids[:, y, x])
-                areas = region_areas(
-                    ids[:, y, x], self.decode_head.num_regions)
-                image = image + part.image
-                regions = regions + part.regions * areas[..., None]
-                seen = part.valid | seen
+        for y, x in image_windows(inputs.shape[2:], self.test_cfg.crop_size,
+                                  self.test_cfg.stride):
+            part = self._encode(inputs[..., y, x], ids[:, y, x])
+            areas = region_areas(ids[:, y, x], self.decode_head.num_regions)
+            image = image + part.image
+            regions = regions + part.regions * areas[..., None]
+            seen = part.valid | seen
         return ImageEmbeddings(
             normalize(image, dim=1), normalize(regions, dim=2), seen)
 
@@ -224,10 +221,10 @@ class TextGroupSegmentor(EncoderDecoder):
         return paint_regions(*self.name_groups(inputs, data_samples))
 
 
-def _caption(meta: dict) -> Caption:
+def _caption(meta: dict) -> CaptionTargets:
     """Return what the data set says of an image."""
     nouns = meta.get('nouns', ())
-    return Caption(
+    return CaptionTargets(
         meta.get('caption', ''), nouns, meta.get('caption_nouns', nouns))
 
 

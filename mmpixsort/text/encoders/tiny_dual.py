@@ -143,7 +143,7 @@ class WordTower(nn.Module):
         if isinstance(vocabulary, str):
             raise TypeError('`vocabulary` must be a list of words, got the '
                             f'string {vocabulary!r}')
-        words = [word for entry in vocabulary for word in split_words(entry)]
+        words = [word for entry in vocabulary for word in lower_words(entry)]
         self.ignored = frozenset(ignored_words) - set(words)
         self.index = {word: i for i, word in enumerate(dict.fromkeys(words))}
         if not self.index:
@@ -164,7 +164,7 @@ class WordTower(nn.Module):
         return self.linear(self.table(rows.to(device), starts.to(device)))
 
     def _rows(self, text: str) -> List[int]:
-        words = split_words(text)
+        words = lower_words(text)
         if not words:
             raise ValueError(f'`texts` must each hold a word, got {text!r}')
         words = [word for word in words if word not in self.ignored]
@@ -177,11 +177,11 @@ class WordTower(nn.Module):
         return [self.index[word] for word in words]
 
 
-def split_words(text: str) -> List[str]:
+def lower_words(text: str) -> List[str]:
     """Return the words of a text in lower case.
 
     Example:
-        >>> split_words('A photo of a T-shirt.')
+        >>> lower_words('A photo of a T-shirt.')
         ['a', 'photo', 'of', 'a', 't-shirt']
     """
     return re.findall(r"\w+(?:[-']\w+)*", text.lower())
