@@ -26,14 +26,14 @@ from mmpixsort.layers import tap
 from mmpixsort.retrieval.images import (annotated_images, image_name,
                                         source_hash)
 from mmpixsort.retrieval.instances import (InstanceRows, StoredInstances,
-                                           join_instances, load_rows,
-                                           save_rows, write_instances)
+                                           join_instances, write_instances)
 from mmpixsort.retrieval.parts import (open_folder, part_path, part_ranges,
                                        remove_folder)
 from mmpixsort.utils.configs import read_config
 from mmpixsort.utils.files import only_builder
 from mmpixsort.utils.hashing import weights_fingerprint
 from mmpixsort.utils.progress import progress
+from mmpixsort.utils.table_file import load_tensors, save_tensors
 
 from .bank import file_hash
 from .loading import load_detector
@@ -157,7 +157,8 @@ def build_instance_bank(cfg: Union[str, Path, Config],
         barrier()
         stored = StoredInstances(
             join_instances([
-                load_rows(part_path(folder, part))[0]
+                InstanceRows(**load_tensors(
+                    part_path(folder, part), InstanceRows._fields)[0])
                 for part in part_ranges(len(dataset))
             ]), meta)
         barrier()
@@ -174,11 +175,11 @@ def _describe_parts(model: nn.Module, dataset, rules: InstanceRules,
     with progress(sum(map(len, own)), 'embedding') as advance:
         for part in own:
             if not part_path(folder, part).exists():
-                save_rows(
-                    join_instances([
-                        describe_image(model, dataset[i], rules, i)[0]
-                        for i in part
-                    ]), part_path(folder, part))
+                rows = join_instances([
+                    describe_image(model, dataset[i], rules, i)[0]
+                    for i in part
+                ])
+                save_tensors(part_path(folder, part), rows._asdict())
             advance(len(part))
 
 

@@ -2,24 +2,16 @@
 
 Shapes: M rows, D embedding dims.
 
-Tensors and meta are stored as safetensors, or as .npz; never pickled. The
-meta holds a digest of everything, which is checked on reading.
+The file is a table, see `mmpixsort/utils/table_file.py`.
 """
-import hashlib
-import io
-import json
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Collection, Dict, Optional, Union
+from typing import Dict, Optional, Union
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from mmpixsort.utils.archives import stored_arrays
-from mmpixsort.utils.extras import extra_error
-from mmpixsort.utils.files import write_whole
+from mmpixsort.utils.table_file import read_table, write_table
 
 VERSION = 1
 FIELDS = dict(
@@ -141,16 +133,7 @@ def write_bank(bank: PrototypeBank, path: Union[str, Path]) -> None:
         ImportError: When safetensors is needed and missing.
     """
     check_bank(bank)
-    path = Path(path)
-    meta = dict(bank.meta, version=VERSION)
-    meta['digest'] = _digest(bank.tensors(), meta)
-    text = json.dumps(meta, sort_keys=True)
-    if path.suffix == '.npz':
-        content = _npz_bytes(bank.tensors(), text)
-    else:
-        content = _safetensors().torch.save(
-            bank.tensors(), metadata=dict(mmpixsort=text))
-    write_whole(path, content)
+    write_table(path, bank.tensors(), dict(bank.meta, version=VERSION))
 
 
 def read_bank(path: Union[str, Path]) -> PrototypeBank:
@@ -161,82 +144,11 @@ def read_bank(path: Union[str, Path]) -> PrototypeBank:
         ValueError: When it is cut off, changed, or no bank.
         ImportError: When safetensors is needed and missing.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'bank {str(path)!r} not found; make one '
-                                'with tools/build_bank.py')
-    read = _read_npz if path.suffix == '.npz' else read_safetensors
-    try:
-        tensors, text = read(path, FIELDS)
-        meta = json.loads(text)
-        digest, version = meta.pop('digest'), meta['version']
-        missing = set(FIELDS) - set(tensors)
-    except ImportError:
-        raise
-    except Exception as error:  # of any reader, about any damage
-        raise ValueError(
-            f'{str(path)!r} must be a bank of mmpixsort, but cannot be read '
-            f'({type(error).__name__}: {error}): it is cut off, changed, or '
-            'something else') from error
-    if version != VERSION or missing:
-        raise ValueError(
-            f'{str(path)!r} must be a bank of version {VERSION}, got version '
-            f'{version} without {sorted(missing)}; build it anew')
-    tensors = {name: tensors[name] for name in FIELDS}
-    if _digest(tensors, meta) != digest:
-        raise ValueError(f'{str(path)!r} was changed after it was written: '
-                         'its digest differs; build the bank anew')
-    del meta['version']
+    tensors, meta = read_table(
+        path, tuple(FIELDS), what='a bank of prototypes',
+        remedy='make one with tools/build_bank.py')
+    version = meta.pop('version', None)
+    if version != VERSION:
+        raise ValueError(f'{str(path)!r} must be a bank of version {VERSION}, '
+                         f'got {version}; build it anew')
     return check_bank(PrototypeBank(**tensors, meta=meta))
-
-
-def _digest(tensors: Dict[str, Tensor], meta: Dict) -> str:
-    digest = hashlib.sha256(json.dumps(meta, sort_keys=True).encode())
-    for name in FIELDS:
-        value = tensors[name]
-        digest.update(f'{name} {value.dtype} {tuple(value.shape)}'.encode())
-        digest.update(value.contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _safetensors():
-    try:
-        import safetensors
-        import safetensors.torch
-    except ImportError as error:
-        raise extra_error('a bank that does not end in .npz needs safetensors',
-                          'safetensors', error) from error
-    return safetensors
-
-
-def read_safetensors(path: Path, names: Collection[str]):
-    """Return tensors of a file by their names, and its text.
-
-    Args:
-        path: The file; what else it holds is not read.
-        names: Names of the tensors; those that are missing are left out.
-    """
-    with _safetensors().safe_open(path, framework='pt') as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()
-                   if name in names}
-        return tensors, file.metadata()['mmpixsort']
-
-
-def _npz_bytes(tensors: Dict[str, Tensor], text: str) -> bytes:
-    """Return the file; np.savez would put the time of writing into it."""
-    arrays = {name: value.numpy() for name, value in tensors.items()}
-    arrays['meta'] = np.frombuffer(text.encode(), np.uint8)
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, 'w') as file:
-        for name, array in arrays.items():
-            part = io.BytesIO()
-            np.save(part, array, allow_pickle=False)
-            entry = zipfile.ZipInfo(f'{name}.npy', (1980, 1, 1, 0, 0, 0))
-            file.writestr(entry, part.getvalue())
-    return buffer.getvalue()
-
-
-def _read_npz(path: Path, names: Collection[str]):
-    arrays = stored_arrays(path, (*names, 'meta'))
-    text = arrays.pop('meta').tobytes().decode()
-    return {k: torch.from_numpy(v) for k, v in arrays.items()}, text

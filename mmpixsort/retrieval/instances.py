@@ -2,19 +2,15 @@
 
 Shapes: M instances, D embedding dims, E dims of the baseline, C classes.
 """
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, NamedTuple, Tuple, Union
+from typing import Dict, NamedTuple, Union
 
 import torch
 from torch import Tensor
 
 from mmpixsort.metrics.context_consistency import InstanceBank
-from mmpixsort.utils.files import write_whole
-
-from .bank_file import _safetensors, read_safetensors
+from mmpixsort.utils.table_file import read_table, write_table
 
 VERSION = 2
 KIND = 'instances'
@@ -87,20 +83,6 @@ def join_instances(parts: list) -> InstanceRows:
     return InstanceRows(*map(torch.cat, zip(*parts)))
 
 
-def save_rows(rows: InstanceRows, path: Path, text: str = '') -> None:
-    """Write rows and a text, whole or not at all."""
-    tensors = {k: v.contiguous() for k, v in rows._asdict().items()}
-    content = _safetensors().torch.save(
-        tensors, metadata=dict(mmpixsort=text))
-    write_whole(path, content)
-
-
-def load_rows(path: Path) -> Tuple[InstanceRows, str]:
-    """Read what `save_rows` wrote."""
-    tensors, text = read_safetensors(path, InstanceRows._fields)
-    return InstanceRows(**tensors), text
-
-
 def write_instances(stored: StoredInstances, path: Union[str, Path]) -> None:
     """Write a bank, whole or not at all; equal banks give equal files.
 
@@ -109,10 +91,8 @@ def write_instances(stored: StoredInstances, path: Union[str, Path]) -> None:
         ImportError: When safetensors is missing.
     """
     check_instances(stored)
-    meta = dict(stored.meta, version=VERSION, kind=KIND)
-    digest = _digest(stored.rows, meta)
-    save_rows(stored.rows, Path(path),
-              json.dumps(dict(meta, digest=digest), sort_keys=True))
+    write_table(path, stored.rows._asdict(),
+                dict(stored.meta, version=VERSION, kind=KIND))
 
 
 def read_instances(path: Union[str, Path]) -> StoredInstances:
@@ -123,30 +103,14 @@ def read_instances(path: Union[str, Path]) -> StoredInstances:
         ValueError: When it is cut off, changed, or no bank of instances.
         ImportError: When safetensors is missing.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'bank {str(path)!r} not found; make one '
-                                'with tools/retrieve_instances.py build')
-    try:
-        rows, text = load_rows(path)
-        meta = json.loads(text)
-        digest = meta.pop('digest')
-        kind = meta['kind'], meta['version']
-    except ImportError:
-        raise
-    except Exception as error:  # of the reader, about any damage
-        raise ValueError(
-            f'{str(path)!r} must be a bank of instances, but cannot be read '
-            f'({type(error).__name__}: {error}): it is cut off, changed, or '
-            'something else, such as a bank of prototypes') from error
+    tensors, meta = read_table(
+        path, InstanceRows._fields, what='a bank of instances',
+        remedy='make one with tools/retrieve_instances.py build')
+    kind = meta.pop('kind', None), meta.pop('version', None)
     if kind != (KIND, VERSION):
         raise ValueError(f'{str(path)!r} must be of kind {(KIND, VERSION)}, '
                          f'got {kind}; build it anew')
-    if _digest(rows, meta) != digest:
-        raise ValueError(f'{str(path)!r} was changed after it was written: '
-                         'its digest differs; build the bank anew')
-    del meta['version'], meta['kind']
-    return check_instances(StoredInstances(rows, meta))
+    return check_instances(StoredInstances(InstanceRows(**tensors), meta))
 
 
 def check_instances(stored: StoredInstances) -> StoredInstances:
@@ -192,11 +156,3 @@ def check_fits_detector(stored: StoredInstances, *, fingerprint: str) -> None:
             f'{fingerprint}), got one of {stored.meta["fingerprint"]}: its '
             'rows would not be comparable; build it with '
             'tools/retrieve_instances.py build CONFIG CHECKPOINT')
-
-
-def _digest(rows: InstanceRows, meta: Dict) -> str:
-    digest = hashlib.sha256(json.dumps(meta, sort_keys=True).encode())
-    for name, value in rows._asdict().items():
-        digest.update(f'{name} {value.dtype} {tuple(value.shape)}'.encode())
-        digest.update(value.contiguous().numpy().tobytes())
-    return digest.hexdigest()

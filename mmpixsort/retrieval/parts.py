@@ -4,18 +4,16 @@ A part holds the rows of a run of images, and depends neither on the number
 of processes nor on what was built before: the joined bank is the same, byte
 by byte, however often the build was cut off.
 """
-import io
 import json
 import shutil
 from pathlib import Path
 from typing import Dict, Iterator, List, Tuple
 
-import numpy as np
 import torch
 
-from mmpixsort.utils.archives import stored_arrays
 from mmpixsort.utils.files import write_whole
 from mmpixsort.utils.reading import reading
+from mmpixsort.utils.table_file import load_tensors, save_tensors
 
 from .build import ImageRows
 
@@ -55,12 +53,9 @@ def part_path(folder: Path, images: range) -> Path:
 def write_part(folder: Path, images: range,
                rows: List[ImageRows]) -> None:
     """Write the rows of a run of images, whole or not at all."""
-    arrays = dict(counts=np.array([len(r.labels) for r in rows]))
-    for name, parts in zip(ImageRows._fields, zip(*rows)):
-        arrays[name] = torch.cat(parts).numpy()
-    content = io.BytesIO()
-    np.savez(content, **arrays)
-    write_whole(part_path(folder, images), content.getvalue())
+    counts = torch.tensor([len(r.labels) for r in rows])
+    save_tensors(part_path(folder, images), dict(
+        zip(ImageRows._fields, map(torch.cat, zip(*rows))), counts=counts))
 
 
 def read_parts(folder: Path,
@@ -69,13 +64,11 @@ def read_parts(folder: Path,
     for images in part_ranges(num_images):
         path = part_path(folder, images)
         with reading(path, 'a part of a bank; start anew with --restart'):
-            part = stored_arrays(path, ('counts', *ImageRows._fields))
-            ends = part['counts'].cumsum()
-            fields = [
-                np.split(part[name], ends[:-1]) for name in ImageRows._fields
-            ]
+            part, _ = load_tensors(path, ('counts', *ImageRows._fields))
+            counts = part.pop('counts').tolist()
+            fields = [value.split(counts) for value in part.values()]
         for image, *rows in zip(images, *fields):
-            yield image, ImageRows(*map(torch.from_numpy, rows))
+            yield image, ImageRows(*rows)
 
 
 def remove_folder(folder: Path) -> None:

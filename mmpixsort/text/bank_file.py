@@ -2,17 +2,15 @@
 
 Shapes: N names, E dims of the joint space.
 """
-import io
 import json
 from pathlib import Path
 from typing import NamedTuple, Tuple, Union
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from mmpixsort.utils.archives import stored_arrays
-from mmpixsort.utils.files import write_whole
+from mmpixsort.utils.reading import reading
+from mmpixsort.utils.table_file import load_tensors, save_tensors
 
 from .vocabulary import Vocabulary
 
@@ -49,11 +47,8 @@ def write_text_bank(bank: TextBankFile, path: Union[str, Path]) -> None:
         version=VERSION, classes=bank.vocabulary.classes,
         names=bank.vocabulary.names, prompts=bank.prompts,
         fingerprint=bank.fingerprint)
-    text = np.frombuffer(json.dumps(meta).encode(), np.uint8)
-    rows = bank.embeddings.detach().float().cpu().numpy()
-    content = io.BytesIO()
-    np.savez(content, embeddings=rows, meta=text)
-    write_whole(path, content.getvalue())
+    save_tensors(path, dict(embeddings=bank.embeddings.detach().float().cpu()),
+                 json.dumps(meta))
 
 
 def read_text_bank(path: Union[str, Path]) -> TextBankFile:
@@ -67,29 +62,22 @@ def read_text_bank(path: Union[str, Path]) -> TextBankFile:
     if not path.is_file():
         raise FileNotFoundError(f'text bank {str(path)!r} not found; make '
                                 'one with tools/build_text_bank.py')
-    try:
-        arrays = stored_arrays(path, ('embeddings', 'meta'))
-        rows, meta = arrays['embeddings'], json.loads(
-            arrays['meta'].tobytes())
+    with reading(path, 'a text bank'):
+        tensors, text = load_tensors(path, ('embeddings', ))
+        rows, meta = tensors['embeddings'], json.loads(text)
         vocabulary = Vocabulary(
             tuple(meta['classes']), tuple(map(tuple, meta['names'])))
-        bank = TextBankFile(vocabulary, torch.from_numpy(rows),
-                            tuple(meta['prompts']), meta['fingerprint'])
-        lengths = np.linalg.norm(rows, axis=-1)
-        sound = (meta['version'] == VERSION and rows.ndim == 2 and
-                 rows.dtype == np.float32 and
+        bank = TextBankFile(vocabulary, rows, tuple(meta['prompts']),
+                            meta['fingerprint'])
+        lengths = rows.float().norm(dim=-1)
+        sound = (meta['version'] == VERSION and rows.dim() == 2 and
+                 rows.dtype == torch.float32 and
                  len(rows) == len(vocabulary.flat_names()) and
-                 np.allclose(lengths, 1, atol=UNIT))
-    except Exception as error:  # of numpy, zip or JSON, about any damage
-        raise ValueError(
-            f'{str(path)!r} must be a text bank of mmpixsort, but cannot be '
-            f'read ({type(error).__name__}: {error}): it is cut off or '
-            'something else') from error
+                 bool(((lengths - 1).abs() < UNIT).all()))
     if not sound:
         raise ValueError(
             f'{str(path)!r} must be a text bank of version {VERSION} with a '
             f'unit row for each name, got version {meta["version"]} and rows '
-            f'{rows.shape} {rows.dtype} of length '
-            f'{lengths.min(initial=np.inf):.3g} to '
-            f'{lengths.max(initial=0):.3g}; build it anew')
+            f'{tuple(rows.shape)} {rows.dtype} of lengths '
+            f'{lengths.flatten()[:4].tolist()}; build it anew')
     return bank

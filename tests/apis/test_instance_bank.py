@@ -115,7 +115,7 @@ def test_build_instance_bank__meta_and_file(run):
 def test_build_instance_bank__goes_on_where_it_was_cut_off(
         run, tmp_path, monkeypatch):
     folder, cfg, _ = run
-    out, calls, real = tmp_path / 'y.bank', [], module.save_rows
+    out, calls, real = tmp_path / 'y.bank', [], module.save_tensors
 
     def cut_off(*args):
         if calls:
@@ -123,14 +123,14 @@ def test_build_instance_bank__goes_on_where_it_was_cut_off(
         calls.append(args)
         real(*args)
 
-    monkeypatch.setattr(module, 'save_rows', cut_off)
+    monkeypatch.setattr(module, 'save_tensors', cut_off)
     with pytest.raises(KeyboardInterrupt):
         build_instance_bank(cfg, folder / 'weights.pth', out, **RULES)
     assert not out.exists()
     with pytest.raises(ValueError, match='parts of a bank with other'):
         build_instance_bank(cfg, folder / 'weights.pth', out, min_area=21)
     described = []
-    monkeypatch.setattr(module, 'save_rows', real)
+    monkeypatch.setattr(module, 'save_tensors', real)
     monkeypatch.setattr(
         module, 'describe_image',
         lambda *args: described.append(args[-1]) or describe_image(*args))

@@ -54,7 +54,7 @@ def test_read_bank__refuses_what_was_cut_off(tmp_path, ending):
     whole = path.read_bytes()
     for share in (0., .1, .5, .99):
         path.write_bytes(whole[:int(len(whole) * share)])
-        with pytest.raises(ValueError, match='must be a bank of mmpixsort'):
+        with pytest.raises(ValueError, match='must be a bank of prototypes'):
             read_bank(path)
 
 
@@ -76,10 +76,10 @@ def test_read_bank__refuses_other_files(tmp_path):
     with pytest.raises(FileNotFoundError, match='build_bank.py'):
         read_bank(tmp_path / 'none.bank')
     np.savez(tmp_path / 'other.npz', labels=np.zeros(3))
-    with pytest.raises(ValueError, match='must be a bank of mmpixsort'):
+    with pytest.raises(ValueError, match='must be a bank of prototypes'):
         read_bank(tmp_path / 'other.npz')
     np.savez(tmp_path / 'pickle.npz', meta=np.array([dict(a=1)]))
-    with pytest.raises(ValueError, match='must be a bank of mmpixsort'):
+    with pytest.raises(ValueError, match='must be a bank of prototypes'):
         read_bank(tmp_path / 'pickle.npz')
 
 

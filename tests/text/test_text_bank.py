@@ -380,7 +380,7 @@ def test_text_bank__damaged_files(tower, tmp_path):
         TextBank(file=path)
     made(tower).save(path)
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(ValueError, match='cut off or something else'):
+    with pytest.raises(ValueError, match="cut off, changed, or something"):
         TextBank(file=path)
     np.savez(path, embeddings=np.array([{}], object))
     with pytest.raises(ValueError, match='cannot be read'):

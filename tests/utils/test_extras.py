@@ -10,7 +10,8 @@ from mmpixsort.text.encoders import clip_weights, open_clip_dual
 from mmpixsort.layers import (cluster_backends, mask_backends,
                               separated_components)
 from mmpixsort.text.groupers import ssl_feature
-from mmpixsort.retrieval import bank_file, index
+from mmpixsort.retrieval import index
+from mmpixsort.utils import table_file
 from mmpixsort.utils.extras import extra_error
 
 
@@ -26,7 +27,7 @@ IMPORTS = [
     (separated_components.import_skimage_graph, 'skimage', 'instances'),
     (oversegment._skimage, 'skimage', 'oversegment'),
     (index.import_faiss, 'faiss', 'faiss'),
-    (bank_file._safetensors, 'safetensors', 'safetensors'),
+    (table_file.safetensors_package, 'safetensors', 'safetensors'),
     (read_safetensors, 'safetensors', 'safetensors'),
 ]
 
