@@ -4,17 +4,14 @@ from typing import List, Optional, Sequence, Union
 
 import torch
 from mmengine.dist import get_rank, get_world_size
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmpixsort.functional.checks import check_choice, check_count
-from mmpixsort.functional.contrast.labels import resize_labels
 from mmpixsort.functional.contrast.queues import pixels_and_regions
 from mmpixsort.functional.random import keyed_generator
-from mmpixsort.layers import TrainingClock, warmup_weight
-from mmpixsort.layers.head_parts import (check_source, has_no_length,
-                                         head_feature, note_nonfinite,
-                                         stack_labels, with_fixed, zero_loss)
+from mmpixsort.layers.head_parts import (has_no_length, note_nonfinite,
+                                         with_fixed, zero_loss)
+from mmpixsort.layers.metric_head import MetricHead
 from mmpixsort.registry import MODELS
 from mmpixsort.structures import KeyBlock, LabeledEmbeddings
 from mmpixsort.utils.gather import gather_labeled
@@ -23,7 +20,7 @@ KEY_SCOPES = ('batch', 'bank', 'batch_and_bank')
 
 
 @MODELS.register_module()
-class PixelContrastHead(BaseModule):
+class PixelContrastHead(MetricHead):
     """Project features, draw anchors, contrast them, fill the bank.
 
     Wang et al. (https://arxiv.org/abs/2101.11939). Attach it as
@@ -81,28 +78,22 @@ class PixelContrastHead(BaseModule):
                  gather_keys: bool = False,
                  ignore_index: int = 255,
                  init_cfg: Optional[dict] = None) -> None:
-        super().__init__(init_cfg=init_cfg)
-        check_count('in_channels', in_channels)
-        check_count('num_classes', num_classes)
+        super().__init__(
+            in_channels=in_channels,
+            num_classes=num_classes,
+            in_index=in_index,
+            source=source,
+            embed_dims=embed_dims,
+            projection=projection,
+            loss=loss,
+            warmup_iters=warmup_iters,
+            ramp_iters=ramp_iters,
+            ignore_index=ignore_index,
+            init_cfg=init_cfg)
         check_count('num_bank_pixels', num_bank_pixels)
-        check_count('warmup_iters', warmup_iters, minimum=0)
-        check_count('ramp_iters', ramp_iters, minimum=0)
-        check_source(source)
-        key_scope = _key_scope(key_scope, bank is not None, gather_keys)
-        self.in_channels = in_channels
-        self.num_classes = num_classes
-        self.in_index = in_index
-        self.source = source
         self.num_bank_pixels = num_bank_pixels
-        self.key_scope = key_scope
+        self.key_scope = _key_scope(key_scope, bank is not None, gather_keys)
         self.gather_keys = gather_keys
-        self.warmup_iters = warmup_iters
-        self.ramp_iters = ramp_iters
-        self.ignore_index = ignore_index
-        self.projection = MODELS.build(
-            with_fixed(
-                projection, in_channels=in_channels, embed_dims=embed_dims))
-        self.loss_module = MODELS.build(loss)
         self.sampler = MODELS.build(
             with_fixed(sampler, num_classes=num_classes))
         self.miner = None if miner is None else MODELS.build(miner)
@@ -112,32 +103,6 @@ class PixelContrastHead(BaseModule):
                 num_classes=num_classes,
                 embed_dims=embed_dims,
                 num_sections=2))
-        self.clock = TrainingClock()
-        # first iteration with anchors or bank rows that were not finite; the
-        # hook reads it at log intervals, so that a step does not wait for it
-        self.register_buffer(
-            'nonfinite_iter', torch.tensor(-1), persistent=False)
-
-    def feature(self, inputs: Union[Tensor, Sequence[Tensor]],
-                decoder_feature: Optional[Tensor]) -> Tensor:
-        """Return the feature (B, in_channels, h, w) to project.
-
-        Raises:
-            ValueError: When the feature does not exist or has other
-                channels.
-        """
-        return head_feature(
-            inputs,
-            decoder_feature,
-            source=self.source,
-            in_index=self.in_index,
-            in_channels=self.in_channels)
-
-    def embed(self,
-              inputs: Union[Tensor, Sequence[Tensor]],
-              decoder_feature: Optional[Tensor] = None) -> Tensor:
-        """Return unit embeddings (B, D, h, w)."""
-        return self.projection(self.feature(inputs, decoder_feature))
 
     def loss(self,
              inputs: Union[Tensor, Sequence[Tensor]],
@@ -156,14 +121,9 @@ class PixelContrastHead(BaseModule):
             decoder_feature: (B, C', h', w') that entered it, if known.
         """
         seed, iteration = self.clock.tick()
-        weight = warmup_weight(
-            iteration,
-            warmup_iters=self.warmup_iters,
-            ramp_iters=self.ramp_iters)
+        weight = self.weight_at(iteration)
         feature = self.feature(inputs, decoder_feature)
-        labels = resize_labels(
-            stack_labels(batch_data_samples), feature.shape[2:],
-            self.ignore_index)
+        labels = self.labels_on(feature.shape[2:], batch_data_samples)
         generator = keyed_generator(seed, iteration, get_rank(),
                                     labels.device)
         losses = dict()

@@ -3,19 +3,16 @@ from typing import List, NamedTuple, Optional, Sequence, Union
 
 import torch
 from mmengine.dist import get_rank
-from mmengine.model import BaseModule
 from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
 from mmpixsort.functional.checks import check_choice, check_count
-from mmpixsort.functional.contrast.labels import resize_labels
 from mmpixsort.functional.random import keyed_generator
 from mmpixsort.functional.segments.prototypes import (CODE_BASE, find_segments,
                                                       join_codes, prototypes)
-from mmpixsort.layers import TrainingClock, warmup_weight
-from mmpixsort.layers.head_parts import (check_source, has_no_length,
-                                         head_feature, note_nonfinite,
-                                         stack_labels, with_fixed, zero_loss)
+from mmpixsort.layers.head_parts import (has_no_length, note_nonfinite,
+                                         with_fixed, zero_loss)
+from mmpixsort.layers.metric_head import MetricHead
 from mmpixsort.registry import MODELS
 from mmpixsort.seg.transforms.pack_segments import stack_oversegmentation
 from mmpixsort.structures import KeyBlock
@@ -46,7 +43,7 @@ class Sorting(NamedTuple):
 
 
 @MODELS.register_module()
-class SegSortHead(BaseModule):
+class SegSortHead(MetricHead):
     """Embed, cut into segments, sort pixels to the segments of their class.
 
     Hwang et al. (https://arxiv.org/abs/1910.06962). Attach it as
@@ -112,62 +109,43 @@ class SegSortHead(BaseModule):
                  ramp_iters: int = 0,
                  ignore_index: int = 255,
                  init_cfg: Optional[dict] = None) -> None:
-        super().__init__(init_cfg=init_cfg)
-        check_count('in_channels', in_channels)
-        check_count('num_classes', num_classes)
+        super().__init__(
+            in_channels=in_channels,
+            num_classes=num_classes,
+            in_index=in_index,
+            source=source,
+            embed_dims=embed_dims,
+            projection=projection,
+            loss=loss,
+            warmup_iters=warmup_iters,
+            ramp_iters=ramp_iters,
+            ignore_index=ignore_index,
+            init_cfg=init_cfg)
         check_count('upsample', upsample)
-        check_count('warmup_iters', warmup_iters, minimum=0)
-        check_count('ramp_iters', ramp_iters, minimum=0)
         if max_segments is not None:
             check_count('max_segments', max_segments)
-        check_source(source)
         check_choice('segments', segments, SEGMENTS)
         for name, part in (('bank', bank), ('sampler', sampler)):
             if part is not None and segments == 'oversegmentation':
                 raise ValueError(
                     f"`{name}` must be None for `segments` 'oversegmentation'"
                     f', whose labels end with the iteration, got {part}')
-        self.in_channels = in_channels
-        self.num_classes = num_classes
-        self.in_index = in_index
-        self.source = source
         self.segments = segments
         self.upsample = upsample
         self.max_segments = max_segments
         self.prototype_grad = prototype_grad
         self.gather_keys = gather_keys
-        self.warmup_iters = warmup_iters
-        self.ramp_iters = ramp_iters
-        self.ignore_index = ignore_index
-        self.projection = MODELS.build(
-            with_fixed(
-                projection, in_channels=in_channels, embed_dims=embed_dims))
         self.segmenter = MODELS.build(segmenter)
-        self.loss_module = MODELS.build(loss)
         self.sampler = None if sampler is None else MODELS.build(
             with_fixed(sampler, num_classes=num_classes))
         self.bank = None if bank is None else MODELS.build(
             with_fixed(bank, embed_dims=embed_dims))
-        self.clock = TrainingClock()
-        # read by the hook at log intervals
-        self.register_buffer(
-            'nonfinite_iter', torch.tensor(-1), persistent=False)
-
-    def feature(self, inputs: Union[Tensor, Sequence[Tensor]],
-                decoder_feature: Optional[Tensor]) -> Tensor:
-        """Return the feature (B, in_channels, h, w) to project."""
-        return head_feature(
-            inputs,
-            decoder_feature,
-            source=self.source,
-            in_index=self.in_index,
-            in_channels=self.in_channels)
 
     def embed(self,
               inputs: Union[Tensor, Sequence[Tensor]],
               decoder_feature: Optional[Tensor] = None) -> Tensor:
         """Return unit embeddings (B, D, h, w)."""
-        embeddings = self.projection(self.feature(inputs, decoder_feature))
+        embeddings = super().embed(inputs, decoder_feature)
         if self.upsample > 1:
             embeddings = interpolate(
                 embeddings,
@@ -195,10 +173,7 @@ class SegSortHead(BaseModule):
             decoder_feature: (B, C', h', w') that entered it, if known.
         """
         seed, iteration = self.clock.tick()
-        weight = warmup_weight(
-            iteration,
-            warmup_iters=self.warmup_iters,
-            ramp_iters=self.ramp_iters)
+        weight = self.weight_at(iteration)
         if weight == 0 and self.bank is None:
             return dict(loss_segsort=zero_loss(self))
         with torch.set_grad_enabled(weight > 0 and torch.is_grad_enabled()):
@@ -253,8 +228,7 @@ class SegSortHead(BaseModule):
                 generator: torch.Generator) -> Sorting:
         """Keep the anchors that the sampler draws."""
         size = shape[2:]
-        labels = resize_labels(
-            stack_labels(samples), size, self.ignore_index)
+        labels = self.labels_on(size, samples)
         if logits is not None and logits.shape[2:] != size:
             logits = interpolate(logits.detach(), size=size, mode='bilinear')
         pixel, anchor_labels = self.sampler.pick(labels, logits, generator)
@@ -276,8 +250,7 @@ class SegSortHead(BaseModule):
             # ids of files reach 2^31: they come first, where there is room
             return join_codes(
                 regions.flatten(), image, bounds=(2**31, len(embeddings)))
-        labels = resize_labels(
-            stack_labels(samples), size, self.ignore_index)
+        labels = self.labels_on(size, samples)
         clusters = self.segmenter(embeddings, labels >= 0)
         return join_codes(
             image, clusters.flatten(), labels.flatten(),
