@@ -162,9 +162,12 @@ class Sources:
         x1, y1, x2, y2 = box.tolist()
         mask[y1:y2, x1:x2] = True
         if ids is not None:
-            same = (boxes == box).all(1).nonzero()
-            if len(same):
-                mask &= ids == int(same[0])
+            # segments may share a box: the one of the size of the row
+            outlines = [ids == int(i)
+                        for i in (boxes == box).all(1).nonzero()]
+            if outlines:
+                area = int(self.bank.areas[row])
+                mask &= min(outlines, key=lambda o: abs(o.sum() - area))
         name = self.bank.meta['classes'][int(self.bank.labels[row])]
         return Crop(crop_segment(picture, mask), name, f'{similarity:.3f}',
                     osp.basename(path))

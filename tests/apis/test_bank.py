@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -344,6 +345,30 @@ def test_sources__find_the_outline_of_a_row(run):
         assert len(found) >= 1
         areas = [(ids == int(i)).sum() for i in found[:, 0]]
         assert int(bank.areas[row]) in areas
+
+
+def test_sources__of_segments_with_one_box(run, monkeypatch):
+    """A ring and what lies in it up to its border."""
+    folder, cfg, bank = run
+    sources = Sources(cfg, load_model(cfg, folder / 'weights.pth'), bank)
+    ids = np.zeros((64, 96), int)
+    ids[10:20, 10:20] = 1
+    ids[10, 10] = ids[19, 19] = ids[12:18, 12:18] = 2
+    box = torch.tensor([10, 10, 20, 20])
+    picture = np.zeros((64, 96, 3), np.uint8)
+    monkeypatch.setattr(sources, '_read', lambda path: (
+        picture, ids, torch.stack([torch.zeros(4).long(), box, box])))
+    shown = []
+    monkeypatch.setattr('mmpixsort.apis.explain.crop_segment',
+                        lambda picture, mask: shown.append(mask) or picture)
+    for number in (1, 2):
+        area = int((ids == number).sum())
+        boxes, areas = bank.boxes.clone(), bank.areas.clone()
+        boxes[0], areas[0] = box, area
+        monkeypatch.setattr(sources, 'bank', replace(
+            bank, boxes=boxes, areas=areas))
+        sources.crop(0, .5)
+        assert (shown[-1] == (ids == number)).all()
 
 
 def test_explain__missing_image(run, tmp_path):
