@@ -2,25 +2,34 @@
 
 The public functions of all rooms; what else a room has is found in it.
 """
-from .contrast import (gather_pixels, hard_pixels, pixel_contrast,
-                       pixels_and_regions, resize_labels, ring_slots,
-                       sample_anchors)
-from .instances import (context_consistency, context_histograms,
-                        discriminative_loss, seed_mean_shift, vmf_mean_shift)
+from .contrast.labels import hard_pixels, resize_labels
+from .contrast.pixel_contrast import pixel_contrast
+from .contrast.queues import pixels_and_regions, ring_slots
+from .contrast.sampling import gather_pixels, sample_anchors
+from .instances.context import context_consistency, context_histograms
+from .instances.discriminative import discriminative_loss
+from .instances.meanshift import seed_mean_shift
+from .instances.vmf_meanshift import vmf_mean_shift
 from .pca import pca_rgb
 from .reduction import masked_mean
-from .scores import (boundary_counts, boundary_scores, instance_overlaps,
-                     overlap_counts, panoptic_counts, panoptic_quality,
-                     retrieval_accuracy, segment_purity, symmetric_best_dice)
-from .segments import (find_segments, grid_labels, linkage_threshold,
-                       merge_segments, nearest_keys, pair_statistics,
-                       partition_regions, pixel_locations, prototypes,
-                       row_similarity, segment_neighbors, segment_sorting,
-                       spherical_kmeans, vote_fractions)
-from .words import (absorb_slivers, connected_parts, image_sentence_contrast,
-                    merge_similar, name_regions, noun_region_contrast,
-                    paint_regions, pool_regions, resize_ids,
-                    spectral_embedding)
+from .scores.boundary import boundary_counts, boundary_scores
+from .scores.instances import instance_overlaps, symmetric_best_dice
+from .scores.panoptic_quality import panoptic_counts, panoptic_quality
+from .scores.segments import overlap_counts, retrieval_accuracy, segment_purity
+from .segments.clustering import grid_labels, pixel_locations, spherical_kmeans
+from .segments.graph import (linkage_threshold, merge_segments,
+                             pair_statistics, segment_neighbors)
+from .segments.nearest import nearest_keys, row_similarity, vote_fractions
+from .segments.partition import partition_regions
+from .segments.prototypes import find_segments, prototypes
+from .segments.sorting import segment_sorting
+from .words.image_sentence import image_sentence_contrast
+from .words.noun_region import noun_region_contrast
+from .words.region_cleanup import (absorb_slivers, connected_parts,
+                                   merge_similar)
+from .words.region_naming import name_regions, paint_regions
+from .words.regions import pool_regions, resize_ids
+from .words.spectral import spectral_embedding
 
 __all__ = [
     'absorb_slivers', 'boundary_counts', 'boundary_scores', 'connected_parts',

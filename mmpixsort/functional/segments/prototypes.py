@@ -61,11 +61,11 @@ def join_codes(*parts: Tensor,
         >>> join_codes(torch.tensor([0, 1]), torch.tensor([3, -1]))
         tensor([ 3, -1])
     """
+    parts = [check_labels('parts', part, parts[0].shape) for part in parts]
     _check_bounds(_bounds_of(parts) if bounds is None else bounds, len(parts))
     code = torch.zeros_like(parts[0], dtype=torch.long)
     ignored = torch.zeros_like(code, dtype=torch.bool)
     for part in parts:
-        part = check_labels('parts', part, parts[0].shape)
         code = code * CODE_BASE + part
         ignored = ignored | (part < 0)
     return code.masked_fill(ignored, -1)
@@ -77,7 +77,7 @@ def _bounds_of(parts: Sequence[Tensor]) -> Sequence[int]:
         return [0] * len(parts)
     return [
         largest + 1 for largest in torch.stack(
-            [part.amax().long() for part in parts]).tolist()
+            [part.amax() for part in parts]).tolist()
     ]
 
 
