@@ -42,7 +42,18 @@ def load_config(path: Union[str, Path]) -> Config:
     """
     base = config_base(path)
     with reading(path, 'a config'):
+        if is_pure_python(base):  # no text config can inherit from it
+            return Config(Config.fromfile(base).to_dict())
         return Config.fromstring(f'_base_ = {base!r}\n', '.py')
+
+
+def is_pure_python(path: Union[str, Path]) -> bool:
+    """Tell whether a config is a module that imports what it uses.
+
+    Args:
+        path: Path of a file; a path of a package is none of these.
+    """
+    return '::' not in str(path) and Config._is_lazy_import(str(path))
 
 
 def config_base(path: Union[str, Path]) -> str:

@@ -388,3 +388,40 @@ def test_attach__says_which_bank_the_loss_has(overrides, expected, tmp_path):
     assert expected in text and 'as the host does' in text
     assert f'# Bank of the loss: {expected[9:]}' in out.read_text()
     assert 'build_bank' not in text
+
+
+PURE = """
+from mmseg.models import EncoderDecoder, SegDataPreProcessor
+from mmseg.models.backbones import ResNetV1c
+from mmseg.models.decode_heads import FCNHead
+from mmseg.models.losses import CrossEntropyLoss
+
+model = dict(
+    type=EncoderDecoder,
+    data_preprocessor=dict(type=SegDataPreProcessor, size=(64, 64)),
+    backbone=dict(
+        type=ResNetV1c, depth=18, out_indices=(0, 1, 2, 3),
+        norm_cfg=dict(type='BN')),
+    decode_head=dict(
+        type=FCNHead, in_channels=512, in_index=3, channels=8, num_convs=1,
+        concat_input=False, num_classes=5, norm_cfg=dict(type='BN'),
+        loss_decode=dict(type=CrossEntropyLoss)),
+    train_cfg=dict(), test_cfg=dict(mode='whole'))
+train_cfg = dict(max_iters=1000)
+default_scope = 'mmseg'
+"""
+
+
+@pytest.mark.parametrize('method', ['pixel_contrast', 'segsort'])
+def test_attach__to_a_pure_python_config(tmp_path, method):
+    """Types are classes; a text config cannot inherit from it."""
+    path = tmp_path / 'host.py'
+    path.write_text(PURE)
+    cfg = attach(path, method)
+    assert cfg.model.type == 'mmpixsort.MetricEncoderDecoder'
+    losses = train_step(build(cfg), 64)
+    assert any('loss' in name for name in losses)
+    attach_file(path, method, out=tmp_path / 'new.py')
+    written = Config.fromfile(tmp_path / 'new.py')
+    assert written.model == cfg.model
+    assert written.custom_hooks == cfg.custom_hooks

@@ -76,7 +76,11 @@ def attach(cfg: Union[str, Path, Config],
         >>> cfg.model.metric_head.in_channels
         2048
     """
-    found = plan(cfg, method, **overrides)
+    return attached(plan(cfg, method, **overrides))
+
+
+def attached(found: Attachment) -> Config:
+    """Return a config with what was found for it."""
     new = Config(copy.deepcopy(dict(found.base.items())))
     added = copy.deepcopy(found.model)
     test_cfg = added.pop('test_cfg', {})
@@ -126,7 +130,9 @@ def segmentor_type(cfg: Config) -> str:
     """
     kind = (cfg.get('model') or {}).get('type')
     name = kind if isinstance(kind, str) else getattr(kind, '__name__', kind)
-    short = str(name).removeprefix('mmseg.')
+    # a pure Python config names the module of a class too
+    short = str(name).rsplit('.', 1)[-1] if str(name).startswith(
+        'mmseg.') else str(name)
     if short in SEGMENTORS:
         return SEGMENTORS[short]
     if name in SEGMENTORS.values():

@@ -4,9 +4,10 @@ import shlex
 from pathlib import Path
 from typing import List, Tuple, Union
 
+from mmpixsort.utils.configs import is_pure_python
 from mmpixsort.utils.files import write_whole
 
-from .attachment import Attachment, plan
+from .attachment import Attachment, attached, plan
 from .config_text import assignment
 
 CONFIG_FOLDER = '/.mim/configs/'
@@ -19,6 +20,9 @@ def attach_file(cfg: Union[str, Path],
                 force: bool = False,
                 **overrides) -> Attachment:
     """Write the config that :func:`attach` returns as one that inherits.
+
+    A pure Python config, from which no text config can inherit, is written
+    out whole.
 
     Args:
         cfg: Path, also of the form ``mmseg::folder/name.py``.
@@ -37,7 +41,12 @@ def attach_file(cfg: Union[str, Path],
     """
     out = check_out(out, force)
     found = plan(cfg, method, **overrides)
-    write_whole(out, config_text(str(cfg), method, found, out))
+    if is_pure_python(cfg):  # which a text config cannot inherit from
+        text = (f'# {method} attached to {Path(cfg).name}, which is written '
+                f'out whole\n{attached(found).pretty_text}')
+    else:
+        text = config_text(str(cfg), method, found, out)
+    write_whole(out, text)
     return found
 
 
