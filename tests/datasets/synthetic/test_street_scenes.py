@@ -45,7 +45,8 @@ def test_street_scenes__any_order_and_length():
 
 
 def test_street_scenes__another_process():
-    code = ('import zlib; from mmpixsort.datasets import StreetScenes; '
+    code = ('import zlib; '
+            'from mmpixsort.datasets.synthetic import StreetScenes; '
             's = StreetScenes(9, size=(120, 160), seed=5)[7]; '
             'print([zlib.crc32(part.tobytes()) for part in s[:3]])')
     away = subprocess.run([sys.executable, '-c', code], check=True,
