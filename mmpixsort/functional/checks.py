@@ -2,7 +2,7 @@
 
 None of them reads a value from a tensor, so none synchronises a device.
 """
-from typing import Sequence
+from typing import Optional, Sequence
 
 import torch
 from torch import Tensor
@@ -92,3 +92,22 @@ def check_mask(name: str, mask: Tensor, shape: Sequence[int]) -> None:
         raise TypeError(f'`{name}` must be bool, got {mask.dtype}; convert '
                         'with `.bool()`')
     check_labels(name, mask, shape)
+
+
+def check_points(embeddings: Tensor, seeds: Optional[Tensor]) -> None:
+    """Raise unless `embeddings` is (N, D) floating and `seeds` (M, D).
+
+    Raises:
+        ValueError: When either has another shape, or `embeddings` another
+            type; absent `seeds` (None) always pass.
+    """
+    if embeddings.dim() != 2 or not embeddings.is_floating_point():
+        raise ValueError(
+            '`embeddings` must be a floating tensor of shape (N, D), got '
+            f'{embeddings.dtype} of shape {tuple(embeddings.shape)}; pixels '
+            'of a map (D, H, W) become rows by `.flatten(1).T`')
+    if seeds is not None and (seeds.dim() != 2
+                              or seeds.shape[1] != embeddings.shape[1]):
+        raise ValueError(
+            f'`seeds` must have shape (M, {embeddings.shape[1]}), got '
+            f'{tuple(seeds.shape)}')

@@ -54,7 +54,7 @@ def load_tensors(path: Union[str, Path],
 
     Raises:
         ImportError: When safetensors is needed and missing.
-        Exception: Of the reader, about any damage; see
+        Exception: Whatever the reader raises about a damaged file; see
             :func:`mmpixsort.utils.reading.reading`.
     """
     if Path(path).suffix == '.npz':

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from mmpixsort.functional.checks import (check_choice, check_count,
-                                         check_non_negative, check_positive)
+                                         check_non_negative, check_points,
+                                         check_positive)
 
 REASSIGN = ('none', 'nearest')
 # Rows times pixels of one product: 16 MiB
@@ -481,16 +482,7 @@ def _check_rules(rules: _Rules) -> None:
 
 def _check_rows(embeddings: Tensor, seeds: Optional[Tensor],
                 scores: Optional[Tensor]) -> None:
-    if embeddings.dim() != 2 or not embeddings.is_floating_point():
-        raise ValueError(
-            '`embeddings` must be a floating tensor of shape (N, D), got '
-            f'{embeddings.dtype} of shape {tuple(embeddings.shape)}; pixels '
-            'of a map (D, H, W) become rows by `.flatten(1).T`')
-    if seeds is not None and (seeds.dim() != 2
-                              or seeds.shape[1] != embeddings.shape[1]):
-        raise ValueError(
-            f'`seeds` must have shape (M, {embeddings.shape[1]}), got '
-            f'{tuple(seeds.shape)}')
+    check_points(embeddings, seeds)
     if scores is None:
         return
     if seeds is not None:

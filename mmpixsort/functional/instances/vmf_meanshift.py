@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from mmpixsort.functional.checks import (check_count, check_non_negative,
-                                         check_positive)
+                                         check_points, check_positive)
 from mmpixsort.functional.segments.graph import check_cosine
 
 from .meanshift import assign_nearest
@@ -194,16 +194,7 @@ def _is_direction(rows: Tensor) -> Tensor:
 
 def _check_rows(embeddings: Tensor, seeds: Optional[Tensor],
                 weights: Optional[Tensor]) -> None:
-    if embeddings.dim() != 2 or not embeddings.is_floating_point():
-        raise ValueError(
-            '`embeddings` must be a floating tensor of shape (N, D), got '
-            f'{embeddings.dtype} of shape {tuple(embeddings.shape)}; pixels '
-            'of a map (D, H, W) become rows by `.flatten(1).T`')
-    if seeds is not None and (seeds.dim() != 2
-                              or seeds.shape[1] != embeddings.shape[1]):
-        raise ValueError(
-            f'`seeds` must have shape (M, {embeddings.shape[1]}), got '
-            f'{tuple(seeds.shape)}')
+    check_points(embeddings, seeds)
     if weights is None:
         return
     if weights.shape != embeddings.shape[:1]:
