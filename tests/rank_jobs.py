@@ -207,12 +207,11 @@ SCENARIOS = dict(
         projection=dict(type='mmpixsort.ProjectionHead')), None),
     warm_up=(tiny.attached(warmup_iters=2), None),
     gathered_keys=(tiny.attached(
-        gather_keys=True, key_scope='batch'), None),
+        keys=dict(gather=True, scope='batch')), None),
     empty_rank=(tiny.attached(bank=None), 1),
-    empty_rank_gathered=(tiny.attached(gather_keys=True), 1),
+    empty_rank_gathered=(tiny.attached(keys=dict(gather=True)), 1),
     sorting=(tiny.sorting(bank=QUEUE), None),
     sorting_without_classifier=(tiny.sorting('decoder', 'none'), None),
-    sorting_own_keys=(tiny.sorting(gather_keys=False), None),
     sorting_warm_up=(tiny.sorting(bank=QUEUE, warmup_iters=2), None),
     sorting_empty_rank=(tiny.sorting(bank=QUEUE), 1),
 )

@@ -31,7 +31,7 @@ PUBLIC = {
                          'KMeansSegmenter', 'MeanShiftBackend',
                          'ProjectionHead', 'SeparatedComponentsBackend',
                          'SklearnBackend', 'TrainingClock', 'select_feature',
-                         'tap', 'warmup_weight'},
+                         'tap'},
     'mmpixsort.text': {'BackboneDual', 'BackboneFeature', 'ColorFeature',
                        'MaskedRegionEncoder', 'OpenCLIPDual',
                        'RegionGrouper', 'SSLFeature', 'TextBank', 'TinyDual'},

@@ -7,23 +7,27 @@ have their test where the piece is tested: queues (1, 3, 4, 5), two ranks
 import pytest
 import tiny
 import torch
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
 from torch.nn.functional import normalize
 
 from mmpixsort.banks import ClassQueue
 from mmpixsort.functional import masked_mean, pixel_contrast
-from mmpixsort.functional.contrast.labels import resize_labels
 from mmpixsort.functional.contrast.sampling import sample_anchors
 
 
 def test_bug_2__bank_rows_come_from_the_whole_map_at_any_stride():
-    head = tiny.build(tiny.attached(num_bank_pixels=64)).metric_head
+    head = tiny.build(tiny.attached(
+        source=0, in_channels=8, warmup_iters=9,
+        keys=dict(num_bank_pixels=64))).metric_head
+    head.projection = torch.nn.Identity()
     labels = torch.zeros(1, 32, 32, dtype=torch.long)
     labels[:, :, 16:] = 2  # right half
-    labels = resize_labels(labels, (8, 8), 255)
+    sample = SegDataSample(gt_sem_seg=PixelData(data=labels))
     # embeddings that name their column and row
     position = torch.arange(64.).view(8, 8)
     embeddings = torch.stack([position] + [torch.ones(8, 8)] * 7)[None]
-    head._fill_bank(embeddings, labels, 0, torch.Generator().manual_seed(0))
+    head.loss([embeddings], [sample])
     entries = head.bank.entries()
     pixels = entries.embeddings[entries.labels == 2]
     pixels = pixels[pixels[:, 1] == 1]  # regions are normalised

@@ -97,14 +97,14 @@ def host(**changes):
 def metric_head(**changes):
     """Config of a small metric head."""
     return {**dict(
-        type='mmpixsort.PixelContrastHead', in_channels=16, in_index=1,
+        type='mmpixsort.PixelContrastHead', in_channels=16, source=1,
         num_classes=CLASSES, embed_dims=8, warmup_iters=0,
         projection=dict(
             type='mmpixsort.ProjectionHead', norm_cfg=dict(type='BN')),
         sampler=dict(type='mmpixsort.HardAnchorSampler', max_samples=64,
                      max_views=8),
         bank=dict(type='mmpixsort.ClassQueue', capacity=30),
-        num_bank_pixels=3), **changes}
+        keys=dict(num_bank_pixels=3)), **changes}
 
 
 def attached(**changes):
@@ -115,11 +115,11 @@ def attached(**changes):
     return config
 
 
-def sorting_head(source='backbone', **changes):
+def sorting_head(source=1, **changes):
     """Config of a small head of segment sorting."""
     return {**dict(
-        type='mmpixsort.SegSortHead', source=source, in_index=1,
-        in_channels=16 if source == 'backbone' else 8,
+        type='mmpixsort.SegSortHead', source=source,
+        in_channels=8 if source == 'decoder' else 16,
         num_classes=CLASSES, embed_dims=8,
         projection=dict(
             type='mmpixsort.ProjectionHead', norm_cfg=dict(type='BN')),
@@ -130,7 +130,7 @@ PROTOTYPE_QUEUE = dict(
     type='mmpixsort.PrototypeQueue', capacity=64, num_iterations=2)
 
 
-def sorting(source='backbone', classifier='joint', retrieval=None, **changes):
+def sorting(source=1, classifier='joint', retrieval=None, **changes):
     """Config of the small segmentor with the head of segment sorting."""
     config = host()
     config.type = 'mmpixsort.MetricEncoderDecoder'

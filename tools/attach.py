@@ -9,7 +9,7 @@ Examples:
         mmseg::ocrnet/ocrnet_hr48_4xb2-40k_cityscapes-512x1024.py \\
         --method pixel-contrast --set bank.capacity=5000
     python tools/attach.py my_config.py --out configs/my_contrast.py \\
-        --set in_index=2 loss.temperature=0.07 warmup_iters=1000
+        --set source=2 loss.temperature=0.07 warmup_iters=1000
 """
 import argparse
 from pathlib import Path

@@ -11,5 +11,5 @@ model = dict(
     metric_head=dict(
         _base_.pixel_contrast,
         in_channels=2048,
-        in_index=3,
+        source=3,
         num_classes=150))

@@ -7,5 +7,4 @@ model = dict(
         loss=dict(temperature=0.07, loss_weight=1.0),
         sampler=dict(max_views=1),
         bank=dict(type='mmpixsort.ClassQueue', capacity=5000),
-        num_bank_pixels=10,
-        key_scope='bank'))
+        keys=dict(scope='bank', num_bank_pixels=10)))

@@ -20,7 +20,7 @@ model = dict(
     metric_head=dict(
         _base_.pixel_contrast,
         in_channels=720,  # 48 + 96 + 192 + 384
-        in_index=[0, 1, 2, 3],
+        source=[0, 1, 2, 3],
         num_classes=59))
 # as mmseg::hrnet/fcn_hr48_4xb4-40k_pascal-context-59-480x480.py
 optim_wrapper = dict(optimizer=dict(lr=0.004, weight_decay=0.0001))

@@ -11,5 +11,5 @@ model = dict(
     metric_head=dict(
         _base_.pixel_contrast,
         in_channels=720,  # 48 + 96 + 192 + 384
-        in_index=[0, 1, 2, 3],
+        source=[0, 1, 2, 3],
         num_classes=150))

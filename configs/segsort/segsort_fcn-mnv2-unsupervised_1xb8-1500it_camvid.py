@@ -24,4 +24,4 @@ model = dict(
         bank=None,
         sampler=None,
         # some 60 regions a crop
-        max_segments=800))
+        segmenter=dict(max_segments=800)))

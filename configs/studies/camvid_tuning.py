@@ -24,14 +24,10 @@ options = {
 split = 'val'
 _contrast = '../pixel_contrast/pixel-contrast_fcn-mnv2_1xb8-1500it_camvid.py'
 _sorting = '../segsort/segsort_fcn-mnv2-classifier_1xb8-1500it_camvid.py'
-_decoder = {
-    'model.metric_head.warmup_iters': 75,
-    'model.metric_head.in_index': (0, 1, 2, 3)
-}
+_decoder = {'model.metric_head.warmup_iters': 75}
 _levels = {
-    'model.metric_head.source': 'backbone',
     'model.metric_head.in_channels': 472,
-    'model.metric_head.in_index': (0, 1, 2, 3)
+    'model.metric_head.source': (0, 1, 2, 3)
 }
 _both = dict(
     classifier={'model.test_cfg.retrieval': None}, retrieval={})

@@ -3,7 +3,7 @@
 Shapes: B images, C channels, h w size of a feature.
 """
 import inspect
-from typing import Iterable, Mapping, Optional, Sequence, Union
+from typing import Iterable, Mapping, Optional
 
 import torch
 from torch import Tensor
@@ -11,10 +11,11 @@ from torch import Tensor
 from mmpixsort.apis.attach.host_probe import Host
 from mmpixsort.apis.attach.methods import Method
 from mmpixsort.layers import select_feature
+from mmpixsort.layers.head_parts import Source, check_source
 from mmpixsort.registry import MODELS
 
 
-def feature_place(host: Host) -> dict:
+def feature_source(host: Host) -> Source:
     """Choose the feature of a host that a metric head takes.
 
     1. The decode head takes one level: this level (the paper's place).
@@ -24,7 +25,7 @@ def feature_place(host: Host) -> dict:
        classifier, or, where the tap finds none, the finest feature map.
 
     Returns:
-        `source` and `in_index` of the metric head.
+        `source` of the metric head.
 
     Raises:
         ValueError: When rule 3 is reached and the host did not run.
@@ -32,19 +33,19 @@ def feature_place(host: Host) -> dict:
     index = host.in_index
     if isinstance(index, int) and _channels(host, index) == host.in_channels:
         # -1 stays -1: DDRNet returns two maps in training, one in a test
-        return dict(source='backbone', in_index=index)
+        return index
     if host.input_transform == 'resize_concat' and all(
             _channels(host, i) for i in index):
-        return dict(source='backbone', in_index=list(index))
+        return list(index)
     check_ran(host)
     if host.decoder_feature is not None:
-        return dict(source='decoder')
+        return 'decoder'
     maps = [i for i, level in enumerate(host.levels) if level is not None]
     if not maps:
         raise ValueError('the backbone must return a feature map (B, C, H, '
                          'W), got none')
     finest = max(maps, key=lambda i: host.levels[i].shape[2:].numel())
-    return dict(source='backbone', in_index=finest)
+    return finest
 
 
 def check_ran(host: Host) -> None:
@@ -52,7 +53,7 @@ def check_ran(host: Host) -> None:
     if host.error is not None:
         raise ValueError(
             'the host must run a training step, got '
-            f'{type(host.error).__name__}: {host.error}; or set `in_index` '
+            f'{type(host.error).__name__}: {host.error}; or set `source` '
             'to a level of the backbone '
             f'({describe_levels(host)})') from host.error
 
@@ -78,12 +79,12 @@ def fit_head(method: Method, host: Host, overrides: Mapping) -> dict:
         ValueError: On an argument that a part does not have, or that does
             not fit the host.
     """
-    place = {k: overrides[k] for k in ('source', 'in_index')
-             if k in overrides} or feature_place(host)
-    config = dict(type=method.head, **place)
-    if config.get('source') == 'backbone':
-        del config['source']  # the default
-    config['in_channels'] = feature_at(host, **place).shape[1]
+    source = (overrides['source'] if 'source' in overrides else
+              feature_source(host))
+    config = dict(
+        type=method.head,
+        source=source,
+        in_channels=feature_at(host, source).shape[1])
     config['num_classes'] = host.num_classes
     if host.ignore_index != 255:
         config['ignore_index'] = host.ignore_index
@@ -99,10 +100,8 @@ def fit_head(method: Method, host: Host, overrides: Mapping) -> dict:
     return config
 
 
-def feature_at(host: Host,
-               source: str = 'backbone',
-               in_index: Union[int, Sequence[int]] = -1) -> Tensor:
-    """Return the feature (B, C, h, w) at a place, on the meta device.
+def feature_at(host: Host, source: Source) -> Tensor:
+    """Return the feature (B, C, h, w) of a source, on the meta device.
 
     Raises:
         ValueError: When there is none.
@@ -112,16 +111,17 @@ def feature_at(host: Host,
         if host.decoder_feature is None:
             raise ValueError(
                 "`source` 'decoder' needs a decode head that calls its "
-                '`conv_seg`, this one does not; use `in_index` for a level '
+                '`conv_seg`, this one does not; use a level '
                 f'of the backbone ({describe_levels(host)})')
         return host.decoder_feature
-    indices = [in_index] if isinstance(in_index, int) else in_index
+    check_source(source)
+    indices = [source] if isinstance(source, int) else source
     wrong = [i for i in indices if _channels(host, i) is None]
     if wrong:
-        raise ValueError('`in_index` must name feature maps of the backbone '
-                         f'({describe_levels(host)}), got {in_index}')
+        raise ValueError('`source` must name feature maps of the backbone '
+                         f'({describe_levels(host)}), got {source}')
     channels = sum(_channels(host, i) for i in indices)
-    return select_feature(host.levels, in_index, channels)
+    return select_feature(host.levels, source, channels, name='source')
 
 
 def describe_levels(host: Host) -> str:

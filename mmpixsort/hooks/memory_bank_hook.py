@@ -84,13 +84,12 @@ class MemoryBankHook(Hook):
         """Check the warm-up; warn of what would not be exact.
 
         Raises:
-            ValueError: When a loss would never count, or never in full.
+            ValueError: When a loss would never count.
         """
         for name, head in _metric_heads(runner.model):
             check_warmup(
                 runner.max_iters,
                 warmup_iters=getattr(head, 'warmup_iters', 0),
-                ramp_iters=getattr(head, 'ramp_iters', 0),
                 owner=f'`{name}`')
         for problem in checkpoint_problems(runner):
             print_log(problem, 'current', WARNING)

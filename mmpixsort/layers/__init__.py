@@ -5,13 +5,12 @@ from .cluster_backends import ClusterBackend, MeanShiftBackend, SklearnBackend
 from .features import select_feature, tap
 from .mask_backends import ComponentsBackend
 from .projection_head import ProjectionHead
-from .schedule import TrainingClock, warmup_weight
+from .schedule import TrainingClock
 from .segmenter import KMeansSegmenter
 from .separated_components import SeparatedComponentsBackend
 
 __all__ = [
     'ClusterBackend', 'ComponentsBackend', 'KMeansSegmenter',
     'MeanShiftBackend', 'ProjectionHead', 'SeparatedComponentsBackend',
-    'SklearnBackend', 'TrainingClock', 'select_feature', 'tap',
-    'warmup_weight'
+    'SklearnBackend', 'TrainingClock', 'select_feature', 'tap'
 ]

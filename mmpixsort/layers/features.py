@@ -10,13 +10,15 @@ from torch.nn.functional import interpolate
 
 def select_feature(inputs: Union[Tensor, Sequence[Tensor]],
                    in_index: Union[int, Sequence[int]],
-                   in_channels: int) -> Tensor:
+                   in_channels: int,
+                   name: str = 'in_index') -> Tensor:
     """Return one level, or several resized to the first and concatenated.
 
     Args:
         inputs: Levels (B, C, h, w) of a backbone or neck, or one map.
         in_index: Index of the level, or indices of the levels.
-        in_channels: Channels that the result must have.
+        in_channels: Number of channels that the result must have.
+        name: Name of the option that gave `in_index`, for error messages.
 
     Raises:
         ValueError: When a level does not exist, is no map, or the channels
@@ -25,16 +27,16 @@ def select_feature(inputs: Union[Tensor, Sequence[Tensor]],
     levels = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     indices = [in_index] if isinstance(in_index, int) else list(in_index)
     if not indices or not all(isinstance(i, int) for i in indices):
-        raise ValueError('`in_index` must be an integer or some of them, got '
+        raise ValueError(f'`{name}` must be an integer or some of them, got '
                          f'{in_index!r}')
     for index in indices:
         if not -len(levels) <= index < len(levels):
-            raise ValueError(f'`in_index` must lie in [0, {len(levels)}), '
+            raise ValueError(f'`{name}` must lie in [0, {len(levels)}), '
                              f'the levels of the backbone, got {index}')
     chosen = [levels[index] for index in indices]
     for index, level in zip(indices, chosen):
         if not isinstance(level, Tensor) or level.dim() != 4:
-            raise ValueError(f'`in_index` {index} must name a feature map '
+            raise ValueError(f'`{name}` {index} must name a feature map '
                              f'(B, C, h, w), got {_describe(level)}')
     size = chosen[0].shape[2:]
     feature = chosen[0] if len(chosen) == 1 else torch.cat([
@@ -45,7 +47,7 @@ def select_feature(inputs: Union[Tensor, Sequence[Tensor]],
     if feature.shape[1] != in_channels:
         raise ValueError(
             f'`in_channels` must be {feature.shape[1]}, the channels of '
-            f'`in_index` {in_index}, got {in_channels}')
+            f'`{name}` {in_index}, got {in_channels}')
     return feature
 
 

@@ -4,41 +4,47 @@ from typing import List, Optional, Sequence, Union
 import torch
 from torch import Tensor, nn
 
-from mmpixsort.functional.checks import check_choice
-
 from .features import select_feature
 
-SOURCES = ('backbone', 'decoder')
+# where a metric head takes its feature from: the decoder, a level of the
+# backbone, or several levels
+Source = Union[str, int, Sequence[int]]
 
 
-def check_source(source: str) -> None:
+def check_source(source: Source) -> None:
     """Raise ValueError unless a feature can come from `source`."""
-    check_choice('source', source, SOURCES)
+    if isinstance(source, str) and source != 'decoder':
+        raise ValueError(
+            "`source` must be 'decoder', the index of a level of the "
+            f'backbone, or indices of levels, got {source!r}')
 
 
 def head_feature(inputs: Union[Tensor, Sequence[Tensor]],
-                 decoder_feature: Optional[Tensor], *, source: str,
-                 in_index: Union[int, Sequence[int]],
+                 decoder_feature: Optional[Tensor], *, source: Source,
                  in_channels: int) -> Tensor:
     """Return the feature (B, in_channels, h, w) that a head projects.
 
     Args:
         inputs: Levels of the backbone or neck.
         decoder_feature: The feature that entered the classifier, if known.
-        source: 'backbone' or 'decoder'.
-        in_index: Level or levels of the backbone.
-        in_channels: Channels that the feature must have.
+        source: 'decoder', the index of a level, or indices of levels.
+        in_channels: Number of channels that the feature must have.
 
     Raises:
         ValueError: When the feature does not exist or has other channels.
     """
-    if source == 'backbone':
-        return select_feature(inputs, in_index, in_channels)
+    if source != 'decoder':
+        return select_feature(inputs, source, in_channels, name='source')
     if decoder_feature is None:
         raise ValueError(
             "`source` 'decoder' needs a decode head that calls its "
-            "`conv_seg`; this one does not: use source='backbone'")
-    return select_feature(decoder_feature, 0, in_channels)
+            '`conv_seg`; this one does not: set `source` to a level of the '
+            'backbone, as in source=-1')
+    if decoder_feature.shape[1] != in_channels:
+        raise ValueError(
+            f'`in_channels` must be {decoder_feature.shape[1]}, the channels '
+            f'of the decoder feature, got {in_channels}')
+    return decoder_feature
 
 
 def with_fixed(cfg: dict, **fixed: int) -> dict:

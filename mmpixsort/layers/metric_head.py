@@ -12,8 +12,9 @@ from mmpixsort.functional.checks import check_count
 from mmpixsort.functional.contrast.labels import resize_labels
 from mmpixsort.registry import MODELS
 
-from .head_parts import check_source, head_feature, stack_labels, with_fixed
-from .schedule import TrainingClock, warmup_weight
+from .head_parts import (Source, check_source, head_feature, stack_labels,
+                         with_fixed)
+from .schedule import TrainingClock
 
 
 class MetricHead(BaseModule):
@@ -22,17 +23,15 @@ class MetricHead(BaseModule):
     Args:
         in_channels: Number of channels of the feature.
         num_classes: C of the labels.
-        in_index: Level of the backbone, or levels to resize to the first
-            and concatenate. Ignored for the decoder feature.
-        source: 'backbone' or 'decoder', the feature that enters the
-            classifier.
+        source: Where the feature comes from: the index of a level of the
+            backbone or neck, indices of levels, which are resized to the
+            first and concatenated, or 'decoder', the feature that enters
+            the classifier.
         embed_dims: D.
         projection: Config of the projection head.
         loss: Config of the loss.
         warmup_iters: Iterations before the loss counts.
-        ramp_iters: Iterations over which the loss then rises to its weight.
         ignore_index: Label that takes no part.
-        init_cfg: Initialisation of weights, as in the host.
 
     Raises:
         ValueError: On options out of range, or a projection that does not
@@ -43,22 +42,17 @@ class MetricHead(BaseModule):
     unit_embeddings = True
 
     def __init__(self, *, in_channels: int, num_classes: int,
-                 in_index: Union[int, Sequence[int]], source: str,
-                 embed_dims: int, projection: dict, loss: dict,
-                 warmup_iters: int, ramp_iters: int, ignore_index: int,
-                 init_cfg: Optional[dict]) -> None:
-        super().__init__(init_cfg=init_cfg)
+                 source: Source, embed_dims: int, projection: dict,
+                 loss: dict, warmup_iters: int, ignore_index: int) -> None:
+        super().__init__()
         check_count('in_channels', in_channels)
         check_count('num_classes', num_classes)
         check_count('warmup_iters', warmup_iters, minimum=0)
-        check_count('ramp_iters', ramp_iters, minimum=0)
         check_source(source)
         self.in_channels = in_channels
         self.num_classes = num_classes
-        self.in_index = in_index
         self.source = source
         self.warmup_iters = warmup_iters
-        self.ramp_iters = ramp_iters
         self.ignore_index = ignore_index
         self.projection = MODELS.build(
             with_fixed(
@@ -86,7 +80,6 @@ class MetricHead(BaseModule):
             inputs,
             decoder_feature,
             source=self.source,
-            in_index=self.in_index,
             in_channels=self.in_channels)
 
     def embed(self,
@@ -94,13 +87,6 @@ class MetricHead(BaseModule):
               decoder_feature: Optional[Tensor] = None) -> Tensor:
         """Return unit embeddings (B, D, h, w)."""
         return self.projection(self.feature(inputs, decoder_feature))
-
-    def weight_at(self, iteration: int) -> float:
-        """Return what the loss is multiplied with, in [0, 1]."""
-        return warmup_weight(
-            iteration,
-            warmup_iters=self.warmup_iters,
-            ramp_iters=self.ramp_iters)
 
     def labels_on(self, size: Sequence[int],
                   batch_data_samples: List) -> Tensor:

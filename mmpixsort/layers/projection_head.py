@@ -4,7 +4,7 @@ from typing import Optional
 import torch
 from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch.nn.functional import interpolate, normalize
 
 from mmpixsort.functional.checks import check_count
 from mmpixsort.registry import MODELS
@@ -18,10 +18,12 @@ class ProjectionHead(nn.Sequential):
     (https://arxiv.org/abs/2101.11939). The normalisation runs in float32.
 
     Args:
-        in_channels: C of the feature.
-        embed_dims: D.
+        in_channels: C, number of channels of the feature.
+        embed_dims: D, number of dimensions of an embedding.
         norm_cfg: Norm layer after the first convolution; None for none.
-        linear: Use a single 1x1 conv.
+        linear: Whether to use a single 1x1 convolution.
+        upsample: Factor by which the embedding is enlarged; 1 in SegSort, 2
+            in SPML.
 
     Example:
         >>> head = ProjectionHead(in_channels=8, embed_dims=4, linear=True)
@@ -34,9 +36,11 @@ class ProjectionHead(nn.Sequential):
                  in_channels: int,
                  embed_dims: int = 256,
                  norm_cfg: Optional[dict] = dict(type='SyncBN'),
-                 linear: bool = False) -> None:
+                 linear: bool = False,
+                 upsample: int = 1) -> None:
         check_count('in_channels', in_channels)
         check_count('embed_dims', embed_dims)
+        check_count('upsample', upsample)
         layers = []
         if not linear:
             layers.append(
@@ -48,9 +52,22 @@ class ProjectionHead(nn.Sequential):
         super().__init__(*layers)
         self.in_channels = in_channels
         self.embed_dims = embed_dims
+        self.upsample = upsample
 
     def forward(self, feature: Tensor) -> Tensor:
-        """Return embeddings (B, D, h, w) of a feature (B, C, h, w)."""
+        """Return unit embeddings (B, D, h, w) of a feature (B, C, h', w').
+
+        h and w are `upsample` times h' and w'.
+        """
         embeddings = super().forward(feature)
         with torch.autocast(feature.device.type, enabled=False):
-            return normalize(embeddings.float(), dim=1)
+            embeddings = normalize(embeddings.float(), dim=1)
+            if self.upsample > 1:
+                embeddings = normalize(
+                    interpolate(
+                        embeddings,
+                        scale_factor=self.upsample,
+                        mode='bilinear',
+                        align_corners=False),
+                    dim=1)
+            return embeddings

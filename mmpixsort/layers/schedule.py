@@ -7,49 +7,25 @@ from mmengine.logging import MessageHub
 WARMUP_SHARE = 8
 
 
-def warmup_weight(iteration: int, *, warmup_iters: int,
-                  ramp_iters: int) -> float:
-    """Return the weight of a loss: 0, then a linear ramp, then 1.
-
-    Args:
-        iteration: Iteration of the training, from 0.
-        warmup_iters: Iterations of weight 0.
-        ramp_iters: Iterations of the ramp that follows.
-
-    Example:
-        >>> [warmup_weight(i, warmup_iters=10, ramp_iters=4)
-        ...  for i in (9, 10, 11, 14)]
-        [0.0, 0.2, 0.4, 1.0]
-    """
-    passed = iteration - warmup_iters
-    if passed < 0:
-        return 0.
-    return min(1., (passed + 1) / (ramp_iters + 1))
-
-
-def check_warmup(iterations: int, *, warmup_iters: int, ramp_iters: int,
+def check_warmup(iterations: int, *, warmup_iters: int,
                  owner: str) -> None:
     """Refuse a warm-up that ends after the schedule.
 
     Args:
         iterations: Number of iterations of the schedule.
-        warmup_iters: Iterations of weight 0.
-        ramp_iters: Iterations of the ramp that follows.
-        owner: What warms up, as the message names it.
+        warmup_iters: Number of iterations before the loss counts.
+        owner: Name of the head that warms up, for the message.
 
     Raises:
-        ValueError: When the loss never counts, or never in full.
+        ValueError: When the loss never counts.
     """
-    if warmup_iters < iterations and (
-            warmup_iters + ramp_iters <= iterations):
+    if warmup_iters < iterations:
         return
     raise ValueError(
         f'`warmup_iters` of {owner} must end within the schedule of '
-        f'{iterations} iterations, got {warmup_iters} and `ramp_iters` '
-        f'{ramp_iters}, with which its loss would '
-        + ('stay 0 to the end' if warmup_iters >= iterations else
-           'never reach its weight')
-        + f'; set `warmup_iters` to {iterations // WARMUP_SHARE}, an eighth '
+        f'{iterations} iterations, got {warmup_iters}, with which its loss '
+        'would stay 0 to the end; set `warmup_iters` to '
+        f'{iterations // WARMUP_SHARE}, an eighth '
         'of the schedule as in the released configurations, or train longer')
 
 

@@ -18,7 +18,10 @@ class KMeansSegmenter(nn.Module):
         grid: Cells along y and x, or one number for both; 5 in SegSort.
         num_iters: Iterations; 10 in SegSort and SPML.
         frame: Origin and unit of the locations: 'centered', 'unit' or 'none'.
-        location_weight: Multiplies the locations.
+        location_weight: Factor of the locations.
+        max_segments: P, room for the segments of a batch on one device, of
+            which the largest are kept in training; None: four a cluster.
+            The log key `segsort_segments` says how many there are.
 
     Raises:
         ValueError: On values out of range.
@@ -34,13 +37,17 @@ class KMeansSegmenter(nn.Module):
                  grid: Union[int, Sequence[int]] = 5,
                  num_iters: int = 10,
                  frame: str = 'centered',
-                 location_weight: float = 1.) -> None:
+                 location_weight: float = 1.,
+                 max_segments: Optional[int] = None) -> None:
         super().__init__()
         self.grid = (grid, grid) if isinstance(grid, int) else tuple(grid)
         check_grid(self.grid)
         check_count('num_iters', num_iters, minimum=0)
         check_choice('frame', frame, FRAMES)
         check_non_negative('location_weight', location_weight)
+        if max_segments is not None:
+            check_count('max_segments', max_segments)
+        self.max_segments = max_segments
         self.num_iters = num_iters
         self.frame = frame
         self.location_weight = location_weight

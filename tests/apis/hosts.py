@@ -77,10 +77,10 @@ def _shrink_transformer(backbone: dict) -> None:
 
 def table_row(name: str, head: dict) -> str:
     """Return the line of docs/attach.md about a host and its metric head."""
-    source = head.get('source', 'backbone')
+    index, source = head['source'], 'decoder'
     place = 'before the classifier'
-    if source == 'backbone':
-        index = head['in_index']
+    if index != 'decoder':
+        source = 'backbone'
         place = (f'level {index}' if isinstance(index, int) else 'levels ' +
                  ', '.join(map(str, index))).replace('level -1', 'last level')
     stem = name.removesuffix('.py')

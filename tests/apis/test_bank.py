@@ -41,7 +41,7 @@ def small_config():
         dataset.update(num_images=IMAGES, size=(64, 96))
     # untrained: colours are left in the first level only
     cfg.model.metric_head.update(
-        source='backbone', in_index=0, in_channels=24, upsample=1)
+        source=0, in_channels=24)
     cfg.model.test_cfg.retrieval.update(num_neighbors=1, stride=4)
     return cfg
 

@@ -173,9 +173,10 @@ def test_training__from_regions_alone():
     config.type = 'mmpixsort.MetricEncoderDecoder'
     config.classifier = 'none'
     config.metric_head = ConfigDict(
-        type='mmpixsort.SegSortHead', in_channels=16, in_index=1,
+        type='mmpixsort.SegSortHead', in_channels=16, source=1,
         num_classes=tiny.CLASSES, embed_dims=8, segments='oversegmentation',
-        max_segments=100, projection=dict(
+        segmenter=dict(type='mmpixsort.KMeansSegmenter', max_segments=100),
+        projection=dict(
             type='mmpixsort.ProjectionHead', norm_cfg=dict(type='BN')))
     model = tiny.build(config).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=.05, momentum=.9)

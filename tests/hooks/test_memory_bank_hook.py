@@ -313,14 +313,12 @@ def test_checkpoint__loads_with_weights_only(tmp_path):
     assert torch.equal(torch.get_rng_state(), state['cpu'])
 
 
-@pytest.mark.parametrize('warmup, ramp, epochs, text', [
-    (4, 0, False, r'of `metric_head` .* 4 iterations, got 4 .* stay 0'),
-    (8, 0, True, r'8 iterations, got 8 .* to 1, an eighth'),
-    (1, 4, False, r'got 1 and `ramp_iters` 4, .* never reach'),
+@pytest.mark.parametrize('warmup, epochs, text', [
+    (4, False, r'of `metric_head` .* 4 iterations, got 4, .* stay 0'),
+    (8, True, r'8 iterations, got 8, .* to 1, an eighth'),
 ])
-def test_warmup__must_end_within_the_schedule(tmp_path, warmup, ramp, epochs,
-                                              text):
-    model = tiny.attached(warmup_iters=warmup, ramp_iters=ramp)
+def test_warmup__must_end_within_the_schedule(tmp_path, warmup, epochs, text):
+    model = tiny.attached(warmup_iters=warmup)
     with pytest.raises(ValueError, match=text):
         tiny.runner(tmp_path, model, iters=4, epochs=epochs).train()
     assert not list(tmp_path.glob('*.pth'))
@@ -328,7 +326,7 @@ def test_warmup__must_end_within_the_schedule(tmp_path, warmup, ramp, epochs,
 
 @pytest.mark.parametrize('config', [
     tiny.attached(warmup_iters=3),
-    tiny.sorting(warmup_iters=1, ramp_iters=3),
+    tiny.sorting(warmup_iters=3),
     tiny.host(auxiliary_head=tiny.metric_head(warmup_iters=3)),
 ])
 def test_warmup__that_fits_trains(tmp_path, config):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmpixsort.layers import ProjectionHead, select_feature, tap, warmup_weight
+from mmpixsort.layers import ProjectionHead, select_feature, tap
 
 
 def test_projection_head__equals_the_equation():
@@ -86,9 +86,3 @@ def test_tap__calls_of_other_threads_are_theirs():
         found = list(pool.map(call, range(2)))
     assert found == [(0., 0., True), (1., 2., False)]
     assert not module._forward_hooks and not module._forward_pre_hooks
-
-
-def test_warmup_weight__by_hand():
-    assert [warmup_weight(i, warmup_iters=2, ramp_iters=1)
-            for i in range(5)] == [0., 0., 0.5, 1., 1.]
-    assert warmup_weight(0, warmup_iters=0, ramp_iters=0) == 1.

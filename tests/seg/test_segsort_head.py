@@ -46,7 +46,7 @@ def train(model, steps=12):
     return losses
 
 
-@pytest.mark.parametrize('source', ['backbone', 'decoder'])
+@pytest.mark.parametrize('source', [1, 'decoder'])
 @pytest.mark.parametrize('classifier', ['joint', 'detached', 'none'])
 @pytest.mark.parametrize('bank', [None, QUEUE])
 def test_training__lowers_the_loss(source, classifier, bank):
@@ -81,7 +81,7 @@ def test_loss__embeddings_of_no_length_take_no_part(sampler):
 
 def test_loss__equals_the_definition():
     module = SegSortHead(**{k: v for k, v in tiny.sorting_head(
-        in_channels=4, in_index=0, projection=dict(
+        in_channels=4, source=0, projection=dict(
             type='mmpixsort.ProjectionHead', linear=True)).items()
         if k != 'type'})
     _, samples = tiny.batch(2)
@@ -123,7 +123,7 @@ def test_sampler__training_lowers_the_loss(bank):
 
 @pytest.mark.parametrize('max_samples', [7, 40, 500])
 def test_sampler__loss_is_the_mean_over_what_it_draws(max_samples):
-    options = dict(in_channels=4, in_index=0, bank=QUEUE)
+    options = dict(in_channels=4, source=0, bank=QUEUE)
     whole, drawn = (
         SegSortHead(**{k: v for k, v in tiny.sorting_head(
             **options, **more).items() if k != 'type'})
@@ -132,18 +132,21 @@ def test_sampler__loss_is_the_mean_over_what_it_draws(max_samples):
     drawn.load_state_dict(whole.state_dict(), strict=False)
     _, samples = tiny.batch(2)
     feature = torch.randn(2, 4, 8, 8)
-    embeddings = whole.embed([feature])
     labels = resize_labels(torch.stack(
         [s.gt_sem_seg.data[0] for s in samples]), (8, 8), 255)
+    calls = []
+    handle = whole.loss_module.register_forward_pre_hook(
+        lambda module, args, options: calls.append((args, options)),
+        with_kwargs=True)
+    whole.loss([feature], samples)
+    handle.remove()
+    ((anchors, anchor_labels, keys), options), = calls
     # every pixel of the whole, by leaving all others out
     each = []
     for pixel in range(labels.numel()):
-        found = whole._sort(embeddings, samples, 0)
-        only = torch.full_like(found.anchor_labels, -1)
-        only[pixel] = found.anchor_labels[pixel]
-        each.append(whole.loss_module(
-            found.anchors, only, whole._keys(found),
-            own_key=found.own_key).item())
+        only = torch.full_like(anchor_labels, -1)
+        only[pixel] = anchor_labels[pixel]
+        each.append(whole.loss_module(anchors, only, keys, **options).item())
     pixel, picked = drawn.sampler.pick(
         labels, generator=keyed_generator(*drawn.clock.tick(), 0, 'cpu'))
     drawn.clock = type(drawn.clock)()
@@ -222,11 +225,12 @@ def test_head__copies_and_pickles():
 
 @pytest.mark.parametrize('changes, error', [
     (dict(segments='regions'), '`segments` must be one of'),
-    (dict(source='neck'), '`source` must be one of'),
+    (dict(source='neck'), "`source` must be 'decoder'"),
     (dict(segments='oversegmentation', bank=QUEUE), '`bank` must be None'),
     (dict(segments='oversegmentation', sampler=SAMPLER),
      '`sampler` must be None'),
-    (dict(max_segments=0), '`max_segments` must be at least 1'),
+    (dict(segmenter=dict(type='mmpixsort.KMeansSegmenter', max_segments=0)),
+     '`max_segments` must be at least 1'),
     (dict(bank=dict(QUEUE, embed_dims=5)), '`embed_dims` of'),
 ])
 def test_head__bad_options(changes, error):

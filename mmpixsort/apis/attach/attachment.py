@@ -62,7 +62,7 @@ def attach(cfg: Union[str, Path, Config],
     Args:
         cfg: Path, also of the form ``mmseg::folder/name.py``, or config.
         method: Name of a method.
-        overrides: Arguments of the metric head, as ``in_index=3`` or
+        overrides: Arguments of the metric head, as ``source=3`` or
             ``bank=dict(capacity=5000)``.
 
     Raises:
@@ -114,7 +114,6 @@ def plan(cfg: Union[str, Path, Config],
         check_warmup(
             base.train_cfg.max_iters,
             warmup_iters=head.get('warmup_iters', 0),
-            ramp_iters=head.get('ramp_iters', 0),
             owner='`metric_head`')
     model = dict(type=kind, metric_head=head)
     if chosen.test_cfg:

@@ -153,9 +153,9 @@ def describe_place(found: Attachment) -> str:
     """Say which feature the metric head takes."""
     head = found.model['metric_head']
     channels = f'{head["in_channels"]} channels'
-    if head.get('source') == 'decoder':
+    index = head.get('source', -1)
+    if index == 'decoder':
         return f'the feature before the classifier, {channels}'
-    index = head.get('in_index', -1)
     if index == -1:
         return f'the last level of the backbone or neck, {channels}'
     if isinstance(index, int):

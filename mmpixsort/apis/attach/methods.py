@@ -8,7 +8,7 @@ class Method(NamedTuple):
 
     Attributes:
         head: Registered type of its metric head, which takes `in_channels`,
-            `in_index`, `source`, `num_classes` and `ignore_index`.
+            `source`, `num_classes` and `ignore_index`.
         parts: Argument of the head that takes a config -> the type that is
             meant where an override names none.
         hooks: That a run with this method needs.
@@ -60,6 +60,7 @@ register_method(
             projection='mmpixsort.ProjectionHead',
             segmenter='mmpixsort.KMeansSegmenter',
             loss='mmpixsort.SegSortLoss',
+            sampler='mmpixsort.HardAnchorSampler',
             bank='mmpixsort.PrototypeQueue'),
         hooks=('mmpixsort.MemoryBankHook', 'mmpixsort.PrototypeBankHook'),
         # k of the released script

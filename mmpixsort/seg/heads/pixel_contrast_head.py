@@ -1,6 +1,6 @@
 """Pixel contrast as a training-only branch of a segmentor."""
 from functools import partial
-from typing import List, Optional, Sequence, Union
+from typing import List, NamedTuple, Optional, Sequence, Union
 
 import torch
 from mmengine.dist import get_rank, get_world_size
@@ -9,14 +9,53 @@ from torch import Tensor, nn
 from mmpixsort.functional.checks import check_choice, check_count
 from mmpixsort.functional.contrast.queues import pixels_and_regions
 from mmpixsort.functional.random import keyed_generator
-from mmpixsort.layers.head_parts import (has_no_length, note_nonfinite,
-                                         with_fixed, zero_loss)
+from mmpixsort.layers.head_parts import (Source, has_no_length,
+                                         note_nonfinite, with_fixed,
+                                         zero_loss)
 from mmpixsort.layers.metric_head import MetricHead
 from mmpixsort.registry import MODELS
 from mmpixsort.structures import KeyBlock, LabeledEmbeddings
 from mmpixsort.utils.gather import gather_labeled
 
 KEY_SCOPES = ('batch', 'bank', 'batch_and_bank')
+
+
+class ContrastKeys(NamedTuple):
+    """Which keys anchors are compared with.
+
+    Attributes:
+        scope: 'batch', 'bank' or 'batch_and_bank'; None: both where there
+            is a bank, else the batch.
+        gather: Whether batch keys of all ranks are taken, those of other
+            ranks without gradient.
+        num_bank_pixels: Number of pixels of each class of an image that
+            enter the bank beside its region; 10 in the released
+            configurations.
+    """
+
+    scope: Optional[str] = None
+    gather: bool = False
+    num_bank_pixels: int = 10
+
+    def checked(self, has_bank: bool) -> 'ContrastKeys':
+        """Return the fields with a scope.
+
+        Raises:
+            ValueError: On a scope that there are no keys for.
+        """
+        check_count('keys.num_bank_pixels', self.num_bank_pixels)
+        scope = self.scope
+        if scope is None:
+            scope = 'batch_and_bank' if has_bank else 'batch'
+        check_choice('keys.scope', scope, KEY_SCOPES)
+        if 'bank' in scope and not has_bank:
+            raise ValueError(
+                f'`bank` must be given for `keys.scope` {scope!r}, got None')
+        if self.gather and 'batch' not in scope:
+            raise ValueError(
+                '`keys.gather` must be False without keys from the batch, '
+                f'got True for `keys.scope` {scope!r}')
+        return self._replace(scope=scope)
 
 
 @MODELS.register_module()
@@ -30,30 +69,24 @@ class PixelContrastHead(MetricHead):
     Cityscapes HRNet configuration, which has no bank.
 
     Args:
-        in_channels: Channels of the feature.
+        in_channels: Number of channels of the feature.
         num_classes: C of the labels; 2 for a classifier with one output.
-        in_index: Level of the backbone, or levels to resize to the first
-            and concatenate. Ignored for the decoder feature.
-        source: 'backbone' (as the paper) or 'decoder', the feature that
-            enters the classifier.
+        source: Where the feature comes from: the index of a level of the
+            backbone or neck (as in the paper), indices of levels, which
+            are resized to the first and concatenated, or 'decoder', the
+            feature that enters the classifier.
         embed_dims: D.
         projection: Config of the projection head.
         loss: Config of the loss.
         sampler: Config of the anchor sampler.
         miner: Config of the key miner; None: all keys count.
         bank: Config of the class queue; None: no bank.
-        num_bank_pixels: Pixels of a class of an image that enter the bank,
-            beside its region; 10 in the released configurations.
-        key_scope: Keys from the 'batch', the 'bank' or both; None: both
-            where there is a bank.
-        warmup_iters: Iterations before the loss counts: it is not computed,
-            while the bank is filled. 5000 of 40,000 in the released
-            configurations; a short schedule scales it.
-        ramp_iters: Iterations over which the loss then rises to its weight.
-        gather_keys: Take batch keys from all ranks, those of others without
-            gradient.
+        keys: Fields of :class:`ContrastKeys`: which keys anchors are
+            compared with, and how many pixels enter the bank.
+        warmup_iters: Number of iterations before the loss counts: it is not
+            computed, while the bank is filled. 5000 of 40,000 in the
+            released configurations; a shorter schedule scales it.
         ignore_index: Label that takes no part.
-        init_cfg: Initialisation of weights, as in the host.
 
     Raises:
         ValueError: On options out of range, or a bank that does not fit.
@@ -63,37 +96,26 @@ class PixelContrastHead(MetricHead):
                  *,
                  in_channels: int,
                  num_classes: int,
-                 in_index: Union[int, Sequence[int]] = -1,
-                 source: str = 'backbone',
+                 source: Source = -1,
                  embed_dims: int = 256,
                  projection: dict = dict(type='mmpixsort.ProjectionHead'),
                  loss: dict = dict(type='mmpixsort.PixelContrastLoss'),
                  sampler: dict = dict(type='mmpixsort.HardAnchorSampler'),
                  miner: Optional[dict] = None,
                  bank: Optional[dict] = None,
-                 num_bank_pixels: int = 10,
-                 key_scope: Optional[str] = None,
+                 keys: dict = dict(),
                  warmup_iters: int = 5000,
-                 ramp_iters: int = 0,
-                 gather_keys: bool = False,
-                 ignore_index: int = 255,
-                 init_cfg: Optional[dict] = None) -> None:
+                 ignore_index: int = 255) -> None:
         super().__init__(
             in_channels=in_channels,
             num_classes=num_classes,
-            in_index=in_index,
             source=source,
             embed_dims=embed_dims,
             projection=projection,
             loss=loss,
             warmup_iters=warmup_iters,
-            ramp_iters=ramp_iters,
-            ignore_index=ignore_index,
-            init_cfg=init_cfg)
-        check_count('num_bank_pixels', num_bank_pixels)
-        self.num_bank_pixels = num_bank_pixels
-        self.key_scope = _key_scope(key_scope, bank is not None, gather_keys)
-        self.gather_keys = gather_keys
+            ignore_index=ignore_index)
+        self.keys = ContrastKeys(**keys).checked(bank is not None)
         self.sampler = MODELS.build(
             with_fixed(sampler, num_classes=num_classes))
         self.miner = None if miner is None else MODELS.build(miner)
@@ -121,30 +143,30 @@ class PixelContrastHead(MetricHead):
             decoder_feature: (B, C', h', w') that entered it, if known.
         """
         seed, iteration = self.clock.tick()
-        weight = self.weight_at(iteration)
+        counts = iteration >= self.warmup_iters
         feature = self.feature(inputs, decoder_feature)
         labels = self.labels_on(feature.shape[2:], batch_data_samples)
         generator = keyed_generator(seed, iteration, get_rank(),
                                     labels.device)
         losses = dict()
-        if weight > 0:
+        if counts:
             embeddings = self.projection(feature)
             losses.update(
-                self._contrast(embeddings, labels, logits, weight, iteration,
+                self._contrast(embeddings, labels, logits, iteration,
                                generator))
         else:
             losses['loss_pixel_contrast'] = zero_loss(self)
         if self.bank is not None:
-            if weight == 0:
+            if not counts:
                 with torch.no_grad():
                     embeddings = self.projection(feature)
             self._fill_bank(embeddings.detach(), labels, iteration, generator)
         return losses
 
     def _contrast(self, embeddings: Tensor, labels: Tensor,
-                  logits: Optional[Tensor], weight: float, iteration: int,
+                  logits: Optional[Tensor], iteration: int,
                   generator: torch.Generator) -> dict:
-        """Return the weighted loss and the number of anchors."""
+        """Return the loss and the number of anchors."""
         if logits is not None and logits.shape[2:] != embeddings.shape[2:]:
             logits = nn.functional.interpolate(
                 logits.detach(), size=embeddings.shape[2:], mode='bilinear')
@@ -157,21 +179,21 @@ class PixelContrastHead(MetricHead):
             anchors.embeddings,
             anchors.labels,
             self._keys(anchors),
-            own_key=0 if 'batch' in self.key_scope else None,
+            own_key=0 if 'batch' in self.keys.scope else None,
             miner=self.miner and partial(self.miner, generator=generator))
         num_anchors = (anchors.labels >= 0).sum().float()
         return dict(
-            loss_pixel_contrast=weight * loss,
+            loss_pixel_contrast=loss,
             pixel_contrast_anchors=num_anchors)
 
     def _keys(self, anchors: LabeledEmbeddings) -> List[KeyBlock]:
         """Return the blocks of keys; the first is the batch, if in scope."""
         blocks = []
-        if 'batch' in self.key_scope:
+        if 'batch' in self.keys.scope:
             blocks.append(KeyBlock(*anchors))
-            if self.gather_keys and get_world_size() > 1:
+            if self.keys.gather and get_world_size() > 1:
                 blocks.append(_keys_of_others(anchors))
-        if 'bank' in self.key_scope:
+        if 'bank' in self.keys.scope:
             blocks.append(self.bank.read())
         return blocks
 
@@ -182,28 +204,13 @@ class PixelContrastHead(MetricHead):
             embeddings,
             labels,
             num_classes=self.num_classes,
-            num_pixels=self.num_bank_pixels,
+            num_pixels=self.keys.num_bank_pixels,
             generator=generator)
         finite = note_nonfinite(self.nonfinite_iter, rows.embeddings,
                                 rows.labels, iteration)
         gone = ~finite | has_no_length(rows.embeddings)
         self.bank.enqueue(rows.embeddings, rows.labels.masked_fill(gone, -1),
                           rows.sections)
-
-
-def _key_scope(key_scope: Optional[str], has_bank: bool,
-               gather_keys: bool) -> str:
-    """Return the scope of the keys, checked against what there is."""
-    if key_scope is None:
-        key_scope = 'batch_and_bank' if has_bank else 'batch'
-    check_choice('key_scope', key_scope, KEY_SCOPES)
-    if 'bank' in key_scope and not has_bank:
-        raise ValueError(f'`bank` must be given for `key_scope` '
-                         f'{key_scope!r}, got None')
-    if gather_keys and 'batch' not in key_scope:
-        raise ValueError('`gather_keys` must be False without keys from the '
-                         f'batch, got True for `key_scope` {key_scope!r}')
-    return key_scope
 
 
 def _keys_of_others(anchors: LabeledEmbeddings) -> KeyBlock:

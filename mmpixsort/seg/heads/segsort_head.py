@@ -4,14 +4,15 @@ from typing import List, NamedTuple, Optional, Sequence, Union
 import torch
 from mmengine.dist import get_rank
 from torch import Tensor
-from torch.nn.functional import interpolate, normalize
+from torch.nn.functional import interpolate
 
-from mmpixsort.functional.checks import check_choice, check_count
+from mmpixsort.functional.checks import check_choice
 from mmpixsort.functional.random import keyed_generator
 from mmpixsort.functional.segments.prototypes import (CODE_BASE, find_segments,
                                                       join_codes, prototypes)
-from mmpixsort.layers.head_parts import (has_no_length, note_nonfinite,
-                                         with_fixed, zero_loss)
+from mmpixsort.layers.head_parts import (Source, has_no_length,
+                                         note_nonfinite, with_fixed,
+                                         zero_loss)
 from mmpixsort.layers.metric_head import MetricHead
 from mmpixsort.registry import MODELS
 from mmpixsort.seg.transforms.pack_segments import stack_oversegmentation
@@ -53,12 +54,13 @@ class SegSortHead(MetricHead):
     of the released VOC 2012 script on one device.
 
     Args:
-        in_channels: Channels of the feature.
+        in_channels: Number of channels of the feature.
         num_classes: C of the labels.
-        in_index: Level of the backbone, or levels to resize to the first
-            and concatenate. Ignored for the decoder feature.
-        source: 'backbone' or 'decoder', the feature that enters the
-            classifier, whose place the embedding takes in the paper.
+        source: Where the feature comes from: the index of a level of the
+            backbone or neck, indices of levels, which
+            are resized to the first and concatenated, or 'decoder', the
+            feature that enters the classifier, whose place the
+            embedding takes in the paper.
         embed_dims: D.
         projection: Config of the projection head.
         segmenter: Config of the clustering.
@@ -71,18 +73,8 @@ class SegSortHead(MetricHead):
             paper. Not with 'oversegmentation', which has no classes.
         bank: Config of the queue of past prototypes; None: none. Not with
             'oversegmentation', whose labels end with the iteration.
-        upsample: Factor to enlarge the embedding by before it is cut; 1 in
-            SegSort, 2 in SPML.
-        max_segments: P, room for the segments of a batch on one device, of
-            which the largest are taken; None: four a cluster. The log key
-            `segsort_segments` counts how many there are.
-        prototype_grad: Whether prototypes carry a gradient.
-        gather_keys: Take the prototypes of all ranks, with the gradient
-            that they have in one process with the joint batch.
-        warmup_iters: Iterations before the loss counts.
-        ramp_iters: Iterations over which it then rises to its weight.
+        warmup_iters: Number of iterations before the loss counts.
         ignore_index: Label that takes no part.
-        init_cfg: Initialisation of weights, as in the host.
 
     Raises:
         ValueError: On options out of range, or parts that do not fit.
@@ -92,8 +84,7 @@ class SegSortHead(MetricHead):
                  *,
                  in_channels: int,
                  num_classes: int,
-                 in_index: Union[int, Sequence[int]] = -1,
-                 source: str = 'backbone',
+                 source: Source = -1,
                  embed_dims: int = 32,
                  projection: dict = dict(type='mmpixsort.ProjectionHead'),
                  segmenter: dict = dict(type='mmpixsort.KMeansSegmenter'),
@@ -101,29 +92,17 @@ class SegSortHead(MetricHead):
                  loss: dict = dict(type='mmpixsort.SegSortLoss'),
                  sampler: Optional[dict] = None,
                  bank: Optional[dict] = None,
-                 upsample: int = 1,
-                 max_segments: Optional[int] = None,
-                 prototype_grad: bool = True,
-                 gather_keys: bool = True,
                  warmup_iters: int = 0,
-                 ramp_iters: int = 0,
-                 ignore_index: int = 255,
-                 init_cfg: Optional[dict] = None) -> None:
+                 ignore_index: int = 255) -> None:
         super().__init__(
             in_channels=in_channels,
             num_classes=num_classes,
-            in_index=in_index,
             source=source,
             embed_dims=embed_dims,
             projection=projection,
             loss=loss,
             warmup_iters=warmup_iters,
-            ramp_iters=ramp_iters,
-            ignore_index=ignore_index,
-            init_cfg=init_cfg)
-        check_count('upsample', upsample)
-        if max_segments is not None:
-            check_count('max_segments', max_segments)
+            ignore_index=ignore_index)
         check_choice('segments', segments, SEGMENTS)
         for name, part in (('bank', bank), ('sampler', sampler)):
             if part is not None and segments == 'oversegmentation':
@@ -131,29 +110,11 @@ class SegSortHead(MetricHead):
                     f"`{name}` must be None for `segments` 'oversegmentation'"
                     f', whose labels end with the iteration, got {part}')
         self.segments = segments
-        self.upsample = upsample
-        self.max_segments = max_segments
-        self.prototype_grad = prototype_grad
-        self.gather_keys = gather_keys
         self.segmenter = MODELS.build(segmenter)
         self.sampler = None if sampler is None else MODELS.build(
             with_fixed(sampler, num_classes=num_classes))
         self.bank = None if bank is None else MODELS.build(
             with_fixed(bank, embed_dims=embed_dims))
-
-    def embed(self,
-              inputs: Union[Tensor, Sequence[Tensor]],
-              decoder_feature: Optional[Tensor] = None) -> Tensor:
-        """Return unit embeddings (B, D, h, w)."""
-        embeddings = super().embed(inputs, decoder_feature)
-        if self.upsample > 1:
-            embeddings = interpolate(
-                embeddings,
-                scale_factor=self.upsample,
-                mode='bilinear',
-                align_corners=False)
-            embeddings = normalize(embeddings, dim=1)
-        return embeddings
 
     def loss(self,
              inputs: Union[Tensor, Sequence[Tensor]],
@@ -173,10 +134,10 @@ class SegSortHead(MetricHead):
             decoder_feature: (B, C', h', w') that entered it, if known.
         """
         seed, iteration = self.clock.tick()
-        weight = self.weight_at(iteration)
-        if weight == 0 and self.bank is None:
+        counts = iteration >= self.warmup_iters
+        if not counts and self.bank is None:
             return dict(loss_segsort=zero_loss(self))
-        with torch.set_grad_enabled(weight > 0 and torch.is_grad_enabled()):
+        with torch.set_grad_enabled(counts and torch.is_grad_enabled()):
             embeddings = self.embed(inputs, decoder_feature)
             found = self._sort(embeddings, batch_data_samples, iteration)
             if self.sampler is not None:
@@ -185,12 +146,13 @@ class SegSortHead(MetricHead):
                     keyed_generator(seed, iteration, get_rank(),
                                     embeddings.device))
         losses = dict(segsort_segments=found.num_found.float())
-        losses['loss_segsort'] = zero_loss(self) if weight == 0 else (
-            weight * self.loss_module(
+        losses['loss_segsort'] = zero_loss(self) if not counts else (
+            self.loss_module(
                 found.anchors,
                 found.anchor_labels,
                 self._keys(found),
-                own_key=found.own_key + self._first_key(found)))
+                # prototypes of this rank start here in the gathered keys
+                own_key=found.own_key + get_rank() * len(found.labels)))
         if self.bank is not None:
             finite = found.prototypes.detach().isfinite().all(1)
             self.bank.enqueue(found.prototypes.detach(),
@@ -203,7 +165,7 @@ class SegSortHead(MetricHead):
         codes = self._codes(embeddings.detach(), samples)
         # one size on all ranks, whatever their numbers of images
         most, = largest_sizes(len(embeddings))
-        limit = self.max_segments or (
+        limit = self.segmenter.max_segments or (
             PER_CLUSTER * most * self.segmenter.num_clusters)
         found = find_segments(codes, limit)
         rows = embeddings.permute(0, 2, 3, 1).flatten(0, 2)
@@ -219,9 +181,8 @@ class SegSortHead(MetricHead):
             (found.codes < 0) | has_no_length(means), -1)
         anchor_labels = labels[found.segment_ids].masked_fill(
             (found.segment_ids < 0) | has_no_length(rows), -1)
-        return Sorting(rows, anchor_labels, found.segment_ids,
-                       means if self.prototype_grad else means.detach(),
-                       labels, found.num_found)
+        return Sorting(rows, anchor_labels, found.segment_ids, means, labels,
+                       found.num_found)
 
     def _sample(self, found: Sorting, shape: torch.Size, samples: List,
                 logits: Optional[Tensor],
@@ -258,15 +219,14 @@ class SegSortHead(MetricHead):
                     self.num_classes))
 
     def _keys(self, found: Sorting) -> List[KeyBlock]:
-        """Return the prototypes of the batch, and those of the bank."""
-        block = KeyBlock(found.prototypes, found.labels)
-        if self.gather_keys:
-            block = KeyBlock(*map(gather_rows, block))
-        return [block] if self.bank is None else [block, self.bank.read()]
+        """Return the prototypes of all ranks, and those of the bank.
 
-    def _first_key(self, found: Sorting) -> int:
-        """Return where the prototypes of this rank start in the keys."""
-        return get_rank() * len(found.labels) if self.gather_keys else 0
+        Those of other ranks have the gradient that they have in one process
+        with the joint batch.
+        """
+        block = KeyBlock(
+            gather_rows(found.prototypes), gather_rows(found.labels))
+        return [block] if self.bank is None else [block, self.bank.read()]
 
 
 def _resize_regions(regions: Tensor, size: Sequence[int]) -> Tensor:

@@ -234,7 +234,7 @@ class MetricEncoderDecoder(MetricHeadMixin, EncoderDecoder):
         ...         channels=16, num_classes=19),
         ...     metric_head=dict(
         ...         type='mmpixsort.PixelContrastHead', in_channels=32,
-        ...         in_index=1, embed_dims=64, num_classes=19),
+        ...         source=1, embed_dims=64, num_classes=19),
         ...     test_cfg=dict(mode='whole')))
         >>> model.eval().extract_embedding(torch.zeros(1, 3, 32, 48)).shape
         torch.Size([1, 64, 4, 6])

@@ -42,7 +42,7 @@ _base_ = './host.py'
 model = dict(
     type='mmpixsort.MetricEncoderDecoder',
     metric_head=dict(
-        type='mmpixsort.PixelContrastHead', in_channels=8, in_index=0,
+        type='mmpixsort.PixelContrastHead', in_channels=8, source=0,
         num_classes=4, embed_dims=4, warmup_iters=0,
         bank=dict(type='mmpixsort.ClassQueue', capacity=8)))
 """
