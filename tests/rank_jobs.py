@@ -110,7 +110,9 @@ def sorting_part(bank, segments='clusters'):
 def detector_part(config):
     """Head of a detector, and the loss of images of a seed."""
     init_default_scope('mmdet')
-    head = MODELS.build(dict(config['head'], norm_cfg=None))
+    head = config['head']
+    head = MODELS.build(
+        dict(head, trunk=dict(head['trunk'], norm_cfg=None)))
     g = torch.Generator().manual_seed(1)
     levels = [torch.randn(4, size, 16, 16, generator=g) for size in (8, 16)]
     items = [tiny_instances.item(seed=i, blobs=2 + i) for i in range(4)]

@@ -19,10 +19,18 @@ def config(head=(), **changes):
             norm_cfg=dict(type='BN')),
         head=dict(
             dict(type='mmpixsort.InstanceEmbeddingHead', in_channels=24,
-                 in_index=[0, 1], num_classes=2, channels=8, embed_dims=4,
+                 in_index=[0, 1], num_classes=2, embed_dims=4,
                  clusters=dict(
                      type='mmpixsort.MeanShiftBackend', min_pixels=4)),
-            **dict(head or {}))), **changes}
+            **merged(head, trunk=dict(channels=8)))), **changes}
+
+
+def merged(head, **parts):
+    """Return changes of a head, with the parts that they do not give."""
+    head = dict(head or {})
+    return {**head, **{
+        name: dict(part, **head.get(name, {}))
+        for name, part in parts.items()}}
 
 
 def panoptic(head=(), **changes):
@@ -32,18 +40,20 @@ def panoptic(head=(), **changes):
                      **changes}) | dict(head=dict(
                          dict(type='mmpixsort.PanopticSegSortHead',
                               in_channels=24, in_index=[0, 1], num_things=2,
-                              num_stuff=2, channels=8, embed_dims=8,
-                              cell_area=4., test_cell_area=4., num_iters=3,
-                              max_segments=64), **dict(head)))
+                              num_stuff=2, embed_dims=8),
+                         **merged(head, trunk=dict(channels=8), cut=dict(
+                             cell_area=4., test_cell_area=4., num_iters=3,
+                             max_segments=64))))
 
 
 def panoptic_discriminative(**head):
     """Config of the panoptic detector with the discriminative loss."""
     return config(type='mmpixsort.PanopticSegSort') | dict(head=dict(
         dict(type='mmpixsort.PanopticDiscriminativeHead', in_channels=24,
-             in_index=[0, 1], num_things=2, num_stuff=2, channels=8,
-             embed_dims=4, clusters=dict(
-                 type='mmpixsort.MeanShiftBackend', min_pixels=2)), **head))
+             in_index=[0, 1], num_things=2, num_stuff=2, embed_dims=4,
+             clusters=dict(
+                 type='mmpixsort.MeanShiftBackend', min_pixels=2)),
+        **merged(head, trunk=dict(channels=8))))
 
 
 def with_stuff(samples):

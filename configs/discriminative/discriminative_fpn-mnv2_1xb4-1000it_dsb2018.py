@@ -17,7 +17,7 @@ model = dict(
         embed_dims=16,
         # 1 costs two points of SBD: the mask decides most
         semantic_weight=5.,
-        coordinates='absolute',
+        trunk=dict(coordinates='absolute'),
         # cuts that shape proposes and the embedding does not deny; the
         # margin was chosen on the validation images (docs/results.md), where
         # the paper's mean shift alone is behind a watershed

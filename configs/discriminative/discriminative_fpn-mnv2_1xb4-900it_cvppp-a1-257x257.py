@@ -17,7 +17,7 @@ model = dict(
         # 16 dims, coordinates, the foreground given in the test and the
         # bandwidth: De Brabandere et al., section 4
         embed_dims=16,
-        coordinates='relative',
+        trunk=dict(coordinates='relative'),
         foreground='annotated',
         clusters=dict(
             type='mmpixsort.MeanShiftBackend',

@@ -21,10 +21,8 @@ model = dict(
         in_index=0,
         in_channels=256,
         num_classes=1,
-        channels=128,
-        num_convs=2,
         embed_dims=16,
-        coordinates='relative',
+        trunk=dict(channels=128, num_convs=2, coordinates='relative'),
         foreground='annotated'))
 # levels of the pyramid that the head does not read
 find_unused_parameters = True

@@ -21,9 +21,8 @@ model = dict(
         in_index=0,
         in_channels=256,
         num_classes=8,
-        channels=128,
-        num_convs=2,
         embed_dims=8,
+        trunk=dict(channels=128, num_convs=2),
         loss=dict(type='mmpixsort.DiscriminativeLoss', push_scope='class')))
 # levels of the pyramid that the head does not read
 find_unused_parameters = True

@@ -10,7 +10,7 @@ model = dict(
         num_things=2,
         num_stuff=1,
         embed_dims=16,
-        coordinates='absolute',
+        trunk=dict(coordinates='absolute'),
         # of cells; crops are smaller than images, see DSB2018
         clusters=dict(
             type='mmpixsort.MeanShiftBackend',

@@ -19,9 +19,8 @@ model = dict(
         num_things=2,
         num_stuff=1,
         # pixels of the embedding, a quarter of the image
-        cell_area=16.,  # ours
-        test_cell_area=16.,
-        coordinates='absolute'))
+        cut=dict(cell_area=16., test_cell_area=16.),  # ours
+        trunk=dict(coordinates='absolute')))
 custom_hooks = [
     *_base_.custom_hooks,
     dict(type='mmpixsort.EmbeddingVisualizationHook', num_images=8)

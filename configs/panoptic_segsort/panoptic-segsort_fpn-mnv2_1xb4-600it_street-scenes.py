@@ -20,9 +20,8 @@ model = dict(
         # from random weights classes are learned late: 1 costs 5 PQ
         semantic_weight=4.,
         # pixels of the embedding, a quarter of the image
-        cell_area=16.,  # ours
-        test_cell_area=16.,
-        coordinates='absolute'))
+        cut=dict(cell_area=16., test_cell_area=16.),  # ours
+        trunk=dict(coordinates='absolute')))
 custom_hooks = [
     *_base_.custom_hooks,
     dict(type='mmpixsort.EmbeddingVisualizationHook', num_images=8)

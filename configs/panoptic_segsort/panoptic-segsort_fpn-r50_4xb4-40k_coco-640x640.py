@@ -21,8 +21,7 @@ model = dict(
         in_channels=256,
         num_things=80,
         num_stuff=53,
-        channels=128,  # ours, as num_convs
-        num_convs=2,
+        trunk=dict(channels=128, num_convs=2),  # ours
         # one iteration: 4 GPUs x 4 images x max_segments (256)
         bank=dict(_base_.panoptic_segsort.bank, capacity=4096),
         # as in mmdet::panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco.py

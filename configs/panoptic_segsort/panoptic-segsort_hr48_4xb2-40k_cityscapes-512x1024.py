@@ -30,8 +30,7 @@ model = dict(
         in_channels=sum(_base_.model.decode_head.in_channels),
         num_things=8,
         num_stuff=11,
-        channels=128,  # ours, as num_convs
-        num_convs=2,
+        trunk=dict(channels=128, num_convs=2),  # ours
         # one iteration: 4 GPUs x 2 images x max_segments (256)
         bank=dict(_base_.panoptic_segsort.bank, capacity=2048),
         # STUFF_AREA of Panoptic-DeepLab in detectron2, the usual bound

@@ -1,5 +1,5 @@
 """What metric heads of every method do alike."""
-from typing import List, Optional, Sequence, Union
+from typing import List, NamedTuple, Optional, Sequence, Union
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +45,23 @@ def head_feature(inputs: Union[Tensor, Sequence[Tensor]],
             f'`in_channels` must be {decoder_feature.shape[1]}, the channels '
             f'of the decoder feature, got {in_channels}')
     return decoder_feature
+
+
+def read_fields(kind: type, name: str, given: dict) -> NamedTuple:
+    """Return a named tuple of what a config gives of its fields.
+
+    Args:
+        kind: Class of the named tuple, whose fields have defaults.
+        name: Name of the argument of the head, for the message.
+        given: Names and values from the config.
+
+    Raises:
+        ValueError: On a name that is no field.
+    """
+    unknown = [field for field in given if field not in kind._fields]
+    if unknown:
+        raise ValueError(f'`{name}` takes {list(kind._fields)}, got {unknown}')
+    return kind(**given)
 
 
 def with_fixed(cfg: dict, **fixed: int) -> dict:

@@ -196,7 +196,7 @@ def test_describe_image__behind_a_decode_head(feature, dims):
         channels=6, num_convs=1, concat_input=False, num_classes=4,
         norm_cfg=dict(type='BN'))
     model = tiny.build_config(tiny.panoptic(
-        dict(decoder=decoder, in_channels=6))).eval()
+        dict(trunk=dict(decoder=decoder), in_channels=6))).eval()
     image, sample = tiny.item()
     tiny.with_stuff([sample])
     rows, _ = describe_image(

@@ -21,8 +21,8 @@ DECODER = dict(
 
 @pytest.mark.parametrize('head', [
     dict(), dict(label_size='feature'),
-    dict(coordinates='relative', num_convs=0),
-    dict(decoder=DECODER, in_channels=8),
+    dict(trunk=dict(coordinates='relative', num_convs=0)),
+    dict(trunk=dict(decoder=DECODER), in_channels=8),
     dict(loss=dict(type='mmpixsort.DiscriminativeLoss', push_scope='class'))])
 def test_loss__mixed_sizes_touch_every_parameter(head):
     model = tiny.build(head).train()
@@ -262,9 +262,12 @@ def test_loss__without_maps():
     (dict(class_split='all'), '`class_split` must be one of'),
     (dict(foreground='given'), '`foreground` must be one of'),
     (dict(embed_dims=0), '`embed_dims` must'),
-    (dict(coordinates='polar'), '`coordinates` must be one of'),
+    (dict(trunk=dict(coordinates='polar')),
+     '`trunk.coordinates` must be one of'),
+    (dict(trunk=dict(width=3)), r'`trunk` takes .* got .*width'),
     (dict(semantic_weight=-1.), '`semantic_weight` must'),
-    (dict(decoder=dict(DECODER, num_classes=2)), '`num_classes` of the dec')])
+    (dict(trunk=dict(decoder=dict(DECODER, num_classes=2))),
+     '`num_classes` of the dec')])
 def test_head__bad_options(head, error):
     with pytest.raises(ValueError, match=error):
         tiny.build(head)

@@ -20,8 +20,7 @@ NAMES = ('fpn-mnv2_1xb4-600it_street-scenes', 'fpn-mnv2_1xb4-600it_cwfid',
          'fpn-r101_4xb4-40k_cityscapes-512x1024',
          'hr48_4xb2-40k_cityscapes-512x1024', 'fpn-r50_4xb4-40k_coco-640x640',
          'fpn-r50_4xb4-40k_voc12-512x512')
-COMMON = dict(type='mmpixsort.PanopticSegSortHead', embed_dims=32,
-              num_iters=10)
+COMMON = dict(type='mmpixsort.PanopticSegSortHead', embed_dims=32)
 each = pytest.mark.parametrize('name', NAMES)
 
 
@@ -80,7 +79,7 @@ def small(cfg):
     for stage in backbone.get('extra', {}).values():
         stage.num_modules = 1
         stage.num_blocks = tuple(1 for _ in stage.num_blocks)
-    cfg.model.head.update(cell_area=4., num_iters=2)
+    cfg.model.head.cut = dict(cell_area=4., num_iters=2)
     torch.manual_seed(0)
     return revert_sync_batchnorm(MODELS.build(cfg.model)).train()
 

@@ -10,7 +10,8 @@ from references import segment_sorting_loop
 from mmpixsort.det.heads.panoptic_results import (PanopticRules,
                                                   panoptic_of_image)
 from mmpixsort.det.heads.panoptic_targets import panoptic_ids, panoptic_targets
-from mmpixsort.det.heads.panoptic_segsort_head import largest_clusters
+from mmpixsort.det.heads.panoptic_partition import (largest_clusters,
+                                                    partition_batch)
 from mmpixsort.functional.segments.graph import pair_statistics
 from mmpixsort.metrics import PanopticQualityMetric
 
@@ -29,8 +30,8 @@ def batch(model, *sizes, training=True):
 @pytest.mark.parametrize('head', [
     dict(), dict(bank=QUEUE), dict(stuff_across_images='positive', bank=QUEUE),
     dict(stuff_across_images='negative', bank=QUEUE),
-    dict(coordinates='absolute'),
-    dict(decoder=DECODER, in_channels=8)])
+    dict(trunk=dict(coordinates='absolute')),
+    dict(trunk=dict(decoder=DECODER), in_channels=8)])
 def test_loss__mixed_sizes_touch_every_parameter(head):
     model = tiny.build_config(tiny.panoptic(head)).train()
     for _ in range(2):  # the second against a bank
@@ -69,8 +70,8 @@ def test_loss__equals_the_definition(stuff):
     head = model.head
     _, embeddings = head.embed(model.extract_feat(inputs))
     targets = panoptic_targets(samples, (32, 40), num_things=2, num_classes=4)
-    cut = head._partition(embeddings, targets)
-    got = head._sort(cut, targets)
+    cut = partition_batch(embeddings, targets, cut=head.cut)
+    got = head.sorting_loss(cut, targets)
     labels, groups = [], []
     for region, image in zip(cut.regions.tolist(), cut.images.tolist()):
         kind = region - targets.num_things_seen
@@ -101,7 +102,7 @@ def test_loss__equals_the_definition(stuff):
         pixel_regions=cut.pixel_regions[take],
         pixel_images=cut.pixel_images[take])
     assert kept is head.loss_module and got > 0
-    assert head._sort(subset, targets).item() == pytest.approx(
+    assert head.sorting_loss(subset, targets).item() == pytest.approx(
         want / weight, rel=1e-4)
 
 
@@ -198,7 +199,8 @@ def test_panoptic_of_image__only_stuff():
 
 def test_training__finds_the_squares():
     model = tiny.build_config(tiny.panoptic(
-        dict(rules=dict(min_area=4), cell_area=1., test_cell_area=1.)
+        dict(rules=dict(min_area=4),
+             cut=dict(cell_area=1., test_cell_area=1.))
         )).train()
     inputs, samples = batch(model, (32, 32), (32, 32))
     optimizer = torch.optim.Adam(model.parameters(), lr=.01)
@@ -258,7 +260,9 @@ def test_loss__nothing_annotated_is_zero():
     (dict(stuff_across_images='none'), '`stuff_across_images` must be one'),
     (dict(rules=dict(merge='greedy')), '`merge` must be one of'),
     (dict(rules=dict(threshold=2.)), '`threshold` must'),
-    (dict(max_segments=0), '`max_segments` must'),
+    (dict(cut=dict(max_segments=0)), '`cut.max_segments` must'),
+    (dict(cut=dict(cell_area=0.)), '`cut.cell_area` must be positive'),
+    (dict(cut=dict(area=1.)), r'`cut` takes .* got .*area'),
     (dict(num_things=0), '`num_things` must'),
     (dict(num_things=200, num_stuff=56), 'must be at most 255')])
 def test_head__bad_options(head, error):
@@ -284,7 +288,7 @@ def test_head__concentration_of_the_loss_unless_given():
     for given, want in ((None, 7.), (3., 3.)):
         head = tiny.build_config(tiny.panoptic(dict(loss=loss, rules=dict(
             merge='meanshift', threshold=.5, concentration=given)))).head
-        assert head._rules().concentration == want
+        assert head.test_rules().concentration == want
 
 
 def test_partition__takes_the_centre_of_a_cell():
@@ -295,7 +299,8 @@ def test_partition__takes_the_centre_of_a_cell():
     ids[ids > 0] = 0
     ids[0, 9:12, 9:12] = 1  # not the corner of a cell of four, its centre
     targets = panoptic_targets(samples, (32, 32), num_things=2, num_classes=4)
-    cut = model.head._partition(torch.ones(1, 8, 8, 8), targets)
+    cut = partition_batch(
+        torch.ones(1, 8, 8, 8), targets, cut=model.head.cut)
     things = (cut.pixel_regions == 0).nonzero().flatten()
     assert things.tolist() == [2 * 8 + 2]
 
@@ -338,13 +343,14 @@ def test_loss__does_not_wait_for_the_device():
 
 @pytest.mark.parametrize('touching', [True, False])
 def test_pair_statistics__segments_that_touch(touching):
-    model = tiny.build_config(tiny.panoptic(dict(cell_area=1.))).eval()
+    model = tiny.build_config(tiny.panoptic(
+        dict(cut=dict(cell_area=1.)))).eval()
     inputs, samples = batch(model, *SIZES)
     head, levels = model.head, model.extract_feat(inputs)
     got = head.pair_statistics(levels, samples, touching=touching)
     targets = panoptic_targets(samples, (32, 40), num_things=2, num_classes=4)
     _, embeddings = head.embed(levels)
-    cut = head._partition(embeddings, targets)
+    cut = partition_batch(embeddings, targets, cut=head.cut)
     maps = cut.segment_ids.view(2, *embeddings.shape[2:]).tolist()
     want = 0.
     for b, rows in enumerate(maps):

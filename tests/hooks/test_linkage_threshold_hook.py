@@ -63,7 +63,7 @@ def runner(work_dir, head=(), load_from=None):
         visualizer=dict(type='Visualizer', vis_backends=[]))
 
 
-FINE = dict(cell_area=1., bank=dict(
+FINE = dict(cut=dict(cell_area=1.), bank=dict(
     type='mmpixsort.PrototypeQueue', capacity=64, num_iterations=1))
 
 
@@ -136,7 +136,7 @@ def test_hook__leaves_a_given_threshold(tmp_path):
 
 
 def test_hook__without_pairs_takes_a_half(tmp_path):
-    run = runner(tmp_path / 'coarse', dict(cell_area=1e6))
+    run = runner(tmp_path / 'coarse', dict(cut=dict(cell_area=1e6)))
     run.val()
     assert run.model.head.threshold == .5
 

@@ -187,7 +187,7 @@ def test_head__zero_of_a_projection_without_parameters():
     (dict(keys=dict(scope='bank', gather=True)),
      '`keys.gather` must be False'),
     (dict(in_channels=0), '`in_channels` must be at least 1'),
-    (dict(source='neck'), "`source` must be 'decoder', the index .* got 'neck'"),
+    (dict(source='neck'), "`source` must be 'decoder', .* got 'neck'"),
     (dict(keys=dict(scope='all')), '`keys.scope` must be one of'),
     (dict(bank=None, keys=dict(scope='bank')), '`bank` must be given'),
     (dict(warmup_iters=-1), '`warmup_iters` must be at least 0'),

@@ -2,9 +2,8 @@
 # config takes it as head=dict(_base_.panoptic_segsort, ...).
 panoptic_segsort = dict(
     type='mmpixsort.PanopticSegSortHead',
-    embed_dims=32,  # as SegSort, as the concentration and iterations
+    embed_dims=32,  # as SegSort, as the concentration
     loss=dict(type='mmpixsort.PanopticSegSortLoss', concentration=10.),
-    num_iters=10,
     # one iteration: its prototypes are negatives only
     bank=dict(
         type='mmpixsort.PrototypeQueue', capacity=512, num_iterations=1))

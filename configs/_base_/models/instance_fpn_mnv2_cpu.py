@@ -25,7 +25,6 @@ model = dict(
         in_index=0,
         in_channels=64,
         num_classes=1,
-        channels=64,
         embed_dims=8))  # as on Cityscapes in the paper
 # levels of the pyramid that the head does not read
 find_unused_parameters = True

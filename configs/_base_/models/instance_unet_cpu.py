@@ -19,6 +19,5 @@ model = dict(
         type='mmpixsort.InstanceEmbeddingHead',
         in_channels=16,
         num_classes=1,
-        channels=16,
         embed_dims=16,  # as on leaves in the paper
-        coordinates='relative'))  # as there
+        trunk=dict(channels=16, coordinates='relative')))  # as there

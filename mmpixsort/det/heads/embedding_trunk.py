@@ -2,7 +2,7 @@
 
 Shapes: B images, C classes, D embedding dims.
 """
-from typing import Optional, Sequence, Tuple, Union
+from typing import NamedTuple, Optional, Sequence, Tuple, Union
 
 import torch
 from mmcv.cnn import ConvModule
@@ -14,30 +14,56 @@ from mmpixsort.datasets.panoptic_maps import VOID
 from mmpixsort.functional.checks import check_choice, check_count
 from mmpixsort.functional.segments.clustering import pixel_locations
 from mmpixsort.layers import select_feature, tap
+from mmpixsort.layers.head_parts import read_fields
 from mmpixsort.registry import MODELS
 
 COORDINATES = ('relative', 'absolute')
 UNIT = 64  # cells
 
 
+class Trunk(NamedTuple):
+    """What stands between the feature and the branches of a head.
+
+    Attributes:
+        decoder: Config of a decode head of MMSegmentation, whose logits are
+            the semantic branch and whose last feature, of `in_channels`, is
+            embedded; None: the branches have convolutions of their own. Put
+            `_scope_='mmseg'` into it.
+        channels: Number of channels of the convolutions between the feature
+            and both branches.
+        num_convs: Number of 3 x 3 convolutions, 0 or more.
+        coordinates: Whether y and x are appended to the feature, as the
+            paper does on leaves: 'relative' to the map, in [-0.5, 0.5];
+            'absolute', in units of 64 of its cells, so that crops and larger
+            images of the test have one scale; None: neither.
+        norm_cfg: Normalisation of the convolutions.
+    """
+
+    decoder: Optional[dict] = None
+    channels: int = 64
+    num_convs: int = 1
+    coordinates: Optional[str] = None
+    norm_cfg: Optional[dict] = dict(type='BN')
+
+    def check(self) -> 'Trunk':
+        """Raise ValueError on values out of range."""
+        check_count('trunk.channels', self.channels)
+        check_count('trunk.num_convs', self.num_convs, minimum=0)
+        if self.coordinates is not None:
+            check_choice('trunk.coordinates', self.coordinates, COORDINATES)
+        return self
+
+
 class EmbeddingTrunk(BaseModule):
     """A semantic and an embedding branch.
 
     Args:
-        in_channels: Channels of the feature.
+        in_channels: Number of channels of the feature.
         num_outputs: Number of outputs of the semantic branch.
         in_index: Level of the backbone or neck, or levels to resize to the
             first and concatenate.
-        decoder: Config of a decode head of MMSegmentation; None:
-            convolutions of its own.
-        channels: Number of channels of the convolutions.
-        num_convs: Number of 3 x 3 convolutions, 0 or more.
         embed_dims: D.
-        coordinates: y and x appended to the feature: 'relative' to the
-            map, in [-0.5, 0.5]; 'absolute', in units of 64 of its cells, so
-            that crops and larger images of the test have one scale; None.
-        norm_cfg: Normalisation of the convolutions.
-        init_cfg: Initialisation of weights, as in the host.
+        trunk: Fields of :class:`Trunk`.
     """
 
     # Whether `embed` gives unit vectors, which are compared by cosine; other
@@ -45,29 +71,23 @@ class EmbeddingTrunk(BaseModule):
     unit_embeddings = False
 
     def __init__(self, *, in_channels: int, num_outputs: int,
-                 in_index: Union[int, Sequence[int]],
-                 decoder: Optional[dict], channels: int, num_convs: int,
-                 embed_dims: int, coordinates: Optional[str],
-                 norm_cfg: Optional[dict],
-                 init_cfg: Optional[dict]) -> None:
-        super().__init__(init_cfg=init_cfg)
+                 in_index: Union[int, Sequence[int]], embed_dims: int,
+                 trunk: dict) -> None:
+        super().__init__()
         check_count('in_channels', in_channels)
-        check_count('channels', channels)
-        check_count('num_convs', num_convs, minimum=0)
         check_count('embed_dims', embed_dims)
-        if coordinates is not None:
-            check_choice('coordinates', coordinates, COORDINATES)
+        parts = read_fields(Trunk, 'trunk', trunk).check()
         self.in_channels = in_channels
         self.in_index = in_index
-        self.coordinates = coordinates
-        self.decoder = None if decoder is None else _build_decoder(
-            decoder, num_outputs)
-        width = in_channels + (0 if coordinates is None else 2)
+        self.coordinates = parts.coordinates
+        self.decoder = None if parts.decoder is None else _build_decoder(
+            parts.decoder, num_outputs)
+        width = in_channels + (0 if parts.coordinates is None else 2)
         convs = []
-        for _ in range(num_convs):
+        for _ in range(parts.num_convs):
             convs.append(ConvModule(
-                width, channels, 3, padding=1, norm_cfg=norm_cfg))
-            width = channels
+                width, parts.channels, 3, padding=1, norm_cfg=parts.norm_cfg))
+            width = parts.channels
         self.convs = nn.Sequential(*convs)
         self.conv_embed = nn.Conv2d(width, embed_dims, 1)
         self.conv_seg = None if self.decoder is not None else nn.Conv2d(

@@ -2,7 +2,7 @@
 
 Shapes: B images, C classes of things, D embedding dims, H W size.
 """
-from typing import List, Optional, Sequence, Union
+from typing import List, Sequence, Union
 
 import torch
 from mmengine.structures import InstanceData
@@ -30,21 +30,14 @@ class InstanceEmbeddingHead(EmbeddingTrunk):
     their embeddings.
 
     Args:
-        in_channels: Channels of the feature.
+        in_channels: Number of channels of the feature.
         num_classes: C; the semantic branch has background too.
         in_index: Level of the backbone or neck, or levels to resize to the
             first and concatenate.
-        decoder: Config of a decode head of MMSegmentation with C + 1
-            classes, whose logits are the semantic branch and whose last
-            feature, of `in_channels`, is embedded; None: convolutions of
-            its own. Put `_scope_='mmseg'` into it.
-        channels: Number of channels of the convolutions between the feature
-            and both branches.
-        num_convs: Number of 3 x 3 convolutions, 0 or more.
         embed_dims: D; 8 on Cityscapes, 16 on leaves in the paper.
-        coordinates: y and x beside the feature, as in the paper on leaves:
-            'relative' to the map, 'absolute' (see EmbeddingTrunk), or None.
-        norm_cfg: Normalisation of the convolutions.
+        trunk: Fields of :class:`~mmpixsort.det.heads.embedding_trunk.Trunk`:
+            `decoder`, `channels`, `num_convs`, `coordinates`, `norm_cfg`; a
+            decoder has C + 1 classes.
         loss: Config of the loss of embeddings.
         semantic_weight: Weight of the cross-entropy, 0 or more.
         label_size: 'image': embeddings are enlarged to the labels (the
@@ -58,7 +51,6 @@ class InstanceEmbeddingHead(EmbeddingTrunk):
             'annotated' (the protocol of the leaf challenge): where
             `gt_foreground` of an image without labels or, of others,
             `gt_instance_map` says.
-        init_cfg: Initialisation of weights, as in the host.
 
     Raises:
         ValueError: On options out of range or parts that do not fit.
@@ -69,31 +61,21 @@ class InstanceEmbeddingHead(EmbeddingTrunk):
                  in_channels: int,
                  num_classes: int,
                  in_index: Union[int, Sequence[int]] = -1,
-                 decoder: Optional[dict] = None,
-                 channels: int = 64,
-                 num_convs: int = 1,
                  embed_dims: int = 8,
-                 coordinates: Optional[str] = None,
-                 norm_cfg: Optional[dict] = dict(type='BN'),
+                 trunk: dict = dict(),
                  loss: dict = dict(type='mmpixsort.DiscriminativeLoss'),
                  semantic_weight: float = 1.,
                  label_size: str = 'image',
                  clusters: dict = dict(type='mmpixsort.MeanShiftBackend'),
                  class_split: str = 'class',
-                 foreground: str = 'predicted',
-                 init_cfg: Optional[dict] = None) -> None:
+                 foreground: str = 'predicted') -> None:
         check_count('num_classes', num_classes)
         super().__init__(
             in_channels=in_channels,
             num_outputs=num_classes + 1,
             in_index=in_index,
-            decoder=decoder,
-            channels=channels,
-            num_convs=num_convs,
             embed_dims=embed_dims,
-            coordinates=coordinates,
-            norm_cfg=norm_cfg,
-            init_cfg=init_cfg)
+            trunk=trunk)
         check_non_negative('semantic_weight', semantic_weight)
         check_choice('label_size', label_size, LABEL_SIZES)
         check_choice('class_split', class_split, CLASS_SPLITS)

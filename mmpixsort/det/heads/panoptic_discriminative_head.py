@@ -3,24 +3,22 @@
 Shapes: B images, T classes of things, S of stuff, C = T + S, D embedding
 dims, h w size of the embedding, K instances.
 """
-from typing import List, Optional, Sequence, Tuple, Union
+from typing import List, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor
 
-from mmpixsort.functional.checks import check_count, check_non_negative
 from mmpixsort.functional.segments.prototypes import segment_sums
 from mmpixsort.registry import MODELS
 
-from .embedding_trunk import EmbeddingTrunk, resize_maps, semantic_loss
+from .embedding_trunk import resize_maps
+from .panoptic_head import PanopticHead
 from .panoptic_instances import CellInstances
-from .panoptic_results import maps_of_images, panoptic_of_cells
-from .panoptic_rules import PanopticRules
-from .panoptic_targets import VOID, panoptic_targets
+from .panoptic_results import ImageMaps, panoptic_of_cells
 
 
 @MODELS.register_module()
-class PanopticDiscriminativeHead(EmbeddingTrunk):
+class PanopticDiscriminativeHead(PanopticHead):
     """Classes by a softmax, instances by clusters of an embedding.
 
     The discriminative loss of De Brabandere et al.
@@ -30,25 +28,21 @@ class PanopticDiscriminativeHead(EmbeddingTrunk):
     semantic head with connected components.
 
     Args:
-        in_channels: Channels of the feature.
-        num_things: T, classes that come first.
-        num_stuff: S.
-        in_index: Level or levels of the backbone or neck.
-        decoder: Config of a decode head of MMSegmentation with C classes,
-            see InstanceEmbeddingHead.
-        channels: Number of channels of the convolutions between the feature
-            and both branches.
-        num_convs: Number of 3 x 3 convolutions, 0 or more.
+        in_channels: Number of channels of the feature.
+        num_things: T, number of classes of things, which come first.
+        num_stuff: S, number of classes of stuff.
+        in_index: Level of the backbone or neck, or levels to resize to the
+            first and concatenate.
         embed_dims: D.
-        coordinates: See EmbeddingTrunk.
-        norm_cfg: Normalisation of the convolutions.
+        trunk: Fields of :class:`~mmpixsort.det.heads.embedding_trunk.Trunk`:
+            `decoder`, `channels`, `num_convs`, `coordinates`, `norm_cfg`; a
+            decoder has C classes.
         loss: Config of the loss of embeddings.
         semantic_weight: Weight of the cross-entropy, 0 or more.
-        clusters: Config of the clustering, of cells of the embedding, those
-            of each class of things apart.
+        clusters: Config of the clustering of the cells of the embedding,
+            which runs on each class of things by itself.
         rules: `min_area`, `max_instances` and `min_stuff_area` of
-            PanopticRules.
-        init_cfg: Initialisation of weights, as in the host.
+            :class:`~mmpixsort.det.heads.panoptic_rules.PanopticRules`.
 
     Raises:
         ValueError: On options out of range or parts that do not fit.
@@ -60,38 +54,23 @@ class PanopticDiscriminativeHead(EmbeddingTrunk):
                  num_things: int,
                  num_stuff: int,
                  in_index: Union[int, Sequence[int]] = -1,
-                 decoder: Optional[dict] = None,
-                 channels: int = 64,
-                 num_convs: int = 1,
                  embed_dims: int = 16,
-                 coordinates: Optional[str] = None,
-                 norm_cfg: Optional[dict] = dict(type='BN'),
+                 trunk: dict = dict(),
                  loss: dict = dict(type='mmpixsort.DiscriminativeLoss'),
                  semantic_weight: float = 1.,
                  clusters: dict = dict(type='mmpixsort.MeanShiftBackend'),
-                 rules: dict = dict(),
-                 init_cfg: Optional[dict] = None) -> None:
-        check_count('num_things', num_things)
-        check_count('num_stuff', num_stuff, minimum=0)
-        check_non_negative('semantic_weight', semantic_weight)
+                 rules: dict = dict()) -> None:
         super().__init__(
             in_channels=in_channels,
-            num_outputs=num_things + num_stuff,
+            num_things=num_things,
+            num_stuff=num_stuff,
             in_index=in_index,
-            decoder=decoder,
-            channels=channels,
-            num_convs=num_convs,
             embed_dims=embed_dims,
-            coordinates=coordinates,
-            norm_cfg=norm_cfg,
-            init_cfg=init_cfg)
-        self.num_things = num_things
-        self.num_classes = num_things + num_stuff
-        self.ignore_index = VOID
-        self.semantic_weight = semantic_weight
-        self.loss_module = MODELS.build(loss)
+            trunk=trunk,
+            loss=loss,
+            semantic_weight=semantic_weight,
+            rules=rules)
         self.clusters = MODELS.build(clusters)
-        self.rules = PanopticRules(**rules).check()
 
     def embed(self, inputs: Sequence[Tensor]) -> Tuple[Tensor, Tensor]:
         """Return logits (B, C, h, w) and embeddings (B, D, h, w)."""
@@ -100,42 +79,25 @@ class PanopticDiscriminativeHead(EmbeddingTrunk):
     def loss(self, inputs: Sequence[Tensor],
              batch_data_samples: List) -> dict:
         """Return losses and diagnostics of a batch."""
-        size = batch_data_samples[0].metainfo['batch_input_shape']
-        logits, embeddings = (
-            resize_maps(maps, size) for maps in self.embed(inputs))
-        targets = panoptic_targets(
-            batch_data_samples, size, num_things=self.num_things,
-            num_classes=self.num_classes)
+        logits, embeddings = self.embed(inputs)
+        targets = self.targets(batch_data_samples)
         things = (targets.regions >= 0) & (
             targets.regions < targets.num_things_seen)
         ids = (targets.regions + 1).masked_fill(~things, 0)
         losses = self.loss_module(
-            embeddings,
+            resize_maps(embeddings, targets.semantic.shape[1:]),
             ids.masked_fill(targets.regions < 0, -1),
             class_ids=targets.semantic,
             num_ids=targets.num_things_seen + 1)
-        losses['loss_semantic'] = self.semantic_weight * semantic_loss(
-            logits, targets.semantic)
+        losses['loss_semantic'] = self.semantic_loss(logits, targets)
         return losses
 
-    def predict(self,
-                inputs: Sequence[Tensor],
-                batch_data_samples: List,
-                rescale: bool = True) -> List:
-        """Return the panoptic map and the instances of every image."""
-        return self.results(
-            *self.embed(inputs), batch_data_samples, rescale=rescale)
-
-    def results(self, logits: Tensor, embeddings: Tensor,
-                batch_data_samples: List, rescale: bool = True) -> List:
-        """Return what `predict` does, of logits and embeddings."""
-        return [
-            panoptic_of_cells(
-                self._cells(maps.logits, maps.embeddings), maps.logits,
-                maps.size, num_things=self.num_things, rules=self.rules,
-                extent=maps.extent)
-            for maps in maps_of_images(
-                logits, embeddings, batch_data_samples, rescale)]
+    def panoptic_of(self, maps: ImageMaps) -> dict:
+        """Return the panoptic map and the instances of one image."""
+        return panoptic_of_cells(
+            self._cells(maps.logits, maps.embeddings), maps.logits,
+            maps.size, num_things=self.num_things, rules=self.rules,
+            extent=maps.extent)
 
     @torch.no_grad()
     def _cells(self, logits: Tensor, embeddings: Tensor) -> CellInstances:

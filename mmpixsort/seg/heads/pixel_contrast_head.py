@@ -10,8 +10,8 @@ from mmpixsort.functional.checks import check_choice, check_count
 from mmpixsort.functional.contrast.queues import pixels_and_regions
 from mmpixsort.functional.random import keyed_generator
 from mmpixsort.layers.head_parts import (Source, has_no_length,
-                                         note_nonfinite, with_fixed,
-                                         zero_loss)
+                                         note_nonfinite, read_fields,
+                                         with_fixed, zero_loss)
 from mmpixsort.layers.metric_head import MetricHead
 from mmpixsort.registry import MODELS
 from mmpixsort.structures import KeyBlock, LabeledEmbeddings
@@ -115,7 +115,8 @@ class PixelContrastHead(MetricHead):
             loss=loss,
             warmup_iters=warmup_iters,
             ignore_index=ignore_index)
-        self.keys = ContrastKeys(**keys).checked(bank is not None)
+        self.keys = read_fields(ContrastKeys, 'keys', keys).checked(
+            bank is not None)
         self.sampler = MODELS.build(
             with_fixed(sampler, num_classes=num_classes))
         self.miner = None if miner is None else MODELS.build(miner)
