@@ -5,10 +5,9 @@ from torch import Tensor, nn
 
 from mmpixsort.functional.checks import check_non_negative, check_positive
 from mmpixsort.functional.contrast.keys import Keys
-from mmpixsort.functional.segments.sorting import segment_sorting
+from mmpixsort.functional.segments.sorting import segment_sorting_sum
 from mmpixsort.registry import MODELS
-from mmpixsort.utils.gather import sum_over_ranks
-from mmpixsort.utils.ranks import get_world_size
+from mmpixsort.utils.gather import share_over_ranks
 
 
 @MODELS.register_module()
@@ -77,7 +76,8 @@ class PanopticSegSortLoss(nn.Module):
             anchor_groups: (N,), see the function.
             key_groups: (P,).
         """
-        nll, valid = segment_sorting(
+        weights = areas.clamp(min=1).float()**-self.area_power
+        total, valid = segment_sorting_sum(
             anchors,
             anchor_ids,
             keys,
@@ -85,11 +85,7 @@ class PanopticSegSortLoss(nn.Module):
             own_key=own_key,
             concentration=self.concentration,
             anchor_groups=anchor_groups,
-            key_groups=key_groups)
-        weights = areas.clamp(min=1).to(nll.dtype)**-self.area_power * valid
-        total = sum_over_ranks(weights.sum())
-        # no pixel: nothing to divide by, and nothing to divide
-        total = total + (total == 0)
-        # times the ranks, since DDP averages over them
-        share = (weights * nll).sum() * get_world_size() / total
-        return self.loss_weight * share
+            key_groups=key_groups,
+            weights=weights)
+        return self.loss_weight * share_over_ranks(
+            total, (weights * valid).sum())

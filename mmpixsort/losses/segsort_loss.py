@@ -6,9 +6,10 @@ from torch import Tensor, nn
 from mmpixsort.functional.checks import (check_choice, check_non_negative,
                                          check_positive)
 from mmpixsort.functional.contrast.keys import Keys
-from mmpixsort.functional.segments.sorting import POSITIVES, segment_sorting
+from mmpixsort.functional.segments.sorting import (POSITIVES,
+                                                   segment_sorting_sum)
 from mmpixsort.registry import MODELS
-from mmpixsort.utils.gather import mean_over_ranks
+from mmpixsort.utils.gather import share_over_ranks
 
 
 @MODELS.register_module()
@@ -16,7 +17,7 @@ class SegSortLoss(nn.Module):
     """Average :func:`mmpixsort.functional.segment_sorting` over pixels.
 
     The mean is over the valid pixels of all ranks, see
-    :func:`mmpixsort.utils.gather.mean_over_ranks`. The defaults are those
+    :func:`mmpixsort.utils.gather.share_over_ranks`. The defaults are those
     of the released code of Hwang et al. (SegSort,
     https://arxiv.org/abs/1910.06962).
 
@@ -60,7 +61,7 @@ class SegSortLoss(nn.Module):
 
         See :func:`mmpixsort.functional.segment_sorting` for the arguments.
         """
-        nll, valid = segment_sorting(
+        total, valid = segment_sorting_sum(
             anchors,
             anchor_labels,
             keys,
@@ -68,4 +69,4 @@ class SegSortLoss(nn.Module):
             own_key=own_key,
             concentration=self.concentration,
             positives=self.positives)
-        return self.loss_weight * mean_over_ranks(nll, valid)
+        return self.loss_weight * share_over_ranks(total, valid.sum())

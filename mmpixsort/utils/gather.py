@@ -118,6 +118,25 @@ def mean_over_ranks(values: Tensor, valid: Tensor) -> Tensor:
     return values.sum(0) * (get_world_size() / count)
 
 
+def share_over_ranks(total: Tensor, weight: Tensor) -> Tensor:
+    """Divide a sum by the weight of all ranks, zero when there is none.
+
+    As :func:`mean_over_ranks`, for a sum that has been made already. All
+    ranks must call it if any does.
+
+    Args:
+        total: () weighted sum over the rows of this rank.
+        weight: () sum of the weights of the rows of this rank, 0 or more.
+
+    Returns:
+        () with a gradient for `total`. The mean of the results of all ranks
+        is the weighted mean over the rows of all ranks.
+    """
+    weight = sum_over_ranks(weight)
+    # without rows there is nothing to divide by, and nothing to divide
+    return total * get_world_size() / (weight + (weight == 0))
+
+
 class _GatherRows(torch.autograd.Function):
 
     @staticmethod

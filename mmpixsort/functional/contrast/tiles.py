@@ -24,7 +24,9 @@ from mmpixsort.structures import KeyBlock
 
 from .keys import OwnKey, pair_masks
 
-TILE_ELEMENTS = 1 << 22  # similarities held at once: 16 MB of float32
+# similarities held at once: 16 MB of float32 on a CPU, 1 GB elsewhere
+CPU_ELEMENTS = 1 << 22
+DEVICE_ELEMENTS = 1 << 28
 CAST_ROWS = 1 << 13  # rows of a half precision bank that are cast at once
 LOW = -1e30  # logit of a pair that takes no part; finite, so no inf - inf
 
@@ -104,7 +106,8 @@ class _Contrast(torch.autograd.Function):
         ]
         scaled = clean / settings.temperature
         parts = []
-        for rows in tiles(len(labels), sum(t.numel() for t in tables)):
+        for rows in tiles(
+                len(labels), sum(t.numel() for t in tables), labels.device):
             loss, valid, weights = _tile(scaled[rows], labels[rows],
                                          _own_rows(own_key, rows), blocks,
                                          settings)
@@ -142,9 +145,18 @@ class _Contrast(torch.autograd.Function):
         return (grad_anchors, None, None, None, None, *grad_keys)
 
 
-def tiles(num_anchors: int, num_keys: int) -> Iterator[slice]:
-    """Cut the anchors so that a tile has a fixed number of similarities."""
-    step = max(1, TILE_ELEMENTS // max(1, num_keys))
+def tiles(num_anchors: int, num_keys: int,
+          device: torch.device) -> Iterator[slice]:
+    """Cut the anchors so that a tile has a fixed number of similarities.
+
+    Args:
+        num_anchors: A.
+        num_keys: K.
+        device: Device of the similarities. A CPU gains from its cache,
+            other devices from few calls.
+    """
+    elements = CPU_ELEMENTS if device.type == 'cpu' else DEVICE_ELEMENTS
+    step = max(1, elements // max(1, num_keys))
     for start in range(0, max(1, num_anchors), step):
         yield slice(start, start + step)
 

@@ -5,22 +5,16 @@ Shapes: N pixels, n pixels of a tile, P prototypes, D embedding dims.
 Hwang et al., "SegSort: Segmentation by Discriminative Sorting of Segments",
 ICCV 2019, https://arxiv.org/abs/1910.06962, section 3.2.
 """
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import List, Optional, Tuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
-from torch.nn.functional import softplus
 
 from mmpixsort.functional.checks import (check_choice, check_labels,
                                          check_positive, check_rows)
-from mmpixsort.functional.contrast.keys import Keys, as_blocks, zero_ignored
-from mmpixsort.functional.contrast.tiles import LOW, tiles
-from mmpixsort.structures import KeyBlock
+from mmpixsort.functional.contrast.keys import Keys, as_blocks
 
-# of an exponent: exp(-80) adds nothing, and below it a CPU takes ten times as
-# long
-FLOOR = -80.
+from .sorting_tiles import PixelLoss, Table, WeightedSum
 
 POSITIVES = ('same_class', 'own')
 
@@ -54,9 +48,11 @@ def segment_sorting(
     Evaluated as softplus(log sum of negatives - log sum of positives): the
     released code subtracts the own term from a sum of exponentials, which
     cancels in float32 once kappa (1 - cos) exceeds about 16. Anchors are
-    taken tile by tile, and the backward pass evaluates a tile again: extra
-    memory does not grow with N * P. Keys that need no gradient may be
-    overwritten before backward, as a bank is.
+    taken tile by tile, and the backward pass evaluates a tile again for the
+    gradient of keys: extra memory does not grow with N * P. A loss that is
+    a weighted sum over the pixels takes :func:`segment_sorting_sum`, which
+    evaluates a tile once. Keys that need no gradient may be overwritten
+    before backward, as a bank is.
 
     In float32 (float64 stays), autocast off.
 
@@ -93,6 +89,80 @@ def segment_sorting(
         >>> nll  # the released code gives 1.2e-7
         tensor([16.])
     """
+    prepared = _prepare(
+        anchors, anchor_labels, keys, key_labels, own_key=own_key,
+        concentration=concentration, positives=positives,
+        anchor_groups=anchor_groups, key_groups=key_groups)
+    with torch.autocast(anchors.device.type, enabled=False):
+        return PixelLoss.apply(*prepared)
+
+
+def segment_sorting_sum(
+    anchors: Tensor,
+    anchor_labels: Tensor,
+    keys: Keys,
+    key_labels: Optional[Tensor] = None,
+    *,
+    own_key: Tensor,
+    concentration: float,
+    positives: str = 'same_class',
+    anchor_groups: Optional[Tensor] = None,
+    key_groups: Optional[Tensor] = None,
+    weights: Optional[Tensor] = None,
+) -> Tuple[Tensor, Tensor]:
+    """Sum the losses of :func:`segment_sorting` over the pixels.
+
+    The gradients of anchors and keys are made in the forward pass, as the
+    loss that follows can only scale the sum: with a gradient for keys it
+    takes about half the time of the loss of every pixel.
+
+    Args:
+        anchors: (N, D) pixel embeddings, unit rows.
+        anchor_labels: (N,) integer, as in :func:`segment_sorting`.
+        keys: As in :func:`segment_sorting`.
+        key_labels: As in :func:`segment_sorting`.
+        own_key: As in :func:`segment_sorting`.
+        concentration: kappa, above 0.
+        positives: 'same_class' or 'own'.
+        anchor_groups: As in :func:`segment_sorting`.
+        key_groups: As in :func:`segment_sorting`.
+        weights: (N,) weight of each pixel, without gradient; None: 1.
+
+    Returns:
+        The weighted sum over valid pixels (), and valid (N,) bool.
+
+    Raises:
+        ValueError: On wrong shapes, concentration or `positives`.
+        TypeError: On labels that are not integers.
+
+    Example:
+        >>> labels = torch.tensor([0, 1])
+        >>> total, valid = segment_sorting_sum(
+        ...     torch.eye(2), labels, torch.eye(2), labels, own_key=labels,
+        ...     concentration=1.)
+        >>> total
+        tensor(0.6265)
+    """
+    anchors, table, *rows = _prepare(
+        anchors, anchor_labels, keys, key_labels, own_key=own_key,
+        concentration=concentration, positives=positives,
+        anchor_groups=anchor_groups, key_groups=key_groups)
+    if weights is not None:
+        if weights.shape != anchors.shape[:1]:
+            raise ValueError(
+                f'`weights` must have shape ({len(anchors)},), one for each '
+                f'anchor, got {tuple(weights.shape)}')
+        weights = weights.detach().to(anchors.dtype)
+    with torch.autocast(anchors.device.type, enabled=False):
+        return WeightedSum.apply(anchors, weights, table, *rows)
+
+
+def _prepare(anchors: Tensor, anchor_labels: Tensor, keys: Keys,
+             key_labels: Optional[Tensor], *, own_key: Tensor,
+             concentration: float, positives: str,
+             anchor_groups: Optional[Tensor],
+             key_groups: Optional[Tensor]) -> Tuple:
+    """Return checked anchors, their table, and the rows of each block."""
     anchor_labels = check_rows('anchors', anchors, anchor_labels)
     check_positive('concentration', concentration)
     check_choice('positives', positives, POSITIVES)
@@ -100,33 +170,11 @@ def segment_sorting(
     blocks = as_blocks(keys, key_labels, embed_dims=anchors.shape[1])
     labels = torch.cat([block.labels.flatten() for block in blocks])
     groups = _check_groups(anchor_groups, key_groups, anchor_labels, labels)
-    with torch.autocast(anchors.device.type, enabled=False):
-        if anchors.dtype != torch.float64:
-            anchors = anchors.float()
-        rows = [_rows(block, anchors.dtype) for block in blocks]
-        table = Table(labels, anchor_labels, own_key,
-                      positives == 'own', *groups)
-        return _SegmentSorting.apply(anchors, table, concentration, *rows)
-
-
-class Table(NamedTuple):
-    """What relates pixels to keys.
-
-    Attributes:
-        key_labels: (P,).
-        labels: (N,) of the pixels.
-        own_key: (N,).
-        own_only: Whether only the own segment is a positive.
-        groups: (N,) of the pixels; None: there are no groups.
-        key_groups: (P,).
-    """
-
-    key_labels: Tensor
-    labels: Tensor
-    own_key: Tensor
-    own_only: bool
-    groups: Optional[Tensor]
-    key_groups: Optional[Tensor]
+    dtype = torch.float64 if anchors.dtype == torch.float64 else torch.float32
+    table = Table(labels, anchor_labels, own_key, positives == 'own', *groups,
+                  concentration=concentration)
+    return (anchors.to(dtype), table, *(
+        block.keys.flatten(0, -2).to(dtype) for block in blocks))
 
 
 def _check_groups(anchor_groups: Optional[Tensor],
@@ -141,115 +189,3 @@ def _check_groups(anchor_groups: Optional[Tensor],
             'anchor_groups', anchor_groups, anchor_labels.shape)
         key_groups = check_labels('key_groups', key_groups, key_labels.shape)
     return anchor_groups, key_groups
-
-
-def _rows(block: KeyBlock, dtype: torch.dtype) -> Tensor:
-    """Return the keys of a block as safe rows of the anchors' precision."""
-    rows, labels = block.keys.flatten(0, -2), block.labels.flatten()
-    return zero_ignored(rows.to(dtype), labels)
-
-
-class _SegmentSorting(torch.autograd.Function):
-
-    @staticmethod
-    def forward(ctx, anchors, table, concentration, *keys):
-        """Keep the gradient of the anchors, and what makes that of keys."""
-        clean = zero_ignored(anchors, table.labels)
-        scaled = clean * concentration
-        parts = []
-        for rows in tiles(len(clean), len(table.key_labels)):
-            loss, valid, weights = _tile(scaled[rows], keys, table, rows)
-            grad = sum(w @ k for w, k in zip(weights, keys))
-            parts.append((loss, valid, grad))
-        loss, valid, grad = map(torch.cat, zip(*parts))
-        needs = [i for i, need in enumerate(ctx.needs_input_grad[3:]) if need]
-        ctx.needs, ctx.num_blocks = needs, len(keys)
-        ctx.concentration, ctx.table = concentration, table
-        ctx.mark_non_differentiable(valid)
-        ctx.set_materialize_grads(False)
-        # a block without gradient is seen again only where another needs it;
-        # it is a copy, so that its bank may be overwritten
-        ctx.save_for_backward(clean, grad, *(keys if needs else ()))
-        return loss, valid
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad_loss, _):
-        """Scale the gradient of the anchors; evaluate tiles for the keys."""
-        grad_keys: List[Optional[Tensor]] = [None] * ctx.num_blocks
-        if grad_loss is None:
-            return (None, None, None, *grad_keys)
-        clean, grad, *keys = ctx.saved_tensors
-        row = grad_loss[:, None] * ctx.concentration
-        if ctx.needs:
-            grad_keys = _grad_keys(ctx, clean, keys, row)
-        return (row * grad, None, None, *grad_keys)
-
-
-def _grad_keys(ctx, clean: Tensor, keys: Sequence[Tensor],
-               row: Tensor) -> List[Optional[Tensor]]:
-    """Return the gradient (P, D) of the blocks that need one."""
-    sums = [
-        torch.zeros_like(key) if i in ctx.needs else None
-        for i, key in enumerate(keys)
-    ]
-    scaled = clean * ctx.concentration
-    for rows in tiles(len(clean), len(ctx.table.key_labels)):
-        *_, weights = _tile(scaled[rows], keys, ctx.table, rows)
-        for i in ctx.needs:
-            sums[i] += (weights[i] * row[rows]).T @ clean[rows]
-    return sums
-
-
-def _tile(anchors: Tensor, keys: Sequence[Tensor], table: Table,
-          rows: slice) -> Tuple[Tensor, Tensor, Sequence[Tensor]]:
-    """Evaluate the equation on a tile.
-
-    Returns:
-        Loss (n,), valid (n,), and the derivative of the loss with respect
-        to the logits of every block (n, P).
-    """
-    logits = torch.cat([anchors @ key.T for key in keys], 1)
-    positive, negative = _pairs(table, rows)
-    valid = positive.any(1)
-    log_positive, share = _masked_softmax(logits.clone(), positive)
-    log_negative, weights = _masked_softmax(logits, negative)
-    margin = log_negative - log_positive
-    margin = margin.masked_fill_(~valid[:, None], LOW)
-    weights = weights.sub_(share).mul_(margin.sigmoid())
-    loss = softplus(margin, threshold=40.)[:, 0]
-    return loss, valid, weights.split([len(key) for key in keys], 1)
-
-
-def _masked_softmax(logits: Tensor, mask: Tensor) -> Tuple[Tensor, Tensor]:
-    """Return log-sum-exp (n, 1) and softmax (n, P) where the mask holds.
-
-    Overwrites `logits`. One exponential for both, never of a large negative
-    number, as logsumexp would take of those that the mask leaves out. A row
-    without any has about LOW, and zeros.
-    """
-    excluded = ~mask
-    logits.masked_fill_(excluded, LOW)
-    top = logits.amax(1, keepdim=True)
-    shares = logits.sub_(top).clamp_(min=FLOOR).exp_()
-    total = shares.masked_fill_(excluded, 0.).sum(1, keepdim=True)
-    # 1 or more, unless there is none
-    total = total.clamp_(min=1.)
-    return top + total.log(), shares.div_(total)
-
-
-def _pairs(table: Table, rows: slice) -> Tuple[Tensor, Tensor]:
-    """Return masks (n, P) of positives and negatives."""
-    labels = table.labels[rows, None]
-    takes_part = (table.key_labels >= 0) & (labels >= 0)
-    same = (labels == table.key_labels) & takes_part
-    negative = takes_part > same
-    if table.groups is not None:
-        groups = table.groups[rows, None]
-        negative &= (groups != table.key_groups) | (groups < 0)
-    column = torch.arange(len(table.key_labels), device=labels.device)
-    own = (table.own_key[rows, None] == column) & same
-    if table.own_only:
-        return own, negative
-    others = same > own
-    return torch.where(others.any(1, keepdim=True), others, own), negative

@@ -161,7 +161,7 @@ def noun_region_terms(
         regions = regions.masked_fill(~region_valid[..., None], 0.)
         table = _Regions(regions.flatten(0, 1), region_valid, caption_nouns)
         ids = noun_images if noun_ids is None else noun_ids
-        chunks = list(_chunks(len(nouns), len(table.rows), chunk_size))
+        chunks = list(_chunks(nouns, len(table.rows), chunk_size))
         score = _score if len(chunks) == 1 else _score_again_in_backward
         parts = [
             score(nouns[rows], noun_images[rows], ids[rows], scale, table,
@@ -204,13 +204,13 @@ def _check_ids(noun_ids: Optional[Tensor], caption_nouns: Optional[Tensor],
                          (len(regions), *caption_nouns.shape[1:2])))
 
 
-def _chunks(num_nouns: int, num_regions: int,
+def _chunks(nouns: Tensor, num_regions: int,
             chunk_size: Optional[int]) -> Iterator[slice]:
     """Cut the nouns; no nouns are one empty chunk."""
     if chunk_size is None:
-        return tiles(num_nouns, num_regions)
+        return tiles(len(nouns), num_regions, nouns.device)
     return (slice(start, start + chunk_size)
-            for start in range(0, max(1, num_nouns), chunk_size))
+            for start in range(0, max(1, len(nouns)), chunk_size))
 
 
 def _score_again_in_backward(*arguments) -> Tuple[Tensor, ...]:

@@ -35,7 +35,7 @@ def _random(seed, num_anchors=11, num_keys=17, dims=6, classes=4):
 @pytest.mark.parametrize('denominator', ['per_positive', 'supcon'])
 @pytest.mark.parametrize('tile', [1 << 22, 40])
 def test_pixel_contrast__equals_loop(seed, denominator, tile, monkeypatch):
-    monkeypatch.setattr(contrast_tiles, 'TILE_ELEMENTS', tile)
+    monkeypatch.setattr(contrast_tiles, 'CPU_ELEMENTS', tile)
     anchors, labels, keys, key_labels, own = _random(seed)
     # the own key of an anchor bears its label
     own = torch.where(key_labels[own.clamp(min=0)] == labels, own, -1)
@@ -120,7 +120,7 @@ def test_pixel_contrast__two_keys_by_hand():
 @pytest.mark.parametrize('denominator', ['per_positive', 'supcon'])
 @pytest.mark.parametrize('tile', [1 << 22, 30])
 def test_pixel_contrast__gradcheck(denominator, tile, monkeypatch):
-    monkeypatch.setattr(contrast_tiles, 'TILE_ELEMENTS', tile)
+    monkeypatch.setattr(contrast_tiles, 'CPU_ELEMENTS', tile)
     anchors, labels, keys, key_labels, own = _random(3, 7, 9, 5, 3)
     queue = torch.randn(
         3, 4, 5, generator=torch.Generator().manual_seed(1)).double()

@@ -8,12 +8,13 @@ from dispatch import CallCounter
 from references import segment_sorting_loop, sine_rows
 from torch.nn.functional import normalize
 
-from mmpixsort.functional.contrast import tiles as contrast_tiles
+from mmpixsort.functional.segments import sorting_tiles
 from mmpixsort.functional.segments.clustering import (grid_labels,
                                                       spherical_kmeans)
 from mmpixsort.functional.segments.prototypes import (CODE_BASE, find_segments,
                                                       join_codes, prototypes)
-from mmpixsort.functional.segments.sorting import segment_sorting
+from mmpixsort.functional.segments.sorting import (segment_sorting,
+                                                   segment_sorting_sum)
 from mmpixsort.structures import KeyBlock
 
 FIXTURES = Path(__file__).parents[2] / 'data' / 'segsort.npz'
@@ -30,11 +31,17 @@ def _random(seed, num=13, num_keys=9, dims=5):
     return anchors, labels, keys, key_labels, own
 
 
+def cut_tiles(monkeypatch, elements):
+    """Let a tile hold so many similarities."""
+    monkeypatch.setattr(sorting_tiles, 'CPU_ELEMENTS', elements)
+    monkeypatch.setattr(sorting_tiles, 'CPU_ROWS', 1)
+
+
 @pytest.mark.parametrize('seed', range(5))
 @pytest.mark.parametrize('positives', ['same_class', 'own'])
 @pytest.mark.parametrize('tile', [1 << 22, 20])
 def test_segment_sorting__equals_loop(seed, positives, tile, monkeypatch):
-    monkeypatch.setattr(contrast_tiles, 'TILE_ELEMENTS', tile)
+    cut_tiles(monkeypatch, tile)
     anchors, labels, keys, key_labels, own = _random(seed)
     options = dict(concentration=7., positives=positives)
     want, valid = segment_sorting_loop(
@@ -57,7 +64,7 @@ def test_segment_sorting__equals_loop(seed, positives, tile, monkeypatch):
 @pytest.mark.parametrize('seed', range(4))
 @pytest.mark.parametrize('tile', [1 << 22, 20])
 def test_segment_sorting__groups_equal_loop(seed, tile, monkeypatch):
-    monkeypatch.setattr(contrast_tiles, 'TILE_ELEMENTS', tile)
+    cut_tiles(monkeypatch, tile)
     anchors, labels, keys, key_labels, own = _random(seed)
     g = torch.Generator().manual_seed(seed)
     groups, key_groups = (
@@ -161,6 +168,81 @@ def test_segment_sorting__gradcheck(positives):
         (anchors.requires_grad_(), keys.clone().requires_grad_()))
 
 
+@pytest.mark.parametrize('kappa', [.5, 7., 20., 20.1, 64.])
+@pytest.mark.parametrize('positives', ['same_class', 'own'])
+@pytest.mark.parametrize('groups', [False, True])
+@pytest.mark.parametrize('tile', [1 << 22, 20])
+def test_sum__is_the_weighted_sum_of_the_rows(kappa, positives, groups, tile,
+                                              monkeypatch):
+    cut_tiles(monkeypatch, tile)
+    anchors, labels, keys, key_labels, own = _random(5)
+    g = torch.Generator().manual_seed(0)
+    weights = torch.rand(len(anchors), generator=g).double()
+    options = dict(own_key=own, concentration=kappa, positives=positives)
+    if groups:
+        options.update(
+            anchor_groups=torch.randint(-1, 2, labels.shape, generator=g),
+            key_groups=torch.randint(-1, 2, key_labels.shape, generator=g))
+    results = []
+    for one_pass in (False, True):
+        pixels, batch = (part.clone().requires_grad_()
+                         for part in (anchors, keys[:5]))
+        blocks = [KeyBlock(batch, key_labels[:5]),
+                  KeyBlock(keys[5:], key_labels[5:])]
+        if one_pass:
+            total, valid = segment_sorting_sum(
+                pixels, labels, blocks, weights=weights, **options)
+        else:
+            nll, valid = segment_sorting(pixels, labels, blocks, **options)
+            total = (weights * nll).sum()
+        (3 * total).backward()
+        results.append((total, valid, pixels.grad, batch.grad))
+    for want, got in zip(*results):
+        torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-12)
+    assert results[0][1].any() and results[0][3].abs().sum() > 0
+
+
+@pytest.mark.parametrize('seed', range(3))
+@pytest.mark.parametrize('positives', ['same_class', 'own'])
+def test_sum__weights_of_one_without_any(seed, positives):
+    anchors, labels, keys, key_labels, own = _random(seed)
+    options = dict(own_key=own, concentration=9., positives=positives)
+    nll, _ = segment_sorting(anchors, labels, keys, key_labels, **options)
+    total, _ = segment_sorting_sum(
+        anchors, labels, keys, key_labels, **options)
+    torch.testing.assert_close(total, nll.sum())
+
+
+def test_segment_sorting__equals_loop_at_a_large_concentration():
+    anchors, labels, keys, key_labels, own = _random(6)
+    options = dict(concentration=90., positives='same_class')
+    want, valid = segment_sorting_loop(
+        anchors, labels.tolist(), keys, key_labels.tolist(),
+        own_key=own.tolist(), **options)
+    nll, got = segment_sorting(
+        anchors, labels, keys, key_labels, own_key=own, **options)
+    assert got.tolist() == valid
+    assert torch.allclose(nll, torch.tensor(want).double(), atol=1e-10)
+
+
+@pytest.mark.parametrize('kappa', [10., 20., 64.])
+def test_segment_sorting__keys_that_take_no_part_add_nothing(kappa):
+    """The only positive lies opposite, the only negatives are ignored."""
+    keys = torch.tensor([[-1., 0.], [1., 0.], [0., 1.], [0., 1.]])
+    for count in (1, 700):
+        rows = torch.cat([keys, keys[3:].expand(count, -1)])
+        key_labels = torch.tensor([0, 1, -1, -1] + count * [-1])
+        for drop in (False, True):  # the one negative too
+            nll, valid = segment_sorting(
+                torch.tensor([[1., 0.]]), torch.tensor([0]), rows,
+                key_labels.masked_fill(key_labels == 1, -1)
+                if drop else key_labels, own_key=torch.tensor([0]),
+                concentration=kappa)
+            assert valid.all()
+            assert nll.item() == pytest.approx(
+                0. if drop else 2 * kappa, abs=1e-6)
+
+
 def test_segment_sorting__bank_may_change_before_backward():
     anchors, labels, keys, key_labels, own = _random(1)
     grads = []
@@ -229,3 +311,11 @@ def test_segment_sorting__bad_input(changes, error):
     with pytest.raises(ValueError, match=error):
         segment_sorting(anchors, labels, keys, key_labels,
                         **{**dict(own_key=own, concentration=1.), **changes})
+
+
+def test_sum__bad_weights():
+    anchors, labels, keys, key_labels, own = _random(0)
+    with pytest.raises(ValueError, match=r'`weights` must have shape \(13,'):
+        segment_sorting_sum(
+            anchors, labels, keys, key_labels, own_key=own, concentration=1.,
+            weights=torch.ones(3))

@@ -1,0 +1,290 @@
+"""The engine of segment sorting: tiles of pixels against all prototypes.
+
+Shapes: N pixels, n pixels of a tile, P prototypes, D embedding dims.
+
+See :mod:`mmpixsort.functional.segments.sorting` for the equation. A tile
+holds a fixed number of similarities. Its weights (n, P), the derivative of
+the losses with respect to the logits, give the gradient of the anchors as
+weights @ keys and that of the keys as weights.T @ anchors.
+"""
+from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import softplus
+
+from mmpixsort.functional.contrast.keys import zero_ignored
+from mmpixsort.functional.contrast.tiles import LOW, tiles
+
+# Exponent of what takes no part: exp(-80) adds nothing, and below it a CPU
+# takes ten times as long.
+FLOOR = -80.
+# Concentration up to which the sums of a pixel share one exponential: terms
+# of unit rows are at least exp(-2 * 20), far above those of FLOOR.
+SHARED_CONCENTRATION = 20.
+# Similarities of a tile on a CPU (1 MB of float32), and fewest rows of one.
+CPU_ELEMENTS = 1 << 18
+CPU_ROWS = 64
+
+
+class Table(NamedTuple):
+    """What relates pixels to keys.
+
+    Attributes:
+        key_labels: (P,) labels of the keys, negative: takes no part.
+        labels: (N,) labels of the pixels, negative: takes no part.
+        own_key: (N,) key of the segment that a pixel belongs to.
+        own_only: Whether only the own segment is a positive.
+        groups: (N,) groups of the pixels; None: there are no groups.
+        key_groups: (P,) groups of the keys.
+        concentration: kappa.
+    """
+
+    key_labels: Tensor
+    labels: Tensor
+    own_key: Tensor
+    own_only: bool
+    groups: Optional[Tensor]
+    key_groups: Optional[Tensor]
+    concentration: float
+
+
+class Tile(NamedTuple):
+    """The equation on the pixels of a tile.
+
+    Attributes:
+        loss: (n, 1), zero where invalid.
+        valid: (n, 1) bool.
+        weights: (n, P) derivative with respect to the logits.
+    """
+
+    loss: Tensor
+    valid: Tensor
+    weights: Tensor
+
+
+class WeightedSum(torch.autograd.Function):
+    """Sum of the losses, with all gradients made in the forward pass."""
+
+    @staticmethod
+    def forward(ctx, anchors, weights, table, *blocks):
+        """Return the sum () and valid (N,)."""
+        clean, keys, spans = _clean(ctx, anchors, table, blocks, first=3)
+        scaled = clean * table.concentration
+        grad_keys = [torch.zeros_like(keys[span]) for span in spans]
+        parts = []
+        for rows in _tiles(table):
+            share = None if weights is None else weights[rows, None]
+            tile = _tile(scaled[rows], keys, table, rows, share)
+            total = tile.loss if share is None else tile.loss * share
+            for grad, span in zip(grad_keys, spans):
+                grad.addmm_(tile.weights[:, span].T, scaled[rows])
+            parts.append((total, tile.valid, tile.weights @ keys))
+        loss, valid, grad = map(_cat, zip(*parts))
+        ctx.mark_non_differentiable(valid)
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(grad.mul_(table.concentration), *grad_keys)
+        return loss.sum(), valid.squeeze(1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_total, _):
+        """Scale the gradients."""
+        grads: List[Optional[Tensor]] = [None] * ctx.num_blocks
+        if grad_total is None:
+            return (None, None, None, *grads)
+        grad, *grad_keys = ctx.saved_tensors
+        for i, part in zip(ctx.needs, grad_keys):
+            grads[i] = part * grad_total
+        return (grad * grad_total, None, None, *grads)
+
+
+class PixelLoss(torch.autograd.Function):
+    """Loss of every pixel; backward evaluates a tile again for the keys."""
+
+    @staticmethod
+    def forward(ctx, anchors, table, *blocks):
+        """Return the loss (N,) and valid (N,)."""
+        clean, keys, spans = _clean(ctx, anchors, table, blocks, first=2)
+        scaled = clean * table.concentration
+        parts = []
+        for rows in _tiles(table):
+            tile = _tile(scaled[rows], keys, table, rows)
+            parts.append((tile.loss, tile.valid, tile.weights @ keys))
+        loss, valid, grad = map(_cat, zip(*parts))
+        valid = valid.squeeze(1)
+        ctx.table, ctx.spans = table, spans
+        ctx.mark_non_differentiable(valid)
+        ctx.set_materialize_grads(False)
+        # `keys` is a copy, so that a bank may be overwritten
+        ctx.save_for_backward(clean, grad, *([keys] if spans else []))
+        return loss.squeeze(1), valid
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_loss, _):
+        """Scale the gradient of the anchors; evaluate tiles for the keys."""
+        grads: List[Optional[Tensor]] = [None] * ctx.num_blocks
+        if grad_loss is None:
+            return (None, None, *grads)
+        clean, grad, *keys = ctx.saved_tensors
+        table, row = ctx.table, grad_loss[:, None]
+        if ctx.spans:
+            keys, scaled = keys[0], clean * table.concentration
+            sums = [torch.zeros_like(keys[span]) for span in ctx.spans]
+            for rows in _tiles(table):
+                weights = _tile(
+                    scaled[rows], keys, table, rows, row[rows]).weights
+                for part, span in zip(sums, ctx.spans):
+                    part.addmm_(weights[:, span].T, scaled[rows])
+            for i, part in zip(ctx.needs, sums):
+                grads[i] = part
+        return (row * grad * table.concentration, None, *grads)
+
+
+def _clean(ctx, anchors: Tensor, table: Table, blocks: Sequence[Tensor],
+           first: int) -> Tuple[Tensor, Tensor, List[slice]]:
+    """Return safe anchors, all keys (P, D), and which need a gradient.
+
+    Args:
+        ctx: Context of the function, which learns the blocks that need one.
+        anchors: (N, D).
+        table: What relates pixels to keys.
+        blocks: Keys (K, D) of every block.
+        first: Number of the first block among the inputs.
+    """
+    ctx.num_blocks = len(blocks)
+    ctx.needs = [
+        i for i, need in enumerate(ctx.needs_input_grad[first:]) if need
+    ]
+    starts = [0]
+    for block in blocks:
+        starts.append(starts[-1] + len(block))
+    keys = zero_ignored(_cat(blocks), table.key_labels)
+    return (zero_ignored(anchors, table.labels), keys,
+            [slice(starts[i], starts[i + 1]) for i in ctx.needs])
+
+
+def _cat(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _tiles(table: Table) -> Iterator[slice]:
+    """Cut the pixels into tiles, which on a CPU stay in the cache."""
+    pixels, device = len(table.labels), table.labels.device
+    if device.type != 'cpu':
+        return tiles(pixels, len(table.key_labels), device)
+    step = max(CPU_ROWS, CPU_ELEMENTS // max(1, len(table.key_labels)))
+    return (slice(i, i + step) for i in range(0, max(1, pixels), step))
+
+
+def _tile(scaled: Tensor, keys: Tensor, table: Table, rows: slice,
+          share: Optional[Tensor] = None) -> Tile:
+    """Evaluate the equation on a tile.
+
+    Args:
+        scaled: (n, D) anchors times kappa.
+        keys: (P, D), zero where they take no part.
+        table: What relates pixels to keys.
+        rows: Pixels of the tile.
+        share: (n, 1) factor of the weights of each pixel; None: 1.
+    """
+    if table.concentration <= SHARED_CONCENTRATION:
+        return _one_exponential(scaled, keys, table, rows, share)
+    return _two_softmaxes(scaled, keys, table, rows, share)
+
+
+def _one_exponential(scaled: Tensor, keys: Tensor, table: Table, rows: slice,
+                     share: Optional[Tensor]) -> Tile:
+    """Evaluate a tile by sums of exp(s - kappa), which lies in (0, 1]."""
+    labels, own = table.labels[rows, None], table.own_key[rows, None]
+    takes_part = table.key_labels >= 0
+    bias = torch.where(takes_part, -table.concentration, FLOOR)
+    terms = torch.addmm(bias.to(scaled), scaled, keys.T).exp_()
+    same = labels == table.key_labels
+    # the own term is handled by itself, and may lie in none of the keys
+    column = own.clamp(min=0)
+    owned = (own >= 0) & same.gather(1, column) & (labels >= 0)
+    own_term = terms.gather(1, column)
+    terms.scatter_(1, column, torch.where(owned, 0., own_term))
+    negatives = terms.masked_fill(same, 0.)
+    if table.groups is not None:
+        negatives.masked_fill_(_left_alone(table, rows), 0.)
+    below = negatives.sum(1, keepdim=True)
+    if table.own_only:
+        above, alone = own_term, owned
+        valid = owned
+    else:
+        others = terms.masked_fill_(~same, 0.)
+        above = others.sum(1, keepdim=True)
+        alone = (above == 0) & owned
+        valid = (alone | (above > 0)) & (labels >= 0)
+        above = torch.where(alone, own_term, above)
+    # no positive or no negative: any finite number, which is not used
+    above = torch.where(valid, above, 1.)
+    margin = (below / above).log()
+    loss = softplus(margin, threshold=40.).masked_fill(~valid, 0.)
+    pull = margin.sigmoid().masked_fill(~valid, 0.)
+    if share is not None:
+        pull = pull * share
+    weights = negatives.mul_(
+        pull / below.clamp(min=torch.finfo(below.dtype).tiny))
+    if not table.own_only:
+        weights.addcmul_(others, pull / above, value=-1)
+    weights.scatter_add_(1, column, torch.where(alone, -pull, 0.))
+    return Tile(loss, valid, weights)
+
+
+def _two_softmaxes(scaled: Tensor, keys: Tensor, table: Table, rows: slice,
+                   share: Optional[Tensor]) -> Tile:
+    """Evaluate a tile with a maximum of its own for either sum."""
+    logits = scaled @ keys.T
+    positive, negative = _pairs(table, rows)
+    valid = positive.any(1, keepdim=True)
+    log_positive, pull = _masked_softmax(logits.clone(), positive)
+    log_negative, weights = _masked_softmax(logits, negative)
+    margin = (log_negative - log_positive).masked_fill_(~valid, LOW)
+    weights = weights.sub_(pull).mul_(margin.sigmoid())
+    if share is not None:
+        weights.mul_(share)
+    return Tile(softplus(margin, threshold=40.), valid, weights)
+
+
+def _masked_softmax(logits: Tensor, mask: Tensor) -> Tuple[Tensor, Tensor]:
+    """Return log-sum-exp (n, 1) and softmax (n, P) where the mask holds.
+
+    Overwrites `logits`. One exponential serves both, and never that of a
+    large negative number, as logsumexp would take of pairs that the mask
+    leaves out. A row without any pair has about LOW, and zeros.
+    """
+    excluded = ~mask
+    logits.masked_fill_(excluded, LOW)
+    top = logits.amax(1, keepdim=True)
+    shares = logits.sub_(top).clamp_(min=FLOOR).exp_()
+    total = shares.masked_fill_(excluded, 0.).sum(1, keepdim=True)
+    # 1 or more, unless there is none
+    total = total.clamp_(min=1.)
+    return top + total.log(), shares.div_(total)
+
+
+def _left_alone(table: Table, rows: slice) -> Tensor:
+    """Return where pixel and key are of one group (n, P)."""
+    groups = table.groups[rows, None]
+    return (groups == table.key_groups) & (groups >= 0)
+
+
+def _pairs(table: Table, rows: slice) -> Tuple[Tensor, Tensor]:
+    """Return masks (n, P) of positives and negatives."""
+    labels = table.labels[rows, None]
+    takes_part = (table.key_labels >= 0) & (labels >= 0)
+    same = (labels == table.key_labels) & takes_part
+    negative = takes_part > same
+    if table.groups is not None:
+        negative &= ~_left_alone(table, rows)
+    column = torch.arange(len(table.key_labels), device=labels.device)
+    own = (table.own_key[rows, None] == column) & same
+    if table.own_only:
+        return own, negative
+    others = same > own
+    return torch.where(others.any(1, keepdim=True), others, own), negative
