@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
 from mmpixsort.functional.checks import check_count
+from mmpixsort.functional.precision import autocast_off
 from mmpixsort.registry import MODELS
 
 
@@ -60,7 +61,7 @@ class ProjectionHead(nn.Sequential):
         h and w are `upsample` times h' and w'.
         """
         embeddings = super().forward(feature)
-        with torch.autocast(feature.device.type, enabled=False):
+        with autocast_off(feature.device):
             embeddings = normalize(embeddings.float(), dim=1)
             if self.upsample > 1:
                 embeddings = normalize(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from mmpixsort.functional.precision import autocast_off
 from mmpixsort.functional.words.joint_space import full_precision
 from mmpixsort.registry import MODELS
 from mmpixsort.text.encoders.text_encoding import Encode, embed_names
@@ -218,7 +219,7 @@ class TextBank(nn.Module):
                 f'`points` must have {self.embeddings.shape[1]} dims, those '
                 f'of the bank, got {points.shape[-1]}; build the bank with '
                 'the text tower of this model')
-        with torch.autocast(points.device.type, enabled=False):
+        with autocast_off(points.device):
             points, rows = full_precision(points, self.embeddings)
             cosines = normalize(points, dim=-1) @ rows.T
         if len(rows) == self.num_classes:
@@ -309,7 +310,7 @@ class TextBank(nn.Module):
         places = [0, len(names) - 1]
         names = [names[place] for place in places]
         try:
-            with torch.autocast(self.embeddings.device.type, enabled=False):
+            with autocast_off(self.embeddings.device):
                 rows = embed_names(names, self.templates, encode)
             rows = rows[:, :self.embeddings.shape[1]]  # checked in `forward`
             cosine = (rows.to(self.embeddings)
@@ -356,7 +357,7 @@ class TextBank(nn.Module):
             if self._key(fingerprint, name) not in cache
         ]
         if missing:
-            with torch.autocast(self.embeddings.device.type, enabled=False):
+            with autocast_off(self.embeddings.device):
                 rows = embed_names(missing, self.templates, encode)
             keys = [self._key(fingerprint, name) for name in missing]
             if len(cache) + len(missing) > MAX_CACHED:

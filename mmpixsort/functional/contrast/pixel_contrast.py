@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mmpixsort.functional.checks import (check_choice, check_labels,
                                          check_positive, check_rows)
+from mmpixsort.functional.precision import autocast_off
 
 from .keys import Keys, OwnKey, as_blocks
 from .tiles import Miner, contrast_rows
@@ -96,7 +97,7 @@ def pixel_contrast(
     if isinstance(own_key, Tensor):
         own_key = check_labels('own_key', own_key, anchor_labels.shape)
     blocks = as_blocks(keys, key_labels, embed_dims=anchors.shape[1])
-    with torch.autocast(anchors.device.type, enabled=False):
+    with autocast_off(anchors.device):
         if anchors.dtype != torch.float64:
             anchors = anchors.float()
         return contrast_rows(

@@ -14,6 +14,7 @@ from torch.nn.functional import normalize
 
 from mmpixsort.functional.checks import (check_choice, check_labels,
                                          check_non_negative)
+from mmpixsort.functional.precision import autocast_off
 
 from .groups import Groups, group_instances
 from .hinge import DISTANCES, Hinges, instance_hinges
@@ -137,7 +138,7 @@ def discriminative_terms(embeddings: Tensor, instance_ids: Tensor, *,
     check_choice('normalizer', normalizer, NORMALIZERS)
     check_choice('push_scope', push_scope, PUSH_SCOPES)
     _check_shapes(embeddings, instance_ids)
-    with torch.autocast(embeddings.device.type, enabled=False):
+    with autocast_off(embeddings.device):
         if embeddings.dtype != torch.float64:
             embeddings = embeddings.float()
         points = embeddings.flatten(2)

@@ -18,6 +18,7 @@ from torch import Tensor
 from mmpixsort.functional.checks import (check_choice, check_count,
                                          check_non_negative, check_points,
                                          check_positive)
+from mmpixsort.functional.precision import autocast_off
 
 REASSIGN = ('none', 'nearest')
 # Rows times pixels of one product: 16 MiB
@@ -159,7 +160,7 @@ def seed_mean_shift(embeddings: Tensor,
     if not len(kept):
         return Clusters(labels,
                         embeddings.new_empty(0, embeddings.shape[1]).float())
-    with torch.autocast(embeddings.device.type, enabled=False):
+    with autocast_off(embeddings.device):
         points = embeddings[kept].float()
         # squared lengths far from zero would swallow the distances
         origin = points.mean(0)
@@ -200,7 +201,7 @@ def assign_nearest(embeddings: Tensor,
         ...     torch.tensor([[4.], [1.], [9.]]), centers, max_distance=2.)
         tensor([2, 1, 0])
     """
-    with torch.autocast(embeddings.device.type, enabled=False):
+    with autocast_off(embeddings.device):
         centers = centers.float()
         origin = centers.mean(0) if len(centers) else 0.
         return _nearest(embeddings.float() - origin, centers - origin,

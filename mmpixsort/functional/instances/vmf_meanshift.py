@@ -15,6 +15,7 @@ from torch.nn.functional import normalize
 
 from mmpixsort.functional.checks import (check_count, check_non_negative,
                                          check_points, check_positive)
+from mmpixsort.functional.precision import autocast_off
 from mmpixsort.functional.segments.graph import check_cosine
 
 from .meanshift import assign_nearest
@@ -90,7 +91,7 @@ def vmf_mean_shift(embeddings: Tensor,
     check_count('num_iters', num_iters)
     check_non_negative('tolerance', tolerance)
     _check_rows(embeddings, seeds, weights)
-    with torch.autocast(embeddings.device.type, enabled=False):
+    with autocast_off(embeddings.device):
         if embeddings.dtype != torch.float64:
             embeddings = embeddings.float()
         seeds = embeddings if seeds is None else seeds.to(embeddings)

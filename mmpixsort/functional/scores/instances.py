@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from mmpixsort.functional.checks import check_labels
+from mmpixsort.functional.precision import autocast_off
 
 # quotients, so that an IoU of exactly 13 / 20 is not above .65
 IOU_THRESHOLDS = tuple(step / 20 for step in range(10, 20))
@@ -123,7 +124,7 @@ def mask_overlaps(pred: Tensor,
     rows, columns = (masks[masks.any(1)] for masks in (rows, columns))
     exact = torch.float if rows.shape[1] <= MAX_COUNT else torch.double
     # half precision counts up to 2048 only
-    with torch.autocast(rows.device.type, enabled=False):
+    with autocast_off(rows.device):
         intersection = rows.to(exact) @ columns.to(exact).T
     return InstanceOverlaps(intersection.long(), rows.sum(1), columns.sum(1))
 

@@ -7,6 +7,7 @@ ICCV 2019, https://arxiv.org/abs/1910.06962, section 3.1: hard expectation
 maximisation of a mixture of von Mises-Fisher distributions of one
 concentration.
 """
+import math
 from typing import Optional, Sequence, Tuple
 
 import torch
@@ -16,8 +17,10 @@ from torch.nn.functional import normalize
 from mmpixsort.functional.checks import (check_choice, check_count,
                                          check_labels, check_mask,
                                          check_non_negative)
+from mmpixsort.functional.precision import autocast_off
 
 FRAMES = ('centered', 'unit', 'none')
+CPU_ELEMENTS = 1 << 18  # similarities of a tile on a CPU: 1 MB of float32
 
 
 def grid_labels(size: Sequence[int],
@@ -159,8 +162,8 @@ def spherical_kmeans(
         z_i = \arg\max_k u_i \cdot m_k
 
     with u as in :func:`locate`. An empty cluster has the prototype 0, and
-    so the similarity 0. All images at once: the number of device calls does
-    not depend on B. In float32 (float64 stays), autocast off.
+    so the similarity 0. All images at once, except on a CPU: the number of
+    device calls does not depend on B. In float32 (float64 stays), autocast off.
 
     Args:
         embeddings: (B, D, H, W), of any length.
@@ -195,10 +198,11 @@ def spherical_kmeans(
     check_map(embeddings)
     labels, num_clusters = _start(embeddings, grid, initial_labels,
                                   num_clusters)
+    ignored = None if initial_labels is None else labels < 0
     if valid is not None:
         check_mask('valid', valid, labels.shape)
-        labels = labels.masked_fill(~valid, -1)
-    with torch.autocast(embeddings.device.type, enabled=False):
+        ignored = ~valid if ignored is None else ignored | ~valid
+    with autocast_off(embeddings.device):
         if embeddings.dtype != torch.float64:
             embeddings = embeddings.float()
         points = locate(
@@ -206,8 +210,15 @@ def spherical_kmeans(
             frame=frame,
             weight=location_weight,
             locations=locations).flatten(2)
-        return _iterate(points, labels.flatten(1), num_clusters, num_iters,
-                        stop_early).view(labels.shape)
+        rows = points.transpose(1, 2).contiguous()
+        found = labels.flatten(1)
+        if ignored is not None:
+            # NaN in a padded pixel times zero is NaN
+            rows.masked_fill_(ignored.flatten(1)[..., None], 0.)
+            found = found.masked_fill(ignored.flatten(1), 0)
+        found = _iterate(rows, found, num_clusters, num_iters, stop_early)
+    found = found.view(labels.shape)
+    return found if ignored is None else found.masked_fill(ignored, -1)
 
 
 def check_map(embeddings: Tensor) -> None:
@@ -239,40 +250,79 @@ def _start(embeddings: Tensor, grid: Optional[Sequence[int]],
     return initial_labels, num_clusters
 
 
-def _iterate(points: Tensor, labels: Tensor, num_clusters: int,
-             num_iters: int, stop_early: bool) -> Tensor:
-    """Iterate on unit points (B, D, N) from labels (B, N)."""
-    ignored = labels < 0
-    rows = points.transpose(1, 2).contiguous()
-    # NaN in a padded pixel times zero is NaN
-    rows = rows.masked_fill_(ignored[..., None], 0.)
-    batch, length, dims = rows.shape
+def _iterate(rows: Tensor, labels: Tensor, num_clusters: int, num_iters: int,
+             stop_early: bool) -> Tensor:
+    """Iterate on unit rows (B, N, D) from labels (B, N) in [0, K)."""
+    if rows.device.type == 'cpu':
+        # an image and a tile of its similarities stay in the cache
+        batches = list(zip(rows.split(1), labels.split(1)))
+        # a power of two, which products of matrices prefer
+        limit = max(1, CPU_ELEMENTS // num_clusters)
+        tile = 1 << (limit.bit_length() - 1)
+    else:
+        # few calls, whatever the number of images
+        batches = [(rows, labels)]
+        tile = max(rows.shape[1], 1)
+    found = [
+        _iterate_batch(*batch, num_clusters, num_iters, stop_early, tile)
+        for batch in batches
+    ]
+    return torch.cat(found) if found else labels
+
+
+def _iterate_batch(rows: Tensor, labels: Tensor, num_clusters: int,
+                   num_iters: int, stop_early: bool, tile: int) -> Tensor:
+    """Iterate on unit rows (B, N, D) from labels (B, N) in [0, K).
+
+    Similarities are evaluated for `tile` pixels of every image at once.
+    """
+    batch, _, dims = rows.shape
     first = torch.arange(
         0, batch * num_clusters, num_clusters, device=labels.device)
-    labels = labels.masked_fill(ignored, 0)
     sums = rows.new_empty(batch * num_clusters, dims)
-    similarity = rows.new_empty(batch, num_clusters, length)
+    # K, ..., 1, so that the first of equals is the largest
+    ranks = torch.arange(
+        num_clusters, 0, -1, device=rows.device, dtype=rows.dtype)[:, None]
+    # new memory in every tile would cost as much as the product
+    buffer = rows.new_empty(batch * num_clusters * min(tile, rows.shape[1]))
     for _ in range(num_iters):
         segments = (labels + first[:, None]).flatten()
         sums.zero_().index_add_(0, segments, rows.flatten(0, 1))
         prototypes = normalize(sums, dim=1).view(batch, -1, dims)
-        torch.bmm(prototypes, rows.transpose(1, 2), out=similarity)
-        previous, labels = labels, _argmax_(similarity)
+        best = torch.cat([
+            _best_rank_(_similarity(prototypes, part, buffer), ranks)
+            for part in rows.split(tile, 1)
+        ], 1)
+        previous = labels
+        labels = (num_clusters - best.long()).clamp_(max=num_clusters - 1)
         if stop_early and torch.equal(previous, labels):
             break
-    return labels.masked_fill(ignored, -1)
+    return labels
 
 
-def _argmax_(similarity: Tensor) -> Tensor:
-    """Return the first k of the maximum over (B, K, N), which is overwritten.
+def _similarity(prototypes: Tensor, rows: Tensor, buffer: Tensor) -> Tensor:
+    """Return (B, K, n) of prototypes (B, K, D) and rows (B, n, D).
 
-    By maxima of values alone, which are vectorised over N: a search for the
-    index costs six times as much on a CPU. With NaN: the last k.
+    The result lies in `buffer`, which holds as many numbers or more.
     """
-    num_clusters = similarity.shape[1]
-    # K, ..., 1, so that the first of equals is the largest
-    ranks = torch.arange(
-        num_clusters, 0, -1, device=similarity.device, dtype=similarity.dtype)
+    batch, num_clusters, _ = prototypes.shape
+    shape = batch, num_clusters, rows.shape[1]
+    result = buffer[:math.prod(shape)].view(shape)
+    if batch == 1:  # a product of matrices is faster than a batched one
+        torch.mm(prototypes[0], rows[0].T, out=result[0])
+        return result
+    return torch.bmm(prototypes, rows.transpose(1, 2), out=result)
+
+
+def _best_rank_(similarity: Tensor, ranks: Tensor) -> Tensor:
+    """Return the rank (B, n) of the first of the largest values over K.
+
+    By maxima of values alone, which are vectorised over pixels: a search for
+    the index costs six times as much on a CPU. With NaN: 0.
+
+    Args:
+        similarity: (B, K, n), which is overwritten.
+        ranks: (K, 1), K for the first, 1 for the last.
+    """
     is_best = similarity.eq_(similarity.amax(1, keepdim=True))
-    best = is_best.mul_(ranks[:, None]).amax(1)
-    return (num_clusters - best.long()).clamp_(max=num_clusters - 1)
+    return is_best.mul_(ranks).amax(1)

@@ -16,6 +16,7 @@ from torch.nn.functional import normalize
 
 from mmpixsort.functional.checks import (check_count, check_labels,
                                          check_positive)
+from mmpixsort.functional.precision import autocast_off
 
 from .clustering import check_map, locate
 
@@ -109,7 +110,7 @@ def partition_regions(embeddings: Tensor,
     slots = regions.masked_fill(outside, num_regions)
     grids = region_grids(slots, num_regions, cell_area, max_clusters)
     labels = _start(slots, grids, max_clusters)
-    with torch.autocast(embeddings.device.type, enabled=False):
+    with autocast_off(embeddings.device):
         if embeddings.dtype != torch.float64:
             embeddings = embeddings.float()
         places = _places(slots, grids.boxes) / location_unit

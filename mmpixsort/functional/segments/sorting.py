@@ -13,6 +13,7 @@ from torch import Tensor
 from mmpixsort.functional.checks import (check_choice, check_labels,
                                          check_positive, check_rows)
 from mmpixsort.functional.contrast.keys import Keys, as_blocks
+from mmpixsort.functional.precision import autocast_off
 
 from .sorting_tiles import PixelLoss, Table, WeightedSum
 
@@ -93,7 +94,7 @@ def segment_sorting(
         anchors, anchor_labels, keys, key_labels, own_key=own_key,
         concentration=concentration, positives=positives,
         anchor_groups=anchor_groups, key_groups=key_groups)
-    with torch.autocast(anchors.device.type, enabled=False):
+    with autocast_off(anchors.device):
         return PixelLoss.apply(*prepared)
 
 
@@ -153,7 +154,7 @@ def segment_sorting_sum(
                 f'`weights` must have shape ({len(anchors)},), one for each '
                 f'anchor, got {tuple(weights.shape)}')
         weights = weights.detach().to(anchors.dtype)
-    with torch.autocast(anchors.device.type, enabled=False):
+    with autocast_off(anchors.device):
         return WeightedSum.apply(anchors, weights, table, *rows)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mmpixsort.functional.checks import check_labels, check_mask
 from mmpixsort.functional.contrast.tiles import LOW
+from mmpixsort.functional.precision import autocast_off
 
 from .joint_space import check_scale, full_precision
 
@@ -74,7 +75,7 @@ def image_sentence_contrast(
     if all_valid is None:
         all_valid = own.new_ones(len(all_images), dtype=torch.bool)
     check_mask('all_valid', all_valid, all_images.shape[:1])
-    with torch.autocast(images.device.type, enabled=False):
+    with autocast_off(images.device):
         images, sentences, all_images, all_sentences = full_precision(
             images, sentences, all_images, all_sentences)
         return (_nll(images, all_sentences, scale, own.long(), all_valid),

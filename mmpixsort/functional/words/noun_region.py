@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from mmpixsort.functional.checks import (check_choice, check_count,
                                          check_labels, check_mask)
 from mmpixsort.functional.contrast.tiles import LOW, tiles
+from mmpixsort.functional.precision import autocast_off
 
 from .joint_space import check_scale, full_precision
 
@@ -154,7 +155,7 @@ def noun_region_terms(
         noun_ids, caption_nouns, noun_images, regions)
     if chunk_size is not None:
         check_count('chunk_size', chunk_size)
-    with torch.autocast(regions.device.type, enabled=False):
+    with autocast_off(regions.device):
         nouns, regions = full_precision(nouns, regions)
         # NaN in padding times zero is NaN
         nouns = nouns.masked_fill((noun_images < 0)[:, None], 0.)

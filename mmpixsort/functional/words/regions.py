@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mmpixsort.functional.checks import check_count, check_labels
+from mmpixsort.functional.precision import autocast_off
 
 # entries of a table of areas that are made at once
 TABLE_SIZE = 1 << 25
@@ -205,7 +206,7 @@ def pool_regions(features: Tensor,
     """
     ids = _check_pool(features, ids, weights)
     check_count('num_regions', num_regions)
-    with torch.autocast(features.device.type, enabled=False):
+    with autocast_off(features.device):
         rows = features.flatten(2).transpose(1, 2)
         if rows.dtype != torch.float64:
             rows = rows.float()

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from mmpixsort.functional.checks import check_count, check_mask
+from mmpixsort.functional.precision import autocast_off
 from mmpixsort.functional.segments.clustering import check_map
 
 # a matrix of P x P is decomposed in O(P^3): 28 x 28 patches
@@ -66,7 +67,7 @@ def spectral_embedding(features: Tensor,
             f'`features` must have at most {MAX_PATCHES} patches for '
             f'eigenvectors, got {size[0]} x {size[1]} = {count}; use smaller '
             "images, a larger stride, or method='kmeans'")
-    with torch.autocast(features.device.type, enabled=False):
+    with autocast_off(features.device):
         rows = features.flatten(2).transpose(1, 2).double()
         if valid is not None:
             check_mask('valid', valid, (batch, *size))

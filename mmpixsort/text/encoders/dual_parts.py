@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from mmpixsort.functional.checks import check_count
+from mmpixsort.functional.precision import autocast_off
 
 MAX_SCALE = 100.
 
@@ -17,7 +18,7 @@ def unit_rows(rows: Tensor, valid: Optional[Tensor] = None) -> Tensor:
         rows: (..., E).
         valid: (...) bool; rows that are not become 0.
     """
-    with torch.autocast(rows.device.type, enabled=False):
+    with autocast_off(rows.device):
         rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
         rows = normalize(rows, dim=-1)
         return rows if valid is None else rows.where(valid[..., None], 0.)

@@ -8,6 +8,7 @@ from dispatch import CallCounter
 from references import kmeans_loop, sine_rows
 from torch.nn.functional import normalize
 
+from mmpixsort.functional.segments import clustering
 from mmpixsort.functional.segments.clustering import (grid_labels, locate,
                                                       pixel_locations,
                                                       spherical_kmeans)
@@ -109,6 +110,16 @@ def test_spherical_kmeans__image_does_not_depend_on_its_batch():
         assert torch.equal(alone[0], together[i])
 
 
+@pytest.mark.parametrize('elements', [1, 20, 100])
+def test_spherical_kmeans__tiles_change_nothing(elements, monkeypatch):
+    maps = random_map(5, batch=3)
+    valid = torch.rand(3, 6, 7, generator=torch.manual_seed(0)) > .2
+    options = dict(grid=(2, 3), num_iters=4, valid=valid)
+    whole = spherical_kmeans(maps, **options)
+    monkeypatch.setattr(clustering, 'CPU_ELEMENTS', elements)
+    assert torch.equal(spherical_kmeans(maps, **options), whole)
+
+
 def test_spherical_kmeans__given_locations_and_weight_zero():
     maps = random_map(3)
     own = pixel_locations((6, 7)).expand(2, -1, -1, -1)
@@ -150,11 +161,12 @@ def test_spherical_kmeans__nan_stays_in_range():
 
 
 def _counted(batch):
-    maps = torch.randn(batch, 8, 16, 16)
+    # a CPU takes image by image
+    maps = torch.empty(batch, 8, 16, 16, device='meta')
     with CallCounter() as counter:
         spherical_kmeans(
             maps, grid=(4, 4), num_iters=10, valid=torch.ones(
-                batch, 16, 16, dtype=torch.bool))
+                batch, 16, 16, dtype=torch.bool, device='meta'))
     return counter
 
 
