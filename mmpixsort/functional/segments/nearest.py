@@ -14,6 +14,15 @@ TIES = ('smallest', 'nearest')
 # of a vote; less than any difference of vote fractions that is not rounding
 TIE_BONUS = 1e-5
 BLOCK = 32  # similarities whose maximum stands for them
+# Keys compared at once: what a CPU holds in its cache, few calls elsewhere.
+CPU_CHUNK = 1 << 14
+CPU_MAXIMA_CHUNK = 1 << 12
+DEVICE_ELEMENTS = 1 << 28
+# Maxima of blocks pay off where there are more keys than this times the
+# numbers that are read again for a query (measured on a CPU).
+MAXIMA_COST = 4
+QUERIES = 256  # queries that are looked up at once by maxima, at most
+QUERY_ELEMENTS = 1 << 24  # maxima that are kept at once, at most
 
 
 def row_similarity(queries: Tensor, keys: Tensor) -> Tensor:
@@ -41,17 +50,19 @@ def nearest_keys(queries: Tensor,
                  keys: Tensor,
                  *,
                  num_neighbors: int,
-                 chunk_size: int = 1 << 14) -> Tuple[Tensor, Tensor]:
+                 chunk_size: Optional[int] = None) -> Tuple[Tensor, Tensor]:
     """Find the keys of the largest inner product, exactly.
 
-    Keys are read once, in chunks whose best join the best so far: memory
-    does not grow with K. Half precision keys are cast chunk by chunk.
+    Keys are read in chunks, of which only the best or the maxima of blocks
+    are kept: memory hardly grows with K. Half precision keys are cast chunk
+    by chunk.
 
     Args:
         queries: (Q, D) floating.
         keys: (K, D) floating.
         num_neighbors: k, at most K.
-        chunk_size: Keys compared at once.
+        chunk_size: Number of keys compared at once; None: chosen by the
+            device.
 
     Returns:
         Similarities (Q, k), most similar first, and indices (Q, k) int64.
@@ -67,7 +78,8 @@ def nearest_keys(queries: Tensor,
                 [1]])
     """
     check_count('num_neighbors', num_neighbors)
-    check_count('chunk_size', chunk_size)
+    if chunk_size is not None:
+        check_count('chunk_size', chunk_size)
     if queries.dim() != 2 or keys.dim() != 2 or (
             queries.shape[1] != keys.shape[1]):
         raise ValueError('`queries` and `keys` must have shapes (Q, D) and '
@@ -78,18 +90,72 @@ def nearest_keys(queries: Tensor,
                          f'number of keys, got {num_neighbors}')
     if queries.dtype != torch.float64:
         queries = queries.float()
+    read_again = num_neighbors * BLOCK * keys.shape[1]
+    if len(keys) < MAXIMA_COST * read_again:
+        return _by_chunks(
+            queries, keys, num_neighbors, chunk_size or _chunk_size(
+                queries, CPU_CHUNK))
+    rows = max(1, min(QUERIES, QUERY_ELEMENTS * BLOCK // len(keys)))
+    found = [
+        _by_maxima(
+            part, keys, num_neighbors, chunk_size or _chunk_size(
+                part, CPU_MAXIMA_CHUNK)) for part in queries.split(rows)
+    ]
+    return tuple(map(torch.cat, zip(*found)))
+
+
+def _chunk_size(queries: Tensor, on_cpu: int) -> int:
+    """Return how many keys are compared at once on the device."""
+    if queries.device.type == 'cpu':
+        return on_cpu
+    return max(CPU_CHUNK, DEVICE_ELEMENTS // max(1, len(queries)))
+
+
+def _by_chunks(queries: Tensor, keys: Tensor, count: int,
+               chunk_size: int) -> Tuple[Tensor, Tensor]:
+    """Let the best of every chunk of keys join the best so far."""
     best, index = queries.new_empty(len(queries), 0), None
     for start in range(0, len(keys), chunk_size):
         chunk = keys[start:start + chunk_size].to(queries.dtype)
-        score, place = _largest(queries @ chunk.T, num_neighbors)
+        score, place = _largest(queries @ chunk.T, count)
         place += start
         if index is not None:
             score = torch.cat([best, score], 1)
             place = torch.cat([index, place], 1)
-            score, order = score.topk(min(num_neighbors, score.shape[1]), 1)
+            score, order = score.topk(min(count, score.shape[1]), 1)
             place = place.gather(1, order)
         best, index = score, place
     return best, index
+
+
+def _by_maxima(queries: Tensor, keys: Tensor, count: int,
+               chunk_size: int) -> Tuple[Tensor, Tensor]:
+    """Find the blocks of the largest maxima, then the best keys in them.
+
+    The k largest similarities lie in the k blocks of the largest maxima.
+    Only the maxima of all keys are kept, and the similarities of k blocks
+    are evaluated again.
+    """
+    whole = len(keys) // BLOCK * BLOCK
+    chunk_size = max(BLOCK, chunk_size // BLOCK * BLOCK)
+    buffer = queries.new_empty(len(queries) * min(chunk_size, whole))
+    maxima = []
+    for start in range(0, whole, chunk_size):
+        chunk = keys[start:min(start + chunk_size, whole)].to(queries.dtype)
+        shape = len(queries), len(chunk)
+        scores = buffer[:shape[0] * shape[1]].view(shape)
+        torch.mm(queries, chunk.T, out=scores)
+        maxima.append(scores.unflatten(1, (-1, BLOCK)).amax(2))
+    maxima = torch.cat(maxima, 1)
+    blocks = maxima.topk(min(count, maxima.shape[1]), 1).indices
+    inside = torch.arange(BLOCK, device=queries.device)
+    rest = torch.arange(whole, len(keys), device=queries.device)
+    place = torch.cat([(blocks[..., None] * BLOCK + inside).flatten(1),
+                       rest.expand(len(queries), -1)], 1)
+    rows = keys[place].to(queries.dtype)
+    values = torch.bmm(rows, queries[..., None]).squeeze(2)
+    values, order = values.topk(count, 1)
+    return values, place.gather(1, order)
 
 
 def _largest(scores: Tensor, count: int) -> Tuple[Tensor, Tensor]:

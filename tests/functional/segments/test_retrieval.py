@@ -7,6 +7,7 @@ import torch
 from torch.nn.functional import normalize
 
 from mmpixsort.functional import nearest_keys, vote_fractions
+from mmpixsort.functional.segments import nearest
 from mmpixsort.functional.segments.nearest import row_similarity
 
 FIXTURES = Path(__file__).parents[2] / 'data' / 'segsort.npz'
@@ -39,6 +40,24 @@ def test_nearest_keys__equal_a_full_sort(chunk, count):
     score, rows = nearest_keys(
         queries, keys, num_neighbors=12, chunk_size=chunk)
     want = (queries @ keys.T).sort(1, descending=True)
+    assert torch.equal(rows, want.indices[:, :12])
+    assert torch.allclose(score, want.values[:, :12])
+
+
+@pytest.mark.parametrize('count, chunk', [
+    (150, None), (150, 7), (4096, 100), (4109, None), (33, 1000)])
+@pytest.mark.parametrize('num_queries', [0, 1, 9])
+@pytest.mark.parametrize('half', [False, True])
+def test_nearest_keys__by_maxima_equal_a_full_sort(
+        count, chunk, num_queries, half, monkeypatch):
+    monkeypatch.setattr(nearest, 'MAXIMA_COST', 0)
+    monkeypatch.setattr(nearest, 'QUERIES', 4)
+    queries, keys = _rows(0, num_queries), _rows(1, count)
+    if half:
+        queries, keys = queries.float(), keys.half()
+    score, rows = nearest_keys(
+        queries, keys, num_neighbors=12, chunk_size=chunk)
+    want = (queries @ keys.to(queries).T).sort(1, descending=True)
     assert torch.equal(rows, want.indices[:, :12])
     assert torch.allclose(score, want.values[:, :12])
 
