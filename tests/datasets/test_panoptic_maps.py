@@ -30,6 +30,14 @@ def test_rgb_to_id__undoes_id_to_rgb(dtype, shape):
     assert np.array_equal(rgb_to_id(rgb.astype(np.int16)), ids)
 
 
+def test_id_to_rgb__equals_panopticapi():
+    other = pytest.importorskip('panopticapi.utils')
+    ids = np.random.default_rng(2).integers(0, 2**24, (9, 13))
+    rgb = other.id2rgb(ids)
+    assert np.array_equal(id_to_rgb(ids), rgb)
+    assert np.array_equal(rgb_to_id(rgb), other.rgb2id(rgb))
+
+
 @pytest.mark.parametrize('call, values, error, text', [
     (id_to_rgb, [2**24], ValueError, r'`ids` must be in \[0, 16777215\].*16'),
     (id_to_rgb, [-1, 3], ValueError, r'got -1 \.\. 3'),

