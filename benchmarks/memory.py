@@ -1,0 +1,99 @@
+"""The extra memory of a step: its peak beyond the inputs.
+
+On a CPU each side runs in a process of its own, forked before there are any
+inputs, so that memory which one side leaves behind does not serve the other.
+The peak is that of the resident set, which the kernel counts.
+"""
+import ctypes
+import gc
+import multiprocessing
+import re
+import traceback
+from pathlib import Path
+from typing import Callable, Optional
+
+import torch
+
+MEGABYTE = 1 << 20
+STATUS, RESET = Path('/proc/self/status'), Path('/proc/self/clear_refs')
+
+
+class MemoryMeasurementFailed(RuntimeError):
+    """The step did not run in the process that measures its memory."""
+
+
+def peak_extra_mb(prepare: Callable[[], Callable], device: str
+                  ) -> Optional[float]:
+    """Return the peak memory of a step beyond its inputs, in MB.
+
+    Args:
+        prepare: Makes the inputs and returns the step.
+        device: 'cpu' or 'cuda'.
+
+    Returns:
+        None where the system does not tell, which only Linux does.
+
+    Raises:
+        MemoryMeasurementFailed: When the step fails.
+    """
+    if device == 'cuda':
+        return _cuda_peak(prepare)
+    if not RESET.exists():
+        return None
+    context = multiprocessing.get_context('fork')
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_child, args=(prepare, sender))
+    process.start()
+    sender.close()
+    try:
+        answer = receiver.recv()
+    except EOFError:
+        answer = 'it ended without an answer; there may not be enough memory'
+    process.join()
+    if isinstance(answer, str):
+        raise MemoryMeasurementFailed(
+            f'the peak memory of a step cannot be measured: {answer}')
+    return answer
+
+
+def _child(prepare: Callable[[], Callable], sender) -> None:
+    try:
+        sender.send(_resident_peak(prepare()))
+    except Exception:
+        sender.send(traceback.format_exc())
+    finally:
+        sender.close()
+
+
+def _resident_peak(step: Callable) -> float:
+    gc.collect()
+    _trim()
+    RESET.write_text('5')  # the peak starts anew
+    before = _kilobytes('VmRSS')
+    step()
+    return max(0., (_kilobytes('VmHWM') - before) / 1024)
+
+
+def _trim() -> None:
+    """Give freed memory back, else a step could use it unseen."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (AttributeError, OSError):
+        pass  # another C library: the figure is a lower bound
+
+
+def _kilobytes(name: str) -> int:
+    found = re.search(rf'^{name}:\s+(\d+) kB$', STATUS.read_text(), re.M)
+    return int(found[1])
+
+
+def _cuda_peak(prepare: Callable[[], Callable]) -> float:
+    step = prepare()
+    step()  # workspaces of libraries
+    gc.collect()
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    step()
+    torch.cuda.synchronize()
+    return (torch.cuda.max_memory_allocated() - before) / MEGABYTE

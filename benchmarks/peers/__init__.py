@@ -1,0 +1,1 @@
+"""What the cases are compared with: published formulas, written anew."""
