@@ -97,17 +97,13 @@ def run(args: argparse.Namespace) -> int:
     settings = Settings(args.device, args.pairs, args.seconds, args.tiny)
     results = open_results(args.out, machine(args.device), args.fresh)
 
-    def num_setups(name: str) -> int:
-        return sum(settings.device in setup.devices
-                   for setup in load_case(name).setups(settings.tiny))
-
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
     try:
         wanting = run_cases(
             names, results=results, settings=settings, out=args.out,
-            fresh=args.fresh, num_setups=num_setups, say=say)
+            fresh=args.fresh, load_case=load_case, say=say)
     except KeyboardInterrupt:
         say('stopped; ' + (
             'the same command goes on with the cases that are missing'

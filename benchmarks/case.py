@@ -69,6 +69,7 @@ class Case(NamedTuple):
         timed: Whether the steps are timed; else only their calls count.
         as_share: Whether `ours` is `peer` and more, so that the share of the
             step that ours adds is reported beside the ratio.
+        pages: Settings of the pages that it is measured with.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Case(NamedTuple):
     note: str = ''
     timed: bool = True
     as_share: bool = False
+    pages: Sequence[str] = ('default', 'huge')
 
 
 def gradient(tensor: Tensor) -> Tensor:

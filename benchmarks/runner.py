@@ -1,4 +1,5 @@
 """Run cases one after the other and keep what was measured."""
+import json
 import math
 import subprocess
 import sys
@@ -7,7 +8,8 @@ import time
 from pathlib import Path
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
 
-from .environment import PAGES, ROOT, code_version, load, worker_environ
+from .case import Case
+from .environment import ROOT, code_version, load, worker_environ
 from .results import is_done, refused, write_results
 
 
@@ -30,10 +32,9 @@ class Settings(NamedTuple):
     seconds: float = 60.
     tiny: bool = False
 
-    @property
-    def pages(self) -> Sequence[str]:
-        """The settings of the pages, which a GPU does not have."""
-        return tuple(PAGES) if self.device == 'cpu' else ('default', )
+    def pages(self, case: Case) -> Sequence[str]:
+        """Return the settings of the pages, which a GPU does not have."""
+        return case.pages if self.device == 'cpu' else ('default', )
 
 
 Worker = Callable[[str, str, float, Settings], Dict]
@@ -45,7 +46,7 @@ def run_cases(names: Sequence[str],
               settings: Settings,
               out: Optional[Path] = None,
               fresh: bool = False,
-              num_setups: Callable[[str], int],
+              load_case: Callable[[str], Case],
               worker: Optional[Worker] = None,
               say: Callable[[str], None] = print) -> List[str]:
     """Measure the cases that are missing; write the file after each.
@@ -56,8 +57,7 @@ def run_cases(names: Sequence[str],
         settings: How they are measured.
         out: File of the results; None: it is not written.
         fresh: Whether to measure again what is there.
-        num_setups: Tells the number of setups of a case, which share its
-            seconds.
+        load_case: Returns a case by its name.
         worker: Measures a case with one setting of the pages; None: in a
             process of its own.
         say: Called with lines about the progress.
@@ -74,10 +74,8 @@ def run_cases(names: Sequence[str],
             continue
         spent = time.monotonic() - started
         say(f'[{number}/{len(names)}] {name} after {spent:.0f} s')
-        share = settings.seconds / max(1, num_setups(name)) / len(
-            settings.pages)
         try:
-            entry = _entry(name, share, settings, worker)
+            entry = _entry(load_case(name), settings, worker)
         except CaseFailed as error:
             say(f'{name}: {error}')
             wanting.append(name)
@@ -98,11 +96,11 @@ def _kept(settings: Settings) -> Dict:
     return dict(settings._asdict())
 
 
-def _entry(name: str, seconds: float, settings: Settings,
-           worker: Worker) -> Dict:
+def _entry(case: Case, settings: Settings, worker: Worker) -> Dict:
     before = load()
-    parts = {pages: worker(name, pages, seconds, settings)
-             for pages in settings.pages}
+    kinds = settings.pages(case)
+    parts = {pages: worker(case.name, pages, settings.seconds / len(kinds),
+                           settings) for pages in kinds}
     setups = parts['default']['setups']
     for i, setup in enumerate(setups):
         setup['pages'] = {
@@ -139,7 +137,6 @@ def run_worker(name: str, pages: str, seconds: float,
     Raises:
         CaseFailed: When it ends with an error.
     """
-    import json
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / 'result.json'
         command = [

@@ -34,7 +34,7 @@ def measure_case(case: Case,
     Args:
         case: The case.
         device: 'cpu' or 'cuda'.
-        plan: How much is measured; the seconds are those of one setup.
+        plan: How much is measured; the setups share its seconds.
         pages: 'default' or 'huge', how torch was started; memory, calls and
             facts are measured with 'default' alone.
         tiny: Whether the setups are tiny ones.
@@ -52,6 +52,7 @@ def measure_case(case: Case,
         for setup in case.setups(True)[:1]:
             setup.build(torch.device(device)).equals()
     rows = []
+    plan = plan._replace(seconds=plan.seconds / max(1, len(setups)))
     for number, setup in enumerate(setups, 1):
         report(f'{case.name}, {pages} pages, {number} of {len(setups)}: '
                f'{setup.name}')

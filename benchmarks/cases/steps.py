@@ -2,15 +2,17 @@
 
 Shapes: B images, C classes, H W size of the map, D embedding dims.
 """
-from typing import List, NamedTuple, Sequence
+from typing import List, NamedTuple, Optional, Sequence
 
 import torch
 from torch import Tensor
 
 from benchmarks.case import Setup, Trial, gradient
 from benchmarks.equality import Equal
-from benchmarks.inputs import label_maps, logit_maps, unit_maps
+from benchmarks.inputs import (label_maps, logit_maps, unit_maps,
+                               unit_rows)
 from benchmarks.peers import contrast
+from mmpixsort.banks import ClassQueue
 from mmpixsort.functional import gather_pixels
 from mmpixsort.losses import PixelContrastLoss
 from mmpixsort.samplers import HardAnchorSampler
@@ -66,8 +68,7 @@ class ContrastStep(NamedTuple):
 
         def ours() -> Tensor:
             maps.grad = None
-            generator = torch.Generator(device).manual_seed(0)
-            anchors = sampler(maps, labels, logits, generator)
+            anchors = sampler(maps, labels, logits, new_generator(device))
             loss = own_loss(*anchors)
             loss.backward()
             return loss.detach()
@@ -111,3 +112,23 @@ class ContrastStep(NamedTuple):
                           minlength=self.num_classes), 0.)]
 
         return Trial(ours, peer, equals)
+
+
+def new_generator(device: torch.device) -> Optional[torch.Generator]:
+    """Return a generator of one seed; the meta device has none."""
+    if device.type == 'meta':
+        return None
+    return torch.Generator(device).manual_seed(0)
+
+
+def fill_bank(bank: ClassQueue) -> None:
+    """Fill every ring of a bank with unit rows.
+
+    A class at a time: to place all rows at once takes a large table.
+    """
+    count = bank.num_sections * bank.capacity
+    device = bank.keys.device
+    for label in range(bank.num_classes):
+        rows = unit_rows(count, bank.embed_dims, seed=label).to(device)
+        bank.enqueue(rows, torch.full((count, ), label, device=device),
+                     (bank.capacity, ) * bank.num_sections)
