@@ -28,7 +28,7 @@ model = dict(
 image_scale = (257, 257)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='mmpixsort.LoadInstanceMap'),
     dict(type='Resize', scale=image_scale, keep_ratio=False),
     # seen from above
     dict(
@@ -42,7 +42,7 @@ test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=image_scale, keep_ratio=False),
     # after Resize: the ground truth is scored at its own size
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='mmpixsort.LoadInstanceMap'),
     dict(type='mmpixsort.PaintInstanceMap'),
     dict(type='mmpixsort.PackInstanceInputs')
 ]

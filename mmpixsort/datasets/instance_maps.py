@@ -4,7 +4,7 @@ A map (H, W) holds 0 for background, 1, 2, ... for instances and -1 where
 nothing counts.
 """
 from pathlib import Path
-from typing import Dict, List, Optional, Union
+from typing import Dict, List, Optional, Sequence, Union
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from mmpixsort.utils.extras import extra_error
 from .id_maps import read_id_image
 
 BASES = (1, 256, 65536)  # of R, G, B
+BLOCK = 2**16  # pixels that are looked up at once, so that memory stays flat
 
 
 def read_instance_map(path: Union[str, Path]) -> np.ndarray:
@@ -63,7 +64,7 @@ def instances_of_map(ids: np.ndarray,
         ignore_id: Another id to be ignored, 255 say; None: there is none.
 
     Returns:
-        One dict per id in ascending order: `bbox` [x1, y1, x2, y2] in
+        One dict per id in ascending order: `id`; `bbox` [x1, y1, x2, y2] in
         pixels, the right and lower border outside; `bbox_label`;
         `ignore_flag` 0 or 1; `mask` in the compressed run lengths of COCO.
 
@@ -83,11 +84,41 @@ def instances_of_map(ids: np.ndarray,
         mask['counts'] = mask['counts'].decode()
         instances.append(
             dict(
+                id=ident,
                 bbox=[x, y, x + width, y + height],
                 bbox_label=label,
                 ignore_flag=int(ident in (-1, ignore_id)),
                 mask=mask))
     return instances
+
+
+def places_of_ids(ids: np.ndarray, listed: Sequence[int]) -> np.ndarray:
+    """Return where each pixel's id stands in a list.
+
+    Args:
+        ids: (H, W) integers.
+        listed: n ids, each once.
+
+    Returns:
+        (H, W) int32 in [0, n), n for an id that is not in the list.
+
+    Example:
+        >>> places_of_ids(np.array([[7, 300, 0]]), [300, 7]).tolist()
+        [[1, 0, 2]]
+    """
+    places = np.full(ids.shape, len(listed), np.int32)
+    if not len(listed):
+        return places
+    numbers = np.array(listed, np.int64)
+    order = np.argsort(numbers).astype(np.int32)
+    numbers = numbers[order]
+    flat, found = ids.reshape(-1), places.reshape(-1)
+    for start in range(0, flat.size, BLOCK):
+        block = flat[start:start + BLOCK]
+        nearest = np.searchsorted(numbers[:-1], block)
+        found[start:start + BLOCK] = np.where(
+            numbers[nearest] == block, order[nearest], len(listed))
+    return places
 
 
 def _check_map(ids: np.ndarray) -> None:

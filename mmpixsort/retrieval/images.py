@@ -10,8 +10,8 @@ from mmpixsort.utils.hashing import settings_hash
 
 STAGES = ('test', 'val')
 # transforms that read annotation, and those that only pass it on
-ANNOTATION = ('LoadAnnotations', 'LoadPanopticMap', 'LoadStreetScene',
-              'LoadCaptionedShapes', 'PaintInstanceMap')
+ANNOTATION = ('LoadAnnotations', 'LoadInstanceMap', 'LoadPanopticMap',
+              'LoadStreetScene', 'LoadCaptionedShapes', 'PaintInstanceMap')
 WRAPPED = ('dataset', 'datasets')  # keys of a data set that holds others
 
 

@@ -356,7 +356,8 @@ def test_base_config__parses_and_round_trips(base, tmp_path):
 def test_base_config__scores_at_the_original_size(base):
     types = [step.type for step in base.test_pipeline]
     if 'Resize' in types:
-        assert types.index('Resize') < types.index('LoadAnnotations')
+        assert types.index('Resize') < types.index(
+            'mmpixsort.LoadInstanceMap')
 
 
 def build_without_packing(dataset, **options):

@@ -8,7 +8,7 @@ data_root = 'data/cityscapes'
 image_scale = (768, 384)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='mmpixsort.LoadInstanceMap'),
     dict(type='Resize', scale=image_scale, keep_ratio=True),
     dict(type='mmpixsort.PaintInstanceMap'),
     dict(type='mmpixsort.PackInstanceInputs')
@@ -17,7 +17,7 @@ test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=image_scale, keep_ratio=True),
     # after Resize: the ground truth is scored at its own size
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='mmpixsort.LoadInstanceMap'),
     dict(type='mmpixsort.PaintInstanceMap'),
     dict(type='mmpixsort.PackInstanceInputs')
 ]

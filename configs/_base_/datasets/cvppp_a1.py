@@ -17,7 +17,7 @@ crop_scale = (543, 512)
 image_scale = (512, 544)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='mmpixsort.LoadInstanceMap'),
     # The paper scales, flips and rotates, without saying how far; a crop is
     # never larger than the image. No rotation: it would make up corners.
     dict(
@@ -38,7 +38,7 @@ test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=image_scale, keep_ratio=False),
     # after Resize: the ground truth is scored at its own size
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='mmpixsort.LoadInstanceMap'),
     dict(type='mmpixsort.PaintInstanceMap'),
     dict(type='mmpixsort.PackInstanceInputs')
 ]

@@ -11,7 +11,7 @@ crop_size = (257, 257)
 train_pipeline = [
     # most images are grey files, read as colour by default
     dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='mmpixsort.LoadInstanceMap'),
     dict(
         type='RandomResize',
         scale=image_scale,
@@ -33,7 +33,7 @@ test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=image_scale, keep_ratio=True),
     # after Resize: the ground truth is scored at its own size
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='mmpixsort.LoadInstanceMap'),
     dict(type='mmpixsort.PaintInstanceMap'),
     dict(type='mmpixsort.PackInstanceInputs')
 ]

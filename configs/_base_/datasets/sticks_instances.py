@@ -8,7 +8,7 @@ num_sticks = (6, 12)
 num_train, num_val, num_test = 1000, 32, 64
 train_pipeline = [
     dict(type='LoadImageFromNDArray'),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='mmpixsort.LoadInstanceMap'),
     # no resizing: lengths, widths and angles vary in the scenes themselves
     dict(
         type='RandomFlip',
@@ -19,7 +19,7 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='LoadImageFromNDArray'),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='mmpixsort.LoadInstanceMap'),
     dict(type='mmpixsort.PaintInstanceMap'),
     dict(type='mmpixsort.PackInstanceInputs')
 ]

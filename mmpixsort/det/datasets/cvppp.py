@@ -29,8 +29,10 @@ class CVPPPDataset(BaseDetDataset):
     530 pixels. The set may not be redistributed: get it from its makers.
 
     Samples carry `label_path` and `fg_path`, None where there is no such
-    file. Of images without labels `mmpixsort.PaintInstanceMap` reads the
-    plant, which `foreground='annotated'` of a head takes.
+    file. `mmpixsort.LoadInstanceMap` reads the labels, mmdet's
+    `LoadAnnotations` the masks that were cut out of them. Of images without
+    labels `mmpixsort.PaintInstanceMap` reads the plant, which
+    `foreground='annotated'` of a head takes.
 
     Args:
         data_prefix: `img` is the folder below `data_root`, 'A1' for None.

@@ -1,16 +1,20 @@
 """One compact map of instances in place of a mask for each."""
+from functools import partial
 from typing import Optional, Tuple
 
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 from mmdet.datasets.transforms import PackDetInputs
+from mmdet.structures.mask import BaseInstanceMasks
 from mmengine.structures import PixelData
 
 from mmpixsort.datasets.id_maps import read_mask_image
 from mmpixsort.datasets.panoptic_maps import VOID
 from mmpixsort.functional.checks import check_count
 from mmpixsort.registry import TRANSFORMS
+
+from .id_map_masks import IdMapMasks
 
 
 @TRANSFORMS.register_module()
@@ -19,9 +23,11 @@ class PaintInstanceMap(BaseTransform):
 
     0 is background, 1, 2, ... are the masks that are visible, -1 takes no
     part: what masks to be ignored cover (crowds), and with a semantic map
-    what is void there, or of a class of things without a mask. A hundred
-    masks of 1024 x 2048 pixels take 210 MB, their map 8. Small masks lie on
-    top of large ones, as objects on others do.
+    what is void there, or of a class of things without a mask. Small masks
+    lie on top of large ones, as objects on others do. Masks that
+    `LoadInstanceMap` or `LoadPanopticMap` loaded are a map up to here; those
+    of mmdet's `LoadAnnotations`, a stack, give the same result in more
+    memory.
 
     Takes `gt_masks`, `gt_bboxes_labels`, `gt_ignore_flags` and, if there,
     `gt_seg_map`; adds `gt_instance_map` and `gt_instance_labels` (n,), the
@@ -62,16 +68,15 @@ class PaintInstanceMap(BaseTransform):
         if masks is None and any(key.startswith('gt_') for key in results):
             raise ValueError(
                 'results must hold `gt_masks`, got none: put '
-                'LoadAnnotations(with_bbox=True, with_mask=True) before '
-                'PaintInstanceMap')
+                'mmpixsort.LoadInstanceMap before PaintInstanceMap, or '
+                'LoadAnnotations(with_bbox=True, with_mask=True)')
         if masks is None:
             return results
-        arrays = masks.to_ndarray()
         labels = np.asarray(results.get(
-            'gt_bboxes_labels', np.zeros(len(arrays))), dtype=np.int64)
+            'gt_bboxes_labels', np.zeros(len(masks))), dtype=np.int64)
         ignored = np.asarray(results.get(
-            'gt_ignore_flags', np.zeros(len(arrays))), dtype=bool)
-        ids, shown = self._paint(arrays, ignored)
+            'gt_ignore_flags', np.zeros(len(masks))), dtype=bool)
+        ids, shown = self._paint(masks, ignored)
         self._void(ids, results.get('gt_seg_map'))
         if results.get('label_path', '') is None:
             _paint_foreground(results, ids)
@@ -81,23 +86,25 @@ class PaintInstanceMap(BaseTransform):
             del results['gt_masks']
         return results
 
-    def _paint(self, masks: np.ndarray,
+    def _paint(self, masks: BaseInstanceMasks,
                ignored: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
         """Return ids (H, W), and which masks they stand for, in order."""
-        areas = np.array([np.count_nonzero(mask) for mask in masks], int)
+        if isinstance(masks, IdMapMasks):
+            areas, paint = masks.areas.astype(np.int64), masks.paint_order
+        else:
+            stack = masks.to_ndarray()
+            areas = np.array([np.count_nonzero(mask) for mask in stack], int)
+            paint = partial(_paint_order, stack)
         # what is to be ignored lies below everything else
         order = np.lexsort((-areas, ~ignored))
-        painted = np.zeros(masks.shape[1:], np.int32)
-        for rank in order:
-            np.copyto(painted, -1 if ignored[rank] else rank + 1,
-                      where=masks[rank] != 0)
-        numbers, counts = np.unique(
-            painted[painted > 0], return_counts=True)
-        shown = numbers[counts >= self.min_pixels]
-        table = np.full(len(masks) + 2, -1, np.int32)
+        painted = paint(order)
+        counts = np.bincount(painted.ravel(), minlength=len(masks) + 1)[1:]
+        kept = (counts >= self.min_pixels) & ~ignored[order]
+        shown = np.sort(order[kept])
+        table = np.full(len(masks) + 1, -1, np.int32)
         table[0] = 0
-        table[shown] = np.arange(1, len(shown) + 1)
-        return table[painted], shown - 1
+        table[1:][kept] = np.searchsorted(shown, order[kept]) + 1
+        return table[painted], shown
 
     def _void(self, ids: np.ndarray, semantic: Optional[np.ndarray]) -> None:
         """Mark what takes no part by a semantic map."""
@@ -106,6 +113,14 @@ class PaintInstanceMap(BaseTransform):
         ids[semantic == VOID] = -1
         if self.num_things is not None:
             ids[(semantic < self.num_things) & (ids == 0)] = -1
+
+
+def _paint_order(stack: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Paint masks (n, H, W), as `IdMapMasks.paint_order` does."""
+    painted = np.zeros(stack.shape[1:], np.int32)
+    for level, row in enumerate(order, 1):
+        np.copyto(painted, level, where=stack[row] != 0)
+    return painted
 
 
 def _paint_foreground(results: dict, ids: np.ndarray) -> None:

@@ -3,17 +3,17 @@ from logging import WARNING
 from typing import List, Optional
 
 import numpy as np
-import torch
 from mmcv.transforms import BaseTransform
 from mmdet.structures.bbox import HorizontalBoxes
-from mmdet.structures.mask import BitmapMasks
 from mmengine.logging import print_log
 
+from mmpixsort.datasets.instance_maps import places_of_ids
 from mmpixsort.datasets.panoptic_maps import (MAX_SEGMENTS, VOID, VOID_ID,
                                               read_panoptic_map)
 from mmpixsort.functional.checks import check_choice
-from mmpixsort.functional.instances.id_masks import boxes_of_ids
 from mmpixsort.registry import TRANSFORMS
+
+from .id_map_masks import IdMapMasks
 
 
 @TRANSFORMS.register_module()
@@ -25,12 +25,13 @@ class LoadPanopticMap(BaseTransform):
     set makes it in memory, else the file at `seg_map_path`.
 
     Adds `gt_seg_map` (H, W) uint8, 255 where no segment of the list is;
-    for the segments of things, in the order of the list, `gt_masks`,
-    `gt_bboxes`, `gt_bboxes_labels` and `gt_ignore_flags`, True for crowds,
-    whose pixels keep their class; and `ignore_index` 255. Boxes are those
-    of the masks. In a test pipeline put it after `Resize`: ground truth is
-    scored at the size of its file. An image without a map, as one of a user
-    who asks for a prediction, passes through.
+    for the segments of things, in the order of the list, `gt_masks`
+    (`IdMapMasks`: one map, whatever their number), `gt_bboxes`,
+    `gt_bboxes_labels` and `gt_ignore_flags`, True for crowds, whose pixels
+    keep their class; and `ignore_index` 255. Boxes are those of the masks.
+    In a test pipeline put it after `Resize`: ground truth is scored at the
+    size of its file. An image without a map, as one of a user who asks for a
+    prediction, passes through.
 
     Args:
         missing: What to do about segments that the map does not show:
@@ -58,7 +59,7 @@ class LoadPanopticMap(BaseTransform):
             return results
         ids = self._read(results)
         segments = _checked(results)
-        shown = _segment_of_pixel(ids, [item['id'] for item in segments])
+        shown = places_of_ids(ids, [item['id'] for item in segments])
         counts = np.bincount(shown.ravel(), minlength=len(segments) + 1)
         self._report(segments, counts, _name(results))
         categories = [item['category'] for item in segments] + [VOID]
@@ -68,12 +69,11 @@ class LoadPanopticMap(BaseTransform):
             rank for rank, item in enumerate(segments)
             if item['is_thing'] and counts[rank]
         ]
-        numbers = np.zeros(len(segments) + 1, np.int64)
+        numbers = np.zeros(len(segments) + 1, np.int32)
         numbers[things] = np.arange(1, len(things) + 1)
-        owners = numbers[shown]
-        results['gt_masks'] = _masks(owners, len(things))
-        results['gt_bboxes'] = HorizontalBoxes(
-            boxes_of_ids(torch.from_numpy(owners), len(things)))
+        masks = IdMapMasks(numbers[shown][None], numbers[things])
+        results['gt_masks'] = masks
+        results['gt_bboxes'] = masks.get_bboxes(HorizontalBoxes)
         results['gt_bboxes_labels'] = np.array(
             [categories[rank] for rank in things], np.int64)
         results['gt_ignore_flags'] = np.array(
@@ -154,33 +154,3 @@ def _checked(results: dict) -> List[dict]:
         raise ValueError(f'`segments_info` of {_name(results)} must have '
                          f'categories in [0, {VOID - 1}], got {wrong}')
     return segments
-
-
-def _masks(owners: np.ndarray, count: int) -> BitmapMasks:
-    """Return the masks (n, H, W) uint8 that mmdet's transforms take.
-
-    Every pixel lies in one of them at most, and is written once.
-
-    Args:
-        owners: (H, W) 1 .. n, 0: none.
-        count: n.
-    """
-    stack = np.zeros((count, *owners.shape), np.uint8)
-    flat = owners.ravel()
-    places = np.argsort(flat, kind='stable')  # mask by mask
-    places = places[np.count_nonzero(flat == 0):]
-    stack.reshape(-1)[(flat[places] - 1) * flat.size + places] = 1
-    masks = BitmapMasks(stack[:0], *owners.shape)
-    masks.masks = stack  # given to the class, it would be copied
-    return masks
-
-
-def _segment_of_pixel(ids: np.ndarray, listed: List[int]) -> np.ndarray:
-    """Return the place (H, W) in `listed` of each id, n where it is not."""
-    if not listed:
-        return np.zeros(ids.shape, np.int64)
-    numbers = np.array(listed, np.int64)
-    order = np.argsort(numbers)
-    nearest = np.searchsorted(numbers, ids, sorter=order)
-    places = order[np.minimum(nearest, len(listed) - 1)]
-    return np.where(numbers[places] == ids, places, len(listed))
