@@ -75,7 +75,7 @@ check: venv
 lint: venv
 	@$(BIN)/python -m flake8 --version >/dev/null 2>&1 \
 	    || $(BIN)/python -m pip install -q flake8
-	$(BIN)/python -m flake8 mmpixsort tools tests configs demo setup.py
+	$(BIN)/python -m flake8 mmpixsort tools tests configs demo benchmarks setup.py
 
 clean:
 	rm -rf '$(VENV)' build dist mmpixsort.egg-info mmpixsort/.mim .pytest_cache

@@ -121,7 +121,10 @@ def report(args: argparse.Namespace) -> int:
     from mmpixsort.utils.files import write_whole
 
     from .page import page_text
-    text = page_text([read_results(path) for path in args.results])
+    # a file of elsewhere has a name, but no path that a page could show
+    names = [path.as_posix() if not path.is_absolute() else path.name
+             for path in args.results]
+    text = page_text([read_results(path) for path in args.results], names)
     if args.page is None:
         print(text, end='')
     else:

@@ -1,5 +1,5 @@
 """Results as rows of text, for a terminal and for a page."""
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Sequence
 
 DASH = '-'
 
@@ -13,7 +13,8 @@ def case_rows(entry: Dict) -> List[Dict[str, str]]:
              default=ratio(setup['pages'].get('default')),
              huge=ratio(setup['pages'].get('huge')),
              memory=_memory(setup.get('memory')),
-             calls=_calls(setup.get('calls')),
+             calls=_calls(setup.get('calls'), ('ours', 'peer')),
+             meta=_calls(setup.get('calls'), ('meta', )),
              target=setup['target'] or DASH)
         for setup in entry['setups']]
 
@@ -57,18 +58,17 @@ def _memory(memory: Optional[Dict]) -> str:
     return f'{ours:,.0f}' + ('' if peer is None else f' / {peer:,.0f}')
 
 
-def _calls(calls: Optional[Dict]) -> str:
-    if not calls:
-        return DASH
+def _calls(calls: Optional[Dict], sides: Sequence[str]) -> str:
     parts = [f'{calls[side]["calls"]:,}, {calls[side]["syncs"]:,}'
-             for side in ('ours', 'peer') if side in calls]
-    return ' / '.join(parts)
+             for side in sides if side in (calls or {})]
+    return ' / '.join(parts) or DASH
 
 
 HEADS = dict(
     setup='setup', peer='peer', default='ratio [95 %]',
     huge='with huge pages', ours_ms='ours ms', peer_ms='peer ms',
-    memory='extra MB', calls='calls, syncs', target='target')
+    memory='extra MB', calls='calls, syncs', meta='on meta',
+    target='target')
 
 
 def text_table(results: Dict, names: List[str]) -> str:

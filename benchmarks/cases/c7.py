@@ -86,7 +86,7 @@ def setups(tiny: bool) -> List[Setup]:
     """
     if tiny:
         return [cross_batch(8, 32, 6, 4)]
-    return [cross_batch(64, 1024, 128, 8, '1000x')]
+    return [cross_batch(64, 1024, 128, 32, '1000x')]
 
 
 CASE = Case('C7', 'NT-Xent across batches', setups)

@@ -10,8 +10,9 @@ from benchmarks.inputs import smooth_maps
 from benchmarks.peers.segsort import kmeans_by_image
 from mmpixsort.functional import spherical_kmeans
 
-# a pixel between two prototypes may go either way by rounding
-LABEL_LIMIT = 1e-4
+# a pixel between two prototypes may go either way by rounding, and its move
+# takes a few others along in later iterations
+LABEL_LIMIT = 1e-3
 
 
 def clustering(batch: int, dims: int, size: int, grid: int, *,

@@ -13,7 +13,7 @@ from mmpixsort.retrieval import build_index
 
 NEIGHBORS, CLASSES = 21, 21
 # of equal similarities either may come first, and of near ones by rounding
-RANK_LIMIT, VOTE_LIMIT = 1e-2, 1e-2
+RANK_LIMIT, VOTE_LIMIT = 1e-3, 1e-2
 
 
 def retrieval(rows: int, dims: int, queries: int = 144,

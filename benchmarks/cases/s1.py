@@ -26,7 +26,7 @@ def of_config(shipped: Shipped) -> Setup:
 
 def setups(tiny: bool) -> List[Setup]:
     """Return a setup for all configs with the same numbers."""
-    found = _found()
+    found = _found(tiny)
     if tiny:
         return [of_config(one._replace(
             batch=2, crop=(64, 64), grid=(32, 32), head=_small(one.head)))
@@ -35,8 +35,8 @@ def setups(tiny: bool) -> List[Setup]:
 
 
 @lru_cache(maxsize=None)
-def _found() -> List[Shipped]:
-    return shipped_losses()
+def _found(few: bool) -> List[Shipped]:
+    return shipped_losses(few)
 
 
 def _small(head: dict) -> dict:

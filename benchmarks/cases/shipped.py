@@ -4,11 +4,12 @@ The backbone is left out: its channels and strides only tell how large the
 map is that the head gets, for which the host runs once on the meta device.
 """
 import copy
+import inspect
 import json
 import math
 import warnings
 from pathlib import Path
-from typing import Callable, Dict, List, NamedTuple, Sequence, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -55,12 +56,20 @@ class Shipped(NamedTuple):
                 f'{self.grid[0]} x {self.grid[1]}; {_numbers(self.head)}')
 
 
-def shipped_losses(folders: Sequence[str] = FOLDERS) -> List[Shipped]:
-    """Read all configs; those with the same numbers are one."""
+def shipped_losses(few: bool = False) -> List[Shipped]:
+    """Read all configs; those with the same numbers are one.
+
+    Args:
+        few: Whether one config of every folder is enough, of a small host.
+    """
     found: Dict[str, Shipped] = {}
     grids: Dict[str, Tuple[int, int]] = {}
-    for folder in folders:
-        for path in sorted((ROOT / 'configs' / folder).glob('*.py')):
+    for folder in FOLDERS:
+        paths = sorted((ROOT / 'configs' / folder).glob('*.py'))
+        if few:
+            paths = [path for path in paths if '-mnv2' in path.stem
+                     or '_mnv2' in path.stem][:1]
+        for path in paths:
             for one in _of_config(path, grids):
                 numbers = {key: value for key, value in one.head.items()
                            if key not in MODEL_ONLY}
@@ -78,9 +87,8 @@ def _of_config(path: Path, grids: Dict) -> List[Shipped]:
     cfg = Config.fromfile(path)
     scope = cfg.default_scope
     if 'Text' in cfg.model.type:
-        heads = [cfg.model.decode_head]
-        heads = [head for head in heads if head.get('noun_loss')
-                 or head.get('sentence_loss')]
+        heads = [head for head in [cfg.model.decode_head] if any(
+            _text_losses(head).values())]
     elif scope == 'mmdet':
         heads = [cfg.model.head]
     else:
@@ -93,6 +101,15 @@ def _of_config(path: Path, grids: Dict) -> List[Shipped]:
         Shipped([path.stem], scope, head.to_dict(),
                 cfg.train_dataloader.batch_size, crop,
                 _grid(cfg, head, crop, grids)) for head in heads]
+
+
+def _text_losses(head: dict) -> Dict[str, Optional[dict]]:
+    """Return the configs of the losses of a head, those of its defaults too.
+    """
+    from mmpixsort.seg.heads import TextGroupHead
+    defaults = inspect.signature(TextGroupHead).parameters
+    return {name: head.get(name, defaults[name].default)
+            for name in ('noun_loss', 'sentence_loss')}
 
 
 def _crop(cfg) -> Tuple[int, int]:
@@ -185,7 +202,7 @@ def _numbers(head: dict) -> str:
 def make_step(shipped: Shipped, device: torch.device) -> Callable:
     """Return the step of the loss on random maps, with its gradient."""
     head = copy.deepcopy(shipped.head)
-    if 'noun_loss' in head or 'sentence_loss' in head:
+    if 'TextGroup' in head['type']:
         return _text_step(shipped, device)
     if shipped.scope == 'mmdet':
         return _detection_step(shipped, head, device)
@@ -270,8 +287,8 @@ def _text_step(shipped: Shipped, device: torch.device) -> Callable:
         count = grid**2 if isinstance(grid, int) else grid[0] * grid[1]
     batch = shipped.batch
     noun_loss, sentence_loss = (
-        hosts.build(head[name]) if head.get(name) else None
-        for name in ('noun_loss', 'sentence_loss'))
+        hosts.build(config) if config else None
+        for config in _text_losses(head).values())
     nouns = unit_rows(NOUNS * batch, WORDS).to(device)
     images = (torch.arange(NOUNS * batch) // NOUNS).to(device)
     regions = unit_rows(batch * count, WORDS, seed=1)
