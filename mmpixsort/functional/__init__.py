@@ -1,6 +1,7 @@
-"""Layer 0: functions of torch alone, without state or registry.
+"""Stateless functions that need torch alone: the bottom layer of the package.
 
-The public functions of all rooms; what else a room has is found in it.
+This module exports the public functions of all its rooms. Helpers that are
+not exported here are private to the package and may change.
 """
 from .contrast.labels import hard_pixels, resize_labels
 from .contrast.pixel_contrast import pixel_contrast

@@ -1,6 +1,6 @@
-"""Argument checks with one wording: the name, what was expected, what came.
+"""Checks of arguments: errors name the argument, its rule and its value.
 
-None of them reads a value from a tensor, so none synchronises a device.
+No check reads a value from a tensor, so none of them synchronises a device.
 """
 from typing import Optional, Sequence
 
@@ -9,7 +9,12 @@ from torch import Tensor
 
 
 def check_positive(name: str, value: float) -> None:
-    """Raise ValueError unless `value` is a number above zero."""
+    """Raise unless `value` is a number above zero.
+
+    Raises:
+        TypeError: If `value` is not a number.
+        ValueError: If `value` is zero or negative.
+    """
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise TypeError(f'`{name}` must be a number, got '
                         f'{type(value).__name__}')
@@ -18,7 +23,12 @@ def check_positive(name: str, value: float) -> None:
 
 
 def check_non_negative(name: str, value: float) -> None:
-    """Raise ValueError unless `value` is a number of zero or more."""
+    """Raise unless `value` is a number that is not negative.
+
+    Raises:
+        TypeError: If `value` is not a number.
+        ValueError: If `value` is negative.
+    """
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise TypeError(f'`{name}` must be a number, got '
                         f'{type(value).__name__}')
@@ -27,14 +37,24 @@ def check_non_negative(name: str, value: float) -> None:
 
 
 def check_fraction(name: str, value: float) -> None:
-    """Raise ValueError unless `value` is a number in (0, 1]."""
+    """Raise unless `value` is a number in (0, 1].
+
+    Raises:
+        TypeError: If `value` is not a number.
+        ValueError: If `value` lies outside (0, 1].
+    """
     check_positive(name, value)
     if value > 1:
         raise ValueError(f'`{name}` must be at most 1, got {value}')
 
 
 def check_count(name: str, value: int, minimum: int = 1) -> None:
-    """Raise unless `value` is an integer of at least `minimum`."""
+    """Raise unless `value` is an integer of at least `minimum`.
+
+    Raises:
+        TypeError: If `value` is not an integer.
+        ValueError: If `value` is below `minimum`.
+    """
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f'`{name}` must be an integer, got '
                         f'{type(value).__name__} {value!r}')
@@ -50,10 +70,12 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
 
 
 def check_rows(name: str, embeddings: Tensor, labels: Tensor) -> Tensor:
-    """Return `labels` (N,) as int64; `embeddings` must be (N, D) floating.
+    """Check rows (N, D) with their labels (N,) and return labels as int64.
 
     Raises:
-        TypeError, ValueError: On another type or shape of either.
+        TypeError: If `labels` are not integers.
+        ValueError: If `embeddings` is not a floating tensor of shape (N, D)
+            or `labels` does not have the shape (N,).
     """
     if embeddings.dim() != 2 or not embeddings.is_floating_point():
         raise ValueError(
@@ -65,14 +87,14 @@ def check_rows(name: str, embeddings: Tensor, labels: Tensor) -> Tensor:
 
 
 def check_labels(name: str, labels: Tensor, shape: Sequence[int]) -> Tensor:
-    """Return an integer tensor of `shape` as int64, a bool one as it is.
+    """Check an integer tensor and return it as int64, a bool one unchanged.
 
-    What follows a check reckons with int64 alone: uint8 cannot hold -1,
-    int8 no 255, and torch neither compares nor scatters uint16.
+    The code behind a check may then rely on int64: uint8 cannot hold -1,
+    int8 cannot hold 255, and torch neither compares nor scatters uint16.
 
     Raises:
-        TypeError: When `labels` are no integers.
-        ValueError: When they have another shape.
+        TypeError: If `labels` are not integers.
+        ValueError: If `labels` does not have the given shape.
     """
     if labels.is_floating_point() or labels.dtype.is_complex:
         raise TypeError(f'`{name}` must be integers, got {labels.dtype}; '
@@ -84,9 +106,13 @@ def check_labels(name: str, labels: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def check_mask(name: str, mask: Tensor, shape: Sequence[int]) -> None:
-    """Raise unless `mask` is a bool tensor of `shape`.
+    """Raise unless `mask` is a bool tensor of the given shape.
 
-    Integers would pass for one, but their `~` is another number.
+    A mask of integers is refused because `~` would turn 1 into -2.
+
+    Raises:
+        TypeError: If `mask` is not bool.
+        ValueError: If `mask` does not have the given shape.
     """
     if mask.dtype != torch.bool:
         raise TypeError(f'`{name}` must be bool, got {mask.dtype}; convert '
@@ -95,11 +121,11 @@ def check_mask(name: str, mask: Tensor, shape: Sequence[int]) -> None:
 
 
 def check_points(embeddings: Tensor, seeds: Optional[Tensor]) -> None:
-    """Raise unless `embeddings` is (N, D) floating and `seeds` (M, D).
+    """Raise unless points and the seeds of a mean shift fit together.
 
     Raises:
-        ValueError: When either has another shape, or `embeddings` another
-            type; absent `seeds` (None) always pass.
+        ValueError: If `embeddings` is not a floating tensor of shape (N, D),
+            or `seeds` is neither None nor of shape (M, D).
     """
     if embeddings.dim() != 2 or not embeddings.is_floating_point():
         raise ValueError(

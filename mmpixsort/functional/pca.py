@@ -11,29 +11,32 @@ def pca_rgb(embeddings: Tensor,
             low: float = 0.01,
             high: float = 0.99,
             max_samples: int = 65536) -> Tensor:
-    """Show embeddings as RGB: their first three principal components.
+    """Project embeddings on their three principal components as RGB colours.
 
-    One basis and one scale serve the whole batch, so that equal colours mean
-    equal embeddings in all its images. Red, green and blue are the first,
-    second and third component. A component's sign is chosen so that its
-    entry of largest magnitude is positive, which makes the colours
-    repeatable. Each component is stretched from its `low` to its `high`
-    quantile to [0, 1] and clipped.
+    Red, green and blue are the first, second and third component. One basis
+    and one scale are used for the whole batch, so that equal colours mean
+    equal embeddings in all its images. The sign of a component is chosen so
+    that its entry of largest magnitude is positive, which makes the colours
+    repeatable. The range of each component from its `low` to its `high`
+    quantile is mapped to [0, 1]; values outside are clipped.
 
     Args:
-        embeddings: (B, D, H, W) floats; D may be below 3.
-        low, high: quantiles in [0, 1] that become 0 and 1, low < high; the
-            defaults keep single outliers from dimming the picture.
-        max_samples: basis and quantiles are taken from at most this many
-            evenly spaced pixels.
+        embeddings: (B, D, H, W) floating tensor; D may be below 3.
+        low: Quantile in [0, 1] that is mapped to 0; below `high`. The
+            defaults of both keep single outliers from dimming the picture.
+        high: Quantile in [0, 1] that is mapped to 1.
+        max_samples: Maximum number of evenly spaced pixels from which the
+            basis and the quantiles are computed.
 
     Returns:
         (B, 3, H, W) float32 in [0, 1] without a gradient. A component that
-        does not vary (constant input, or D < 3) is 0.5 everywhere, as is a
-        pixel with a value that is not finite.
+        does not vary (constant input, or D < 3) is 0.5 everywhere, and so
+        is a pixel with a value that is not finite.
 
     Raises:
-        ValueError: not four dimensions, an empty input, or bad quantiles.
+        ValueError: If `embeddings` is empty or does not have four
+            dimensions, if the quantiles are not 0 <= low < high <= 1, or if
+            `max_samples` is below 1.
 
     Example:
         >>> ramp = torch.arange(5.).view(1, 1, 1, 5)
@@ -59,7 +62,7 @@ def pca_rgb(embeddings: Tensor,
     basis = _principal_axes(used - centre)
     scale = torch.tensor([low, high]).to(used)
     start, stop = torch.quantile((used - centre) @ basis, scale, dim=0)
-    # what varies by no more than rounding error is not stretched
+    # a component that varies by rounding errors only is not stretched
     spread = stop - start
     flat = spread <= 1e-5 * torch.maximum(spread.max(), used.abs().max())
     colours = ((pixels - centre) @ basis - start) / spread.masked_fill(
@@ -70,10 +73,10 @@ def pca_rgb(embeddings: Tensor,
 
 
 def _principal_axes(centred: Tensor) -> Tensor:
-    """Find the three leading axes (D, 3) of centred rows (N, D).
+    """Return the three leading principal axes (D, 3) of centred rows (N, D).
 
-    Axes that do not exist (D < 3) are zero. From the D x D covariance, in
-    float64: rows are many and dims are few.
+    Axes that do not exist (D < 3) are zero. They are computed from the
+    D x D covariance in float64, because there are many rows and few dims.
     """
     dims = centred.shape[1]
     rows = centred.double()

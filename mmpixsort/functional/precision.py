@@ -1,14 +1,15 @@
-"""Where computations leave automatic mixed precision."""
+"""Computations outside automatic mixed precision."""
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
 
 def autocast_off(device: torch.device) -> AbstractContextManager:
-    """Return a context in which operations keep the type of their input.
+    """Return a context in which operations keep the dtype of their inputs.
 
     Similarities, sums of exponentials and norms need float32. The meta
-    device, on which calls are counted, has no autocast.
+    device, which benchmarks use to count calls, has no autocast: its context
+    does nothing.
 
     Args:
         device: Device of the tensors.

@@ -1,19 +1,19 @@
-"""Random numbers that repeat."""
+"""Random generators that a resumed training reproduces."""
 import torch
 
 
 def keyed_generator(seed: int, iteration: int, rank: int,
                     device: torch.device) -> torch.Generator:
-    """Return a generator keyed by seed, iteration and rank.
+    """Return a generator that is seeded by a run, an iteration and a rank.
 
-    A draw does not depend on what was drawn before, so a resumed run draws
-    what the unbroken one did, and no state has to be kept.
+    The draws do not depend on earlier draws, so a resumed run draws the same
+    numbers as an unbroken one, and no generator state has to be saved.
 
     Args:
         seed: Seed of the run.
         iteration: Iteration of the training, from 0.
         rank: Rank of the process, from 0.
-        device: Where the numbers are drawn.
+        device: Device on which the numbers are drawn.
 
     Example:
         >>> generator = keyed_generator(0, 7, 0, torch.device('cpu'))

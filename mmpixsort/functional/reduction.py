@@ -1,18 +1,19 @@
-"""Reductions over rows of which only some take part."""
+"""Reductions over the valid rows of a tensor."""
 from torch import Tensor
 
 
 def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
-    """Average `values` over the valid rows, zero when there is none.
+    """Average values over the valid rows, or return zero without valid rows.
 
-    The zero of an empty batch is connected to the graph.
+    That zero is connected to the graph, so that backward works on it.
 
     Args:
-        values: (N, ...), zero where invalid, as every functional loss has it.
-        valid: (N,) bool.
+        values: (N, ...) floating tensor that is zero in invalid rows, as the
+            functional losses return it.
+        valid: (N,) bool mask of the rows to average.
 
     Returns:
-        (...).
+        Mean of shape (...).
 
     Example:
         >>> import torch

@@ -1,18 +1,19 @@
-"""Overlapping windows of an image that is seen part by part."""
+"""Overlapping windows for inference on an image part by part."""
 from typing import Iterator, Sequence, Tuple
 
-MODES = ('whole', 'slide')  # how a test looks at an image
+MODES = ('whole', 'slide')  # inference on the whole image or on windows
 
 
 def windows(length: int, crop: int, stride: int) -> Iterator[slice]:
-    """Yield overlapping windows, as MMSegmentation's slide inference has them.
+    """Yield the overlapping windows that cover one side of an image.
 
-    The last one is moved back so that it ends where the image does.
+    The windows are those of MMSegmentation's `slide_inference`. The last
+    window is moved back so that it ends where the image ends.
 
     Args:
-        length: Pixels of a side of the image.
-        crop: Length of the window in pixels.
-        stride: From one window to the next.
+        length: Length of the side of the image in pixels.
+        crop: Length of a window in pixels.
+        stride: Distance in pixels between the starts of two windows.
 
     Example:
         >>> [(w.start, w.stop) for w in windows(10, 4, 3)]
@@ -25,12 +26,13 @@ def windows(length: int, crop: int, stride: int) -> Iterator[slice]:
 
 def image_windows(size: Sequence[int], crop_size: Sequence[int],
                   stride: Sequence[int]) -> Iterator[Tuple[slice, slice]]:
-    """Yield the rows and columns of the windows of an image.
+    """Yield the row slice and the column slice of each window of an image.
 
     Args:
-        size: H and W of the image.
-        crop_size: Height and width of a window.
-        stride: Pixels from one window to the next, along y and x.
+        size: H and W of the image in pixels.
+        crop_size: Height and width of a window in pixels.
+        stride: Distance in pixels between the starts of two windows, along
+            y and along x.
 
     Example:
         >>> [(y.start, x.start) for y, x in image_windows(

@@ -1,1 +1,1 @@
-"""Contrast of anchors with labelled keys: sampling, mining, tiles, queues."""
+"""Pixel contrast: drawing of anchors, mining of pairs, loss and queues."""

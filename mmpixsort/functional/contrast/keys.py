@@ -1,4 +1,4 @@
-"""Keys in the forms that losses take them, and their pairs with anchors.
+"""The two forms of keys that losses accept, and their pairs with anchors.
 
 Shapes: A anchors, K keys, C queues, M slots of a queue, D embedding dims.
 """
@@ -11,22 +11,28 @@ from mmpixsort.functional.checks import check_labels
 from mmpixsort.structures import KeyBlock
 
 Keys = Union[Tensor, Sequence[KeyBlock]]
-# (A,) index of the key that is the anchor itself, -1 for none; an int o
-# stands for arange(A) + o
+# index (A,) of the key that is the anchor itself, -1 where there is none; an
+# int o stands for arange(A) + o
 OwnKey = Union[Tensor, int, None]
 
 
 def as_blocks(keys: Keys, key_labels: Optional[Tensor],
               embed_dims: int) -> Sequence[KeyBlock]:
-    """Return keys as a checked sequence of blocks.
+    """Check keys and return them as a sequence of blocks.
 
     Args:
-        keys: (K, D) or a sequence of :class:`KeyBlock`.
-        key_labels: (K,) for a tensor, else None.
-        embed_dims: D that every block must have.
+        keys: (K, D) tensor, one :class:`KeyBlock` or a sequence of them.
+        key_labels: (K,) integer labels of a tensor of keys; None for blocks,
+            which carry their labels.
+        embed_dims: D, the number of dims that every block must have.
+
+    Returns:
+        Blocks whose labels are int64.
 
     Raises:
-        ValueError: On a wrong shape, or labels given twice or not at all.
+        ValueError: If a shape is wrong, if there is no block, or if labels
+            are given twice or not at all.
+        TypeError: If labels are not integers.
     """
     if isinstance(keys, KeyBlock):
         keys = (keys, )
@@ -53,10 +59,10 @@ def as_blocks(keys: Keys, key_labels: Optional[Tensor],
 
 
 def flatten_blocks(blocks: Sequence[KeyBlock]) -> KeyBlock:
-    """Return all blocks as one flat block of (K, D) and (K,).
+    """Join all blocks to one flat block of keys (K, D) and labels (K,).
 
-    For losses that need no structure; it copies where there is more than
-    one block.
+    It is meant for losses that do not use the class structure of a bank.
+    The keys are copied if there is more than one block.
     """
     flat = [
         KeyBlock(block.keys.flatten(0, -2), block.labels.flatten())
@@ -68,8 +74,9 @@ def flatten_blocks(blocks: Sequence[KeyBlock]) -> KeyBlock:
 
 
 def zero_ignored(rows: Tensor, labels: Tensor) -> Tensor:
-    """Zero the rows (N, D) that take no part: zero weight times NaN is NaN.
+    """Set the rows (N, D) with a negative label to zero.
 
+    A weight of zero is not enough to ignore a row: zero times NaN is NaN.
     The result is a copy, so that a bank may be overwritten before backward.
     """
     return rows.masked_fill((labels < 0)[:, None], 0.)
@@ -80,14 +87,20 @@ def pair_masks(
         own_key: OwnKey,
         key_labels: Tensor,
         ignored: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
-    """Return masks (A, K): is a positive, is not a negative.
+    """Return the mask of positive pairs and the mask of non-negative pairs.
 
     Args:
-        labels: (A,) int64 of the anchors.
-        own_key: (A,) index of the anchor among the keys, -1 for none; an
-            int o stands for `arange(A) + o`.
-        key_labels: (K,) int64.
-        ignored: (K,) bool, `key_labels < 0` where it is known already.
+        labels: (A,) int64 labels of the anchors.
+        own_key: (A,) index of the key that is the anchor itself, -1 where
+            there is none; an int o stands for `arange(A) + o`. Such a pair
+            is neither positive nor negative.
+        key_labels: (K,) int64 labels of the keys; negative labels are
+            ignored.
+        ignored: (K,) bool mask of the ignored keys; None computes it.
+
+    Returns:
+        Two masks (A, K): True for positives, and True for all pairs that are
+        not negatives.
 
     Example:
         >>> labels = torch.tensor([0, 1])

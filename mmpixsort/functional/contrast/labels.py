@@ -1,4 +1,4 @@
-"""Labels and predictions on the grid of an embedding map.
+"""Labels and predictions on the pixel grid of an embedding map.
 
 Shapes: B images, C classes, H W size of the labels, h w size of the grid.
 """
@@ -11,25 +11,25 @@ from torch.nn.functional import interpolate
 
 from mmpixsort.functional.checks import check_choice
 
-# direction of a flip -> the sides, from the last, that it turns around
+# for each direction of a flip: the dimensions that it reverses
 FLIPS = dict(horizontal=(-1, ), vertical=(-2, ), diagonal=(-2, -1))
 HARDNESS = ('segmentation', 'confidence', 'random')
 
 
 def resize_labels(labels: Tensor, size: Sequence[int],
                   ignore_index: int) -> Tensor:
-    """Resize a label map to a grid and mark what is ignored with -1.
+    """Resize a label map to another grid and replace ignored labels by -1.
 
-    Nearest as the released code has it: the top left pixel of each cell for
-    an integer ratio.
+    Each cell takes its nearest label, as in the authors' released code: for
+    an integer ratio of the sizes this is its top left pixel.
 
     Args:
         labels: (B, H, W) integer.
-        size: h and w.
-        ignore_index: Label that takes no part.
+        size: h and w of the new grid.
+        ignore_index: Label of pixels that are ignored.
 
     Returns:
-        (B, h, w) int64.
+        (B, h, w) int64, -1 where ignored.
 
     Example:
         >>> resize_labels(torch.tensor([[[0, 1], [1, 255]]]), (1, 2), 255)
@@ -41,10 +41,14 @@ def resize_labels(labels: Tensor, size: Sequence[int],
 
 
 def count_labels(num_classes: int, out_channels: int) -> int:
-    """Return how many classes the labels of a classifier have.
+    """Return the number of label values for the outputs of a classifier.
 
-    One output tells foreground from background: its labels are 0 and 1,
-    whether the classifier counts one class or two.
+    A classifier with one output tells foreground from background: its labels
+    are 0 and 1, whether its `num_classes` is 1 or 2.
+
+    Args:
+        num_classes: Number of classes in the config of the classifier.
+        out_channels: Number of output channels of the classifier.
 
     Example:
         >>> count_labels(1, 1), count_labels(2, 1), count_labels(19, 19)
@@ -54,15 +58,18 @@ def count_labels(num_classes: int, out_channels: int) -> int:
 
 
 def undo_flip(maps: Tensor, direction: str) -> Tensor:
-    """Turn maps of a flipped image back; a flip undoes itself.
+    """Flip maps of a flipped image back to the original orientation.
 
     Args:
-        maps: (..., H, W).
-        direction: 'horizontal', 'vertical' or 'diagonal', which is both, as
-            the transforms of the hosts name it.
+        maps: (..., H, W) maps that were computed on the flipped image.
+        direction: 'horizontal', 'vertical', or 'diagonal' for both flips,
+            as the transforms of mmseg and mmdet name it.
+
+    Returns:
+        (..., H, W).
 
     Raises:
-        ValueError: On another direction.
+        ValueError: If the direction is none of these.
 
     Example:
         >>> undo_flip(torch.tensor([[1, 2], [3, 4]]), 'diagonal').tolist()
@@ -73,29 +80,32 @@ def undo_flip(maps: Tensor, direction: str) -> Tensor:
 
 
 def two_class_logits(logits: Tensor, threshold: float) -> Tensor:
-    """Turn one foreground logit into two whose argmax is the prediction.
+    """Turn one foreground logit into two logits with the same prediction.
 
     Args:
-        logits: (B, 1, h, w), foreground where sigmoid(logit) > threshold.
-        threshold: In (0, 1).
+        logits: (B, 1, h, w) logit of the foreground.
+        threshold: Probability in (0, 1) above which a pixel is foreground.
 
     Returns:
-        (B, 2, h, w).
+        (B, 2, h, w) logits of background and foreground. The second one is
+        larger where sigmoid(logit) > threshold.
     """
     shift = math.log(threshold / (1. - threshold))
     return torch.cat([torch.zeros_like(logits), logits - shift], 1)
 
 
 def one_class_logit(logits: Tensor, threshold: float) -> Tensor:
-    """Turn two logits into one of the foreground; see `two_class_logits`.
+    """Turn two logits into one foreground logit with the same prediction.
+
+    This is the inverse of :func:`two_class_logits`.
 
     Args:
-        logits: (B, 2, h, w).
-        threshold: In (0, 1): sigmoid of the result is above it where the
-            second logit is the larger one.
+        logits: (B, 2, h, w) logits of background and foreground.
+        threshold: Probability in (0, 1) above which a pixel is foreground.
 
     Returns:
-        (B, 1, h, w).
+        (B, 1, h, w) logit of the foreground. Its sigmoid is above the
+        threshold where the second logit is the larger one.
     """
     shift = math.log(threshold / (1. - threshold))
     return logits[:, 1:] - logits[:, :1] + shift
@@ -106,20 +116,29 @@ def hard_pixels(logits: Tensor,
                 *,
                 hardness: str = 'segmentation',
                 confidence: float = 0.97) -> Tensor:
-    """Tell which pixels the classifier finds hard.
+    """Return a mask of the pixels that are hard for the classifier.
 
     Args:
-        logits: (B, C, h, w).
-        labels: (B, h, w) int64; the answer for a label outside [0, C) has
-            no meaning.
-        hardness: 'segmentation': misclassified (Wang et al., section 3.3);
-            'confidence': probability of the own class below `confidence`
-            (as in Liu et al., "Bootstrapping Semantic Segmentation with
-            Regional Contrast", 2104.04465); 'random': none.
-        confidence: In (0, 1].
+        logits: (B, C, h, w) class logits of the classifier.
+        labels: (B, h, w) integer labels. The result is meaningless for
+            pixels whose label lies outside [0, C).
+        hardness: Definition of a hard pixel. 'segmentation': the pixel is
+            misclassified (Wang et al., 2101.11939, section 3.3);
+            'confidence': the probability of its true class is below
+            `confidence` (Liu et al., "Bootstrapping Semantic Segmentation
+            with Regional Contrast", 2104.04465); 'random': no pixel is hard.
+        confidence: Probability in (0, 1] for `hardness='confidence'`.
 
     Returns:
-        (B, h, w) bool.
+        (B, h, w) bool, True for hard pixels.
+
+    Raises:
+        ValueError: If `hardness` is none of these.
+
+    Example:
+        >>> logits = torch.tensor([[2., 0.], [1., 3.]]).view(1, 2, 1, 2)
+        >>> hard_pixels(logits, torch.tensor([[[0, 0]]]))
+        tensor([[[False,  True]]])
     """
     check_choice('hardness', hardness, HARDNESS)
     if hardness == 'segmentation':

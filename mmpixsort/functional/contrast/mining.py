@@ -1,7 +1,10 @@
-"""Choose, for every anchor, which of its pairs enter the loss.
+"""Mining of pairs: choose the keys that each anchor is compared with.
 
-Shapes: a anchors of a tile, K keys. Wang et al. (2101.11939), section 3.3,
-"hard example sampling"; the released code has none of it.
+Shapes: a anchors of a tile, K keys.
+
+Wang et al., "Exploring Cross-Image Pixel Contrast for Semantic
+Segmentation", ICCV 2021, https://arxiv.org/abs/2101.11939, section 3.3,
+"hard example sampling". The authors' released code does not mine pairs.
 """
 from typing import Optional
 
@@ -12,30 +15,35 @@ from torch import Tensor
 def random_pairs(mask: Tensor,
                  num_pairs: int,
                  generator: Optional[torch.Generator] = None) -> Tensor:
-    """Keep up to `num_pairs` of each row's pairs, uniformly.
+    """Keep at most `num_pairs` pairs of each row, drawn uniformly.
 
     Args:
-        mask: (a, K) bool, the pairs to choose from.
-        num_pairs: Most pairs of a row.
-        generator: Source of randomness, on the device of `mask`.
+        mask: (a, K) bool mask of the pairs to choose from.
+        num_pairs: Maximum number of pairs that are kept in a row.
+        generator: Generator of the random draws, on the device of `mask`.
 
     Returns:
-        (a, K) bool.
+        (a, K) bool mask of the pairs that are kept.
     """
     score = torch.rand(mask.shape, generator=generator, device=mask.device)
     return hardest_pairs(score, mask, num_pairs)
 
 
 def hardest_pairs(hardness: Tensor, mask: Tensor, num_pairs: int) -> Tensor:
-    """Keep the `num_pairs` hardest of each row's pairs.
+    """Keep the `num_pairs` hardest pairs of each row.
 
     Args:
-        hardness: (a, K).
-        mask: (a, K) bool, the pairs to choose from.
-        num_pairs: Most pairs of a row.
+        hardness: (a, K) number that grows with the hardness of a pair.
+        mask: (a, K) bool mask of the pairs to choose from.
+        num_pairs: Maximum number of pairs that are kept in a row.
 
     Returns:
-        (a, K) bool.
+        (a, K) bool mask of the pairs that are kept.
+
+    Example:
+        >>> hardness = torch.tensor([[.1, .9, .5]])
+        >>> hardest_pairs(hardness, torch.tensor([[True, True, True]]), 2)
+        tensor([[False,  True,  True]])
     """
     score = hardness.masked_fill(~mask, float('-inf'))
     top = score.topk(min(num_pairs, mask.shape[1]), 1).indices
@@ -43,15 +51,16 @@ def hardest_pairs(hardness: Tensor, mask: Tensor, num_pairs: int) -> Tensor:
 
 
 def hard_pool(hardness: Tensor, mask: Tensor, fraction: float) -> Tensor:
-    """Keep the hardest `fraction` of each row's pairs, at least one.
+    """Keep the hardest fraction of the pairs of each row, at least one pair.
 
     Args:
-        hardness: (a, K).
-        mask: (a, K) bool, the pairs to choose from.
-        fraction: In (0, 1], of the pairs of that row.
+        hardness: (a, K) number that grows with the hardness of a pair.
+        mask: (a, K) bool mask of the pairs to choose from.
+        fraction: Fraction in (0, 1] of the pairs of a row that is kept.
 
     Returns:
-        (a, K) bool; ties with the last pair stay in.
+        (a, K) bool mask of the pairs that are kept. Pairs that are exactly
+        as hard as the last one are kept as well.
     """
     score = hardness.masked_fill(~mask, float('-inf'))
     largest = max(1, min(mask.shape[1], int(mask.shape[1] * fraction) + 1))

@@ -1,1 +1,1 @@
-"""Instances: the discriminative loss, mean shift, ids, context."""
+"""Instances: discriminative loss, mean shift, maps of ids and context."""

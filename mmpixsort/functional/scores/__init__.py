@@ -1,1 +1,1 @@
-"""Scores: panoptic quality, boundaries, segments, instances."""
+"""Scores of predictions: panoptic quality, boundaries, segments, instances."""

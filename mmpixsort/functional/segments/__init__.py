@@ -1,1 +1,1 @@
-"""Segments of pixels: clustering, prototypes, sorting, graph, neighbours."""
+"""Segments: clustering, prototypes, segment sorting, graph, nearest keys."""

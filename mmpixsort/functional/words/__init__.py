@@ -1,1 +1,1 @@
-"""Words and regions: contrast, cleaning, attention and naming of regions."""
+"""Words and regions: contrast, pooling, clean-up, attention and naming."""
