@@ -7,10 +7,10 @@ from mmpixsort.functional.checks import (check_choice, check_non_negative,
                                          check_positive)
 from mmpixsort.functional.contrast.keys import Keys, OwnKey
 from mmpixsort.functional.contrast.pixel_contrast import (DENOMINATORS,
-                                                          pixel_contrast)
+                                                          pixel_contrast_sum)
 from mmpixsort.functional.contrast.tiles import Miner
 from mmpixsort.registry import MODELS
-from mmpixsort.utils.gather import mean_over_ranks
+from mmpixsort.utils.gather import share_over_ranks
 
 
 @MODELS.register_module()
@@ -68,7 +68,7 @@ class PixelContrastLoss(nn.Module):
 
         See :func:`mmpixsort.functional.pixel_contrast` for the arguments.
         """
-        loss, valid = pixel_contrast(
+        total, valid = pixel_contrast_sum(
             anchors,
             anchor_labels,
             keys,
@@ -78,4 +78,4 @@ class PixelContrastLoss(nn.Module):
             own_key=own_key,
             denominator=self.denominator,
             miner=miner)
-        return self.loss_weight * mean_over_ranks(loss, valid)
+        return self.loss_weight * share_over_ranks(total, valid.sum())

@@ -132,9 +132,11 @@ def share_over_ranks(total: Tensor, weight: Tensor) -> Tensor:
         () with a gradient for `total`. The mean of the results of all ranks
         is the weighted mean over the rows of all ranks.
     """
-    weight = sum_over_ranks(weight)
+    ranks = get_world_size()
+    if ranks > 1:
+        total, weight = total * ranks, sum_over_ranks(weight)
     # without rows there is nothing to divide by, and nothing to divide
-    return total * get_world_size() / (weight + (weight == 0))
+    return total / weight.clamp(min=torch.finfo(total.dtype).tiny)
 
 
 class _GatherRows(torch.autograd.Function):

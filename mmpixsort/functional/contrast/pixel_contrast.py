@@ -6,7 +6,7 @@ Wang et al., "Exploring Cross-Image Pixel Contrast for Semantic
 Segmentation", ICCV 2021, https://arxiv.org/abs/2101.11939; Khosla et al.,
 "Supervised Contrastive Learning", 2020, https://arxiv.org/abs/2004.11362.
 """
-from typing import Optional, Tuple
+from typing import Callable, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from mmpixsort.functional.checks import (check_choice, check_labels,
 from mmpixsort.functional.precision import autocast_off
 
 from .keys import Keys, OwnKey, as_blocks
-from .tiles import Miner, contrast_rows
+from .tiles import Miner, contrast_rows, contrast_sum
 
 DENOMINATORS = ('per_positive', 'supcon')
 
@@ -87,6 +87,68 @@ def pixel_contrast(
         >>> loss
         tensor([0.3133, 0.3133])
     """
+    return _evaluate(
+        contrast_rows, anchors, anchor_labels, keys, key_labels,
+        temperature=temperature, base_temperature=base_temperature,
+        own_key=own_key, denominator=denominator, miner=miner)
+
+
+def pixel_contrast_sum(
+    anchors: Tensor,
+    anchor_labels: Tensor,
+    keys: Keys,
+    key_labels: Optional[Tensor] = None,
+    *,
+    temperature: float,
+    base_temperature: Optional[float] = None,
+    own_key: OwnKey = None,
+    denominator: str = 'per_positive',
+    miner: Optional[Miner] = None,
+) -> Tuple[Tensor, Tensor]:
+    """Sum the losses of :func:`pixel_contrast` over the anchors.
+
+    All gradients are made in the forward pass, as the loss that follows can
+    only scale the sum: no matrix of all pairs is kept for the gradient of
+    keys.
+
+    Args:
+        anchors: (A, D), as all arguments in :func:`pixel_contrast`.
+        anchor_labels: (A,) integer.
+        keys: (K, D) or blocks.
+        key_labels: (K,) integer for a tensor of keys.
+        temperature: Divides the similarities, above 0.
+        base_temperature: The loss is scaled by temperature /
+            base_temperature; None scales by 1.
+        own_key: (A,) integer or offset.
+        denominator: 'per_positive' or 'supcon'.
+        miner: Narrows the pairs of a tile.
+
+    Returns:
+        The sum over valid anchors (), and valid (A,) bool.
+
+    Raises:
+        ValueError: On wrong shapes, temperatures or `denominator`.
+        TypeError: On labels that are not integers.
+
+    Example:
+        >>> labels = torch.tensor([0, 1])
+        >>> total, valid = pixel_contrast_sum(
+        ...     torch.eye(2), labels, torch.eye(2), labels, temperature=1.)
+        >>> total
+        tensor(0.6265)
+    """
+    return _evaluate(
+        contrast_sum, anchors, anchor_labels, keys, key_labels,
+        temperature=temperature, base_temperature=base_temperature,
+        own_key=own_key, denominator=denominator, miner=miner)
+
+
+def _evaluate(evaluate: Callable, anchors: Tensor, anchor_labels: Tensor,
+              keys: Keys, key_labels: Optional[Tensor], *, temperature: float,
+              base_temperature: Optional[float], own_key: OwnKey,
+              denominator: str,
+              miner: Optional[Miner]) -> Tuple[Tensor, Tensor]:
+    """Check the arguments and call a function of the tiles."""
     anchor_labels = check_rows('anchors', anchors, anchor_labels)
     check_positive('temperature', temperature)
     check_choice('denominator', denominator, DENOMINATORS)
@@ -100,7 +162,7 @@ def pixel_contrast(
     with autocast_off(anchors.device):
         if anchors.dtype != torch.float64:
             anchors = anchors.float()
-        return contrast_rows(
+        return evaluate(
             anchors,
             anchor_labels,
             blocks,

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from mmpixsort.functional.checks import check_labels
+
 from .sampling import class_groups, sample_groups
 
 
@@ -81,34 +83,45 @@ def pixels_and_regions(
     groups = class_groups(labels, num_classes).flatten()
     shape = len(labels), num_classes
     pixel, unused = sample_groups(groups, shape, num_pixels, generator)
-    classes = torch.arange(num_classes, device=labels.device)[:, None]
-    pixel_labels = classes.expand_as(unused).masked_fill(unused, -1)
+    classes = torch.arange(num_classes, device=labels.device)
+    pixel_labels = classes[:, None].expand_as(unused).masked_fill(unused, -1)
     region_labels = pixel_labels[..., 0].flatten()
-    rows = embeddings.permute(0, 2, 3, 1).flatten(0, 2)
-    regions = region_means(rows, groups, shape)
+    regions = region_means(
+        embeddings, check_labels('labels', labels, labels.shape), classes)
+    size = labels[0].numel()
+    pixel = pixel.flatten()
+    pixels = embeddings.flatten(2)[pixel // size, :, pixel % size]
     return QueueRows(
-        torch.cat([rows[pixel.flatten()], regions]),
+        torch.cat([pixels, regions]),
         torch.cat([pixel_labels.flatten(), region_labels]),
         (pixel.numel(), len(regions)))
 
 
-def region_means(rows: Tensor, groups: Tensor, shape: Tuple[int,
-                                                            int]) -> Tensor:
+def region_means(embeddings: Tensor, labels: Tensor,
+                 classes: Tensor) -> Tensor:
     """Return the normalised mean embedding of every image and class.
 
-    Ignored pixels are summed into rows that are dropped; a product with a
-    mask would let their NaN through.
+    A product with a map of 0 and 1 for each class, which reads the
+    embeddings as they lie: a CPU takes a third of the time of a sum by
+    index, which needs them transposed.
 
     Args:
-        rows: (B * H * W, D), the pixels in order of image, row, column.
-        groups: (B * H * W,), see :func:`class_groups`.
-        shape: B and C.
+        embeddings: (B, D, H, W).
+        labels: (B, H, W) int64; outside [0, C) a pixel takes no part,
+            whatever its embedding.
+        classes: (C,) int64, the numbers from 0 to C - 1.
 
     Returns:
         (B * C, D), zero for an absent class.
     """
-    num_images, num_classes = shape
-    sums = rows.new_zeros(num_images * (num_classes + 2), rows.shape[1])
-    sums.index_add_(0, groups, rows)
-    sums = sums.view(num_images, num_classes + 2, -1)[:, 1:-1]
-    return normalize(sums, dim=-1).flatten(0, 1)
+    pixels = embeddings.flatten(2).transpose(1, 2)
+    labels = labels.flatten(1)[..., None]
+    inside = (labels == classes).to(pixels.dtype).transpose(1, 2)
+    if pixels.device.type == 'cpu':
+        sums = torch.bmm(inside, pixels)
+        if sums.isfinite().all():
+            return normalize(sums, dim=2).flatten(0, 1)
+    # NaN times zero is NaN: what takes no part must be zero
+    unknown = labels.clamp(0, len(classes) - 1) != labels
+    sums = torch.bmm(inside, pixels.masked_fill(unknown, 0.))
+    return normalize(sums, dim=2).flatten(0, 1)

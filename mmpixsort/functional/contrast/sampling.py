@@ -12,6 +12,7 @@ from typing import NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from mmpixsort.functional.checks import check_labels
 
@@ -142,7 +143,7 @@ def anchor_quotas(counts: Tensor, *, max_samples: int, max_views: int,
         (B, C + 2, 2) int64, anchors to draw, at most `counts`.
     """
     total = counts.sum(2)
-    total[:, ::counts.shape[1] - 1] = 0
+    total[:, ::counts.shape[1] - 1].zero_()
     if min_pixels > 1:
         total.masked_fill_(total < min_pixels, 0)
     pairs = total.count_nonzero().clamp_(1, max_samples)
@@ -215,7 +216,46 @@ def gather_pixels(feature: Tensor, pixel: Tensor) -> Tensor:
         pixel: (A,) pixel index.
 
     Returns:
-        (A, D).
+        (A, D), differentiable once.
     """
-    size = feature.shape[2] * feature.shape[3]
-    return feature.flatten(2)[pixel // size, :, pixel % size]
+    return _GatherPixels.apply(feature, pixel)
+
+
+class _GatherPixels(torch.autograd.Function):
+    """Index a map; the gradient of an index would sort and copy the map."""
+
+    @staticmethod
+    def forward(ctx, feature, pixel):
+        """Return the rows (A, D)."""
+        _, dims, height, width = feature.shape
+        size = height * width
+        ctx.order = torch.channels_last
+        if feature.is_contiguous(memory_format=torch.channels_last):
+            step, start = 1, pixel * dims
+        else:  # pixel p of image b has its channel d at (b D + d) H W + p
+            ctx.order = torch.contiguous_format
+            feature = feature.contiguous()
+            step, start = size, pixel.add(
+                pixel // size, alpha=(dims - 1) * size)
+        channel = torch.arange(0, dims * step, step, device=pixel.device)
+        index = start[:, None] + channel
+        ctx.shape = feature.shape
+        ctx.save_for_backward(index)
+        return _as_it_lies(feature)[index]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        """Add the rows to a map of zeros."""
+        index, = ctx.saved_tensors
+        batch, dims, height, width = ctx.shape
+        result = grad.new_zeros(batch, height, width, dims).permute(
+            0, 3, 1, 2) if ctx.order is torch.channels_last else (
+                grad.new_zeros(ctx.shape))
+        _as_it_lies(result).scatter_add_(0, index.flatten(), grad.flatten())
+        return result, None
+
+
+def _as_it_lies(feature: Tensor) -> Tensor:
+    """View a dense map as one row of numbers."""
+    return feature.as_strided((feature.numel(), ), (1, ))

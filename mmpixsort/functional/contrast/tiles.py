@@ -9,8 +9,11 @@ hand: two matrix products in all, none in backward, nothing of size (A, K)
 kept. Tiles run over anchors and not over blocks of keys because one pass
 then knows the whole denominator of an anchor, finds its positives in place
 and shows a miner all its pairs. The number of similarities held at once is
-fixed; in return the keys are read once per tile, which a bank of millions
+bounded; in return the keys are read once per tile, which a bank of millions
 would feel.
+
+Masks are factors of 0 and 1 of the type of the similarities, which a CPU
+multiplies several times as fast as it looks up boolean ones.
 """
 from typing import (Callable, Iterator, List, NamedTuple, Optional, Sequence,
                     Tuple)
@@ -24,11 +27,20 @@ from mmpixsort.structures import KeyBlock
 
 from .keys import OwnKey, pair_masks
 
-# similarities held at once: 16 MB of float32 on a CPU, 1 GB elsewhere
-CPU_ELEMENTS = 1 << 22
+# Similarities held at once: a tile stays in the cache of a CPU (1 MB of
+# float32) where it has rows enough for a fast product; with more keys it
+# takes 32 MB. Elsewhere few calls count: 1 GB.
+CACHE_ELEMENTS = 1 << 18
+CPU_ELEMENTS = 1 << 23
+CPU_ROWS = 64
 DEVICE_ELEMENTS = 1 << 28
 CAST_ROWS = 1 << 13  # rows of a half precision bank that are cast at once
+NO_LABEL = -1 << 62  # of an anchor that takes no part
 LOW = -1e30  # logit of a pair that takes no part; finite, so no inf - inf
+# Exponent of what takes no part: exp(-60) adds nothing to a sum whose largest
+# term is 1, and what a gradient makes of it is no denormal number, which takes
+# a CPU ten times as long, as exp(-100) does.
+FLOOR = -60.
 
 
 Miner = Callable[[Tensor, Tensor, Tensor], Tuple[Tensor, Tensor]]
@@ -44,7 +56,13 @@ class Settings(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Keys (K, D), their labels as they lie and which are ignored."""
+    """Keys of a block as the tiles take them.
+
+    Attributes:
+        keys: (K, D), zero where ignored.
+        labels: (K,) or (C, M), as they lie.
+        ignored: As `labels`, 1 where a key takes no part, else 0.
+    """
 
     keys: Tensor
     labels: Tensor
@@ -57,7 +75,7 @@ class Pairs(NamedTuple):
     Attributes:
         negatives: (a, K) logits, `LOW` where the key is no negative.
         positives: (a, P) logits of the candidates for a positive.
-        is_positive: (a, P) bool; a row that takes no part has none.
+        is_positive: (a, P), 1 or 0; a row that takes no part has none.
         queue: (a,) the queue that the positives lie in; None when they lie
             in the same columns as the negatives.
     """
@@ -89,25 +107,39 @@ def contrast_rows(
                            *[block.keys for block in blocks])
 
 
+def contrast_sum(
+    anchors: Tensor,
+    anchor_labels: Tensor,
+    blocks: Sequence[KeyBlock],
+    *,
+    own_key: OwnKey,
+    temperature: float,
+    scale: float,
+    denominator: str,
+    miner: Optional[Miner] = None,
+) -> Tuple[Tensor, Tensor]:
+    """Return the sum () of the losses and valid (A,).
+
+    All gradients are made in the forward pass.
+    """
+    settings = Settings(temperature, scale, denominator, miner)
+    return _ContrastSum.apply(anchors, anchor_labels, own_key,
+                              [block.labels for block in blocks], settings,
+                              *[block.keys for block in blocks])
+
+
 class _Contrast(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, anchors, labels, own_key, tables, settings, *keys):
         """Walk the anchors tile by tile; keep the gradient, not the keys."""
-        ignored = labels < 0
-        clean = anchors.masked_fill(ignored[:, None], 0.)
-        blocks = [
-            Block(clean, labels, ignored) if key is anchors and
-            table is labels else _block(key, table)
-            for key, table in zip(keys, tables)
-        ]
+        clean, labels, blocks = _clean(anchors, labels, tables, keys)
         needs = [
             i for i, need in enumerate(ctx.needs_input_grad[5:]) if need
         ]
         scaled = clean / settings.temperature
         parts = []
-        for rows in tiles(
-                len(labels), sum(t.numel() for t in tables), labels.device):
+        for rows in tiles(len(labels), _num_keys(blocks), labels.device):
             loss, valid, weights = _tile(scaled[rows], labels[rows],
                                          _own_rows(own_key, rows), blocks,
                                          settings)
@@ -120,7 +152,6 @@ class _Contrast(torch.autograd.Function):
         ctx.needs = needs
         ctx.joint = [key is anchors for key in keys]
         ctx.shapes = [key.shape for key in keys]
-        ctx.temperature = settings.temperature
         ctx.mark_non_differentiable(valid)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(clean, grad, *weights)
@@ -134,7 +165,7 @@ class _Contrast(torch.autograd.Function):
         if grad_loss is None:
             return (None, ) * 5 + tuple(grad_keys)
         clean, grad, *weights = ctx.saved_tensors
-        row = grad_loss[:, None] / -ctx.temperature
+        row = grad_loss[:, None]
         grad_anchors = row * grad
         for i, weight in zip(ctx.needs, weights):
             by_row = (weight * row).T
@@ -143,6 +174,76 @@ class _Contrast(torch.autograd.Function):
             else:
                 grad_keys[i] = (by_row @ clean).view(ctx.shapes[i])
         return (grad_anchors, None, None, None, None, *grad_keys)
+
+
+class _ContrastSum(torch.autograd.Function):
+
+    @staticmethod
+    def forward(ctx, anchors, labels, own_key, tables, settings, *keys):
+        """Walk the anchors tile by tile; keep the gradients."""
+        clean, labels, blocks = _clean(anchors, labels, tables, keys)
+        needs = [
+            i for i, need in enumerate(ctx.needs_input_grad[5:]) if need
+        ]
+        scaled = clean / settings.temperature
+        parts, grad_keys = [], [None] * len(keys)
+        for rows in tiles(len(labels), _num_keys(blocks), labels.device):
+            loss, valid, weights = _tile(scaled[rows], labels[rows],
+                                         _own_rows(own_key, rows), blocks,
+                                         settings)
+            for i in needs:
+                grad_keys[i] = _add_product(
+                    grad_keys[i], weights[i].T, clean[rows])
+            parts.append((loss, valid, _total([
+                _matmul(weight, block.keys)
+                for weight, block in zip(weights, blocks)
+            ])))
+        loss, valid, grad = map(_cat, zip(*parts))
+        for i in needs:
+            if keys[i] is anchors:
+                grad.add_(grad_keys[i])
+        ctx.needs = [i for i in needs if keys[i] is not anchors]
+        ctx.num_blocks = len(keys)
+        ctx.mark_non_differentiable(valid)
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(grad, *[
+            grad_keys[i].view(keys[i].shape) for i in ctx.needs])
+        return loss.sum(), valid
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_total, _):
+        """Scale the gradients that the forward pass has made."""
+        grad_keys = [None] * ctx.num_blocks
+        if grad_total is None:
+            return (None, ) * 5 + tuple(grad_keys)
+        grad, *made = ctx.saved_tensors
+        for i, part in zip(ctx.needs, made):
+            grad_keys[i] = part * grad_total
+        return (grad * grad_total, None, None, None, None, *grad_keys)
+
+
+def _add_product(total: Optional[Tensor], left: Tensor,
+                 right: Tensor) -> Tensor:
+    """Add a product of matrices to what there is, in place."""
+    return left @ right if total is None else total.addmm_(left, right)
+
+
+def _clean(anchors: Tensor, labels: Tensor, tables: Sequence[Tensor],
+           keys: Sequence[Tensor]) -> Tuple[Tensor, Tensor, List[Block]]:
+    """Return anchors, labels and blocks without what takes no part."""
+    ignored = labels < 0
+    clean = anchors.masked_fill(ignored[:, None], 0.)
+    # an anchor that takes no part has the label of no key
+    return clean, labels.masked_fill(ignored, NO_LABEL), [
+        Block(clean, labels, ignored.to(clean.dtype))
+        if key is anchors and table is labels else _block(
+            key, table, clean.dtype) for key, table in zip(keys, tables)
+    ]
+
+
+def _num_keys(blocks: Sequence[Block]) -> int:
+    return sum(len(block.keys) for block in blocks)
 
 
 def tiles(num_anchors: int, num_keys: int,
@@ -155,8 +256,12 @@ def tiles(num_anchors: int, num_keys: int,
         device: Device of the similarities. A CPU gains from its cache,
             other devices from few calls.
     """
-    elements = CPU_ELEMENTS if device.type == 'cpu' else DEVICE_ELEMENTS
-    step = max(1, elements // max(1, num_keys))
+    num_keys = max(1, num_keys)
+    step = DEVICE_ELEMENTS // num_keys
+    if device.type == 'cpu':
+        fits = num_keys <= CACHE_ELEMENTS // CPU_ROWS
+        step = (CACHE_ELEMENTS if fits else CPU_ELEMENTS) // num_keys
+    step = max(1, step)
     for start in range(0, max(1, num_anchors), step):
         yield slice(start, start + step)
 
@@ -176,15 +281,17 @@ def _cat(parts: Sequence[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def _block(keys: Tensor, labels: Tensor) -> Block:
+def _block(keys: Tensor, labels: Tensor, dtype: torch.dtype) -> Block:
     """Make a block safe: zero weight times NaN would be NaN.
 
     The unfilled slots of a queue are zeros already.
     """
     ignored = labels < 0
     if keys.dim() == 3:
-        return Block(keys.flatten(0, 1), labels, ignored)
-    return Block(keys.masked_fill(ignored[:, None], 0.), labels, ignored)
+        keys = keys.flatten(0, 1)
+    else:
+        keys = keys.masked_fill(ignored[:, None], 0.)
+    return Block(keys, labels, ignored.to(dtype))
 
 
 def _matmul(weight: Tensor, keys: Tensor) -> Tensor:
@@ -196,7 +303,7 @@ def _matmul(weight: Tensor, keys: Tensor) -> Tensor:
                                keys.split(CAST_ROWS)))
 
 
-def _similarity(anchors: Tensor, keys: Tensor) -> Tensor:
+def _logits(anchors: Tensor, keys: Tensor) -> Tensor:
     """Return anchors (a, D) @ keys.T (D, K), casting a half bank by parts."""
     if keys.dtype == anchors.dtype:
         return anchors @ keys.T
@@ -209,18 +316,18 @@ def _tile(anchors: Tensor, labels: Tensor, own_key: OwnKey,
           settings: Settings) -> Tuple[Tensor, Tensor, List[Tensor]]:
     """Return loss (a,), valid (a,) and the weight (a, K) of every block.
 
-    The weight of a pair is minus the derivative of the loss with respect to
-    its logit.
+    The weight of a pair is the derivative of the loss with respect to its
+    similarity, before the temperature divides it.
     """
-    logits = [_similarity(anchors, block.keys) for block in blocks]
+    logits = [_logits(anchors, block.keys) for block in blocks]
     if settings.miner is not None:
         pairs = [_mined(logits, labels, own_key, blocks, settings.miner)]
     else:
         pairs, offset = [], 0
         for logit, block in zip(logits, blocks):
             split = _split_flat if block.labels.dim() == 1 else _split_queues
-            own = None if own_key is None else own_key - offset
-            pairs.append(split(logit, labels, own, block))
+            pairs.append(split(logit, labels, _own_in_block(
+                own_key, offset, logit.shape), block))
             offset += block.labels.numel()
     loss, valid, weights = _contrast(pairs, settings)
     if settings.miner is not None:
@@ -228,39 +335,90 @@ def _tile(anchors: Tensor, labels: Tensor, own_key: OwnKey,
     return loss, valid, weights
 
 
+def _own_in_block(own_key: OwnKey, offset: int,
+                  shape: Sequence[int]) -> OwnKey:
+    """Return the own keys in a block, None where it has none for sure."""
+    if own_key is None:
+        return None
+    own_key = own_key - offset
+    num_anchors, num_keys = shape
+    if isinstance(own_key, int) and not -num_anchors < own_key < num_keys:
+        return None
+    return own_key
+
+
 def _contrast(pairs: Sequence[Pairs],
               settings: Settings) -> Tuple[Tensor, Tensor, List[Tensor]]:
     """Evaluate the equation on the pairs of a tile with all blocks."""
     supcon = settings.denominator == 'supcon'
-    log_denominator = _log_sum_exp(pairs, with_positives=supcon)[:, None]
-    count = _total([
-        pair.is_positive.sum(1, keepdim=True, dtype=log_denominator.dtype)
-        for pair in pairs
-    ])
+    logits = [pair.negatives for pair in pairs]
+    if supcon:
+        logits += [_positive_logits(pair) for pair in pairs]
+    log_denominator, total = _shares_(logits)
+    count = _total([pair.is_positive.sum(1, keepdim=True) for pair in pairs])
     terms = _supcon if supcon else _per_positive
     loss, pull = zip(*(terms(pair, log_denominator) for pair in pairs))
     valid = count > 0
     share = count.clamp_(min=1).div_(settings.scale)
-    pull = [p / share for p in pull]
+    steepness = share * -settings.temperature
+    pull = [p.div_(steepness) for p in pull]
     push = _total([p.sum(1, keepdim=True) for p in pull])
-    weights = [
-        _pair_weights(pair, log_denominator, p, push, supcon)
-        for pair, p in zip(pairs, pull)
-    ]
+    if total is not None:
+        push = push / total
+    if supcon:
+        pull = [
+            p.addcmul_(share_of_all, push, value=-1)
+            for p, share_of_all in zip(pull, logits[len(pairs):])
+        ]
+    weights = [_pair_weights(*parts, push) for parts in zip(pairs, pull)]
     return (_total(loss) / share).squeeze(1), valid.squeeze(1), weights
 
 
-def _log_sum_exp(pairs: Sequence[Pairs], with_positives: bool) -> Tensor:
-    """Return the log of the denominator's shared part, (a,)."""
-    parts = [pair.negatives.logsumexp(1) for pair in pairs]
-    if with_positives:
-        parts += [
-            pair.positives.masked_fill(~pair.is_positive, LOW).logsumexp(1)
-            for pair in pairs
-        ]
-    if len(parts) == 1:
-        return parts[0]
-    return torch.stack(parts).logsumexp(0)
+def _shares_(logits: Sequence[Tensor]) -> Tuple[Tensor, Optional[Tensor]]:
+    """Replace logits (a, K) of all blocks by their shares of the denominator.
+
+    Returns:
+        The log of the denominator (a, 1), and what the shares are still to
+        be divided by (a, 1); None: nothing.
+    """
+    logits = [part for part in logits if part.shape[1]]
+    if not logits:
+        return torch.tensor(LOW), None
+    if logits[0].device.type == 'cpu':
+        return _shares_in_cache_(logits)
+    return _shares_in_few_calls_(logits)
+
+
+def _shares_in_few_calls_(logits: Sequence[Tensor]) -> Tuple[Tensor, None]:
+    """Do as :func:`_shares_`, where calls cost more than exponentials."""
+    log_sums = [part.logsumexp(1, keepdim=True) for part in logits]
+    log_denominator = log_sums[0] if len(log_sums) == 1 else torch.cat(
+        log_sums, 1).logsumexp(1, keepdim=True)
+    for part in logits:
+        part.sub_(log_denominator).exp_()
+    return log_denominator, None
+
+
+def _shares_in_cache_(logits: Sequence[Tensor]) -> Tuple[Tensor, Tensor]:
+    """Do as :func:`_shares_`, some rows at a time, with one exponential."""
+    tops = [part.amax(1, keepdim=True) for part in logits]
+    top = tops[0]
+    for other in tops[1:]:
+        top = torch.maximum(top, other)
+    totals = []
+    for part in logits:
+        rows = max(1, CACHE_ELEMENTS // part.shape[1])
+        totals.append(_cat([
+            chunk.sub_(shift).clamp_(min=FLOOR).exp_().sum(1, keepdim=True)
+            for chunk, shift in zip(part.split(rows), top.split(rows))
+        ]))
+    total = _total(totals)
+    return top + total.log(), total
+
+
+def _positive_logits(pair: Pairs) -> Tensor:
+    """Return the logits of the positives (a, P), `LOW` elsewhere."""
+    return torch.add(pair.positives, pair.is_positive - 1, alpha=-LOW)
 
 
 def _per_positive(pair: Pairs,
@@ -272,28 +430,28 @@ def _per_positive(pair: Pairs,
         respect to each p (a, P).
     """
     margin = log_negatives - pair.positives
-    margin.masked_fill_(~pair.is_positive, LOW)
-    return softplus(margin, threshold=40.).sum(1, keepdim=True), (
-        margin.sigmoid())
+    loss = softplus(margin, threshold=40.).mul_(pair.is_positive)
+    return loss.sum(1, keepdim=True), margin.sigmoid_().mul_(
+        pair.is_positive)
 
 
 def _supcon(pair: Pairs, log_all: Tensor) -> Tuple[Tensor, Tensor]:
     """-log(e^p / sum over all other keys) = log sum - p, by row."""
-    margin = log_all - pair.positives
-    margin.masked_fill_(~pair.is_positive, 0.)
-    return margin.sum(1, keepdim=True), pair.is_positive.to(margin.dtype)
+    margin = (log_all - pair.positives).mul_(pair.is_positive)
+    return margin.sum(1, keepdim=True), pair.is_positive.clone()
 
 
-def _pair_weights(pair: Pairs, log_denominator: Tensor, pull: Tensor,
-                  push: Tensor, supcon: bool) -> Tensor:
-    """Join the pull of the positives and the push of the denominator."""
-    if supcon:
-        share = (pair.positives - log_denominator).exp_()
-        pull = pull - share.masked_fill_(~pair.is_positive, 0.) * push
-    share = pair.negatives.sub_(log_denominator).exp_()
+def _pair_weights(pair: Pairs, pull: Tensor, push: Tensor) -> Tensor:
+    """Join the pull of the positives and the push of the denominator.
+
+    Args:
+        pair: Whose negatives hold exponentials by now.
+        pull: (a, P).
+        push: (a, 1) factor of the exponentials.
+    """
     if pair.queue is None:
-        return pull.addcmul_(share, push, value=-1)
-    weight = share.mul_(-push)
+        return pull.addcmul_(pair.negatives, push, value=-1)
+    weight = pair.negatives.mul_(-push)
     cube = weight.unflatten(1, (-1, pull.shape[1]))
     row = torch.arange(len(weight), device=weight.device)
     cube[row, pair.queue] += pull
@@ -303,9 +461,16 @@ def _pair_weights(pair: Pairs, log_denominator: Tensor, pull: Tensor,
 def _split_flat(logits: Tensor, labels: Tensor, own_key: OwnKey,
                 block: Block) -> Pairs:
     """Return the pairs with flat keys."""
-    positive, excluded = pair_masks(labels, own_key, block.labels,
-                                    block.ignored)
-    return Pairs(logits.masked_fill(excluded, LOW), logits, positive, None)
+    same = (labels[:, None] == block.labels).to(logits.dtype)
+    negatives = torch.add(logits, same, alpha=LOW)
+    negatives.add_(block.ignored, alpha=LOW)
+    if isinstance(own_key, int):
+        same.diagonal(own_key).zero_()
+    elif own_key is not None:
+        column = own_key.clamp(0, same.shape[1] - 1)[:, None]
+        other = own_key[:, None] != column
+        same.scatter_(1, column, same.gather(1, column).mul_(other))
+    return Pairs(negatives, logits, same, None)
 
 
 def _split_queues(logits: Tensor, labels: Tensor, own_key: OwnKey,
@@ -322,9 +487,9 @@ def _split_queues(logits: Tensor, labels: Tensor, own_key: OwnKey,
         own = row + own_key if isinstance(own_key, int) else own_key
         slot = torch.arange(num_slots, device=logits.device)
         positive &= (own - queue * num_slots)[:, None] != slot
-    cube.masked_fill_(block.ignored, LOW)
+    logits.add_(block.ignored.flatten(), alpha=LOW)
     cube[row, queue] = cube[row, queue].masked_fill_(holds, LOW)
-    return Pairs(logits, positives, positive, queue)
+    return Pairs(logits, positives, positive.to(logits.dtype), queue)
 
 
 def _mined(logits: Sequence[Tensor], labels: Tensor, own_key: OwnKey,
@@ -332,7 +497,8 @@ def _mined(logits: Sequence[Tensor], labels: Tensor, own_key: OwnKey,
     """Return the pairs that a miner leaves, all blocks side by side."""
     positive, excluded = pair_masks(
         labels, own_key, torch.cat([b.labels.flatten() for b in blocks]),
-        torch.cat([b.ignored.flatten() for b in blocks]))
+        torch.cat([b.ignored.flatten() for b in blocks]) > 0)
     joint = torch.cat(list(logits), 1)
     positive, negative = miner(joint, positive, ~excluded)
-    return Pairs(joint.masked_fill(~negative, LOW), joint, positive, None)
+    return Pairs(joint.masked_fill(~negative, LOW), joint,
+                 positive.to(joint.dtype), None)

@@ -163,7 +163,8 @@ def spherical_kmeans(
 
     with u as in :func:`locate`. An empty cluster has the prototype 0, and
     so the similarity 0. All images at once, except on a CPU: the number of
-    device calls does not depend on B. In float32 (float64 stays), autocast off.
+    device calls does not depend on B. In float32 (float64 stays), autocast
+    off.
 
     Args:
         embeddings: (B, D, H, W), of any length.

@@ -5,7 +5,7 @@ Shapes: N pixels, n pixels of a tile, P prototypes, D embedding dims.
 Hwang et al., "SegSort: Segmentation by Discriminative Sorting of Segments",
 ICCV 2019, https://arxiv.org/abs/1910.06962, section 3.2.
 """
-from typing import List, Optional, Tuple
+from typing import Optional, Tuple
 
 import torch
 from torch import Tensor

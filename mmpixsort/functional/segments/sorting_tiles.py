@@ -15,17 +15,11 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import softplus
 
 from mmpixsort.functional.contrast.keys import zero_ignored
-from mmpixsort.functional.contrast.tiles import LOW, tiles
+from mmpixsort.functional.contrast.tiles import FLOOR, LOW, tiles
 
-# Exponent of what takes no part: exp(-80) adds nothing, and below it a CPU
-# takes ten times as long.
-FLOOR = -80.
 # Concentration up to which the sums of a pixel share one exponential: terms
-# of unit rows are at least exp(-2 * 20), far above those of FLOOR.
-SHARED_CONCENTRATION = 20.
-# Similarities of a tile on a CPU (1 MB of float32), and fewest rows of one.
-CPU_ELEMENTS = 1 << 18
-CPU_ROWS = 64
+# of unit rows are at least exp(-2 * 16), far above those of FLOOR.
+SHARED_CONCENTRATION = 16.
 
 
 class Table(NamedTuple):
@@ -171,12 +165,9 @@ def _cat(parts: Sequence[Tensor]) -> Tensor:
 
 
 def _tiles(table: Table) -> Iterator[slice]:
-    """Cut the pixels into tiles, which on a CPU stay in the cache."""
-    pixels, device = len(table.labels), table.labels.device
-    if device.type != 'cpu':
-        return tiles(pixels, len(table.key_labels), device)
-    step = max(CPU_ROWS, CPU_ELEMENTS // max(1, len(table.key_labels)))
-    return (slice(i, i + step) for i in range(0, max(1, pixels), step))
+    """Cut the pixels into tiles."""
+    return tiles(len(table.labels), len(table.key_labels),
+                 table.labels.device)
 
 
 def _tile(scaled: Tensor, keys: Tensor, table: Table, rows: slice,
@@ -202,13 +193,14 @@ def _one_exponential(scaled: Tensor, keys: Tensor, table: Table, rows: slice,
     takes_part = table.key_labels >= 0
     bias = torch.where(takes_part, -table.concentration, FLOOR)
     terms = torch.addmm(bias.to(scaled), scaled, keys.T).exp_()
-    same = labels == table.key_labels
+    same = (labels == table.key_labels).to(terms.dtype)
     # the own term is handled by itself, and may lie in none of the keys
     column = own.clamp(min=0)
-    owned = (own >= 0) & same.gather(1, column) & (labels >= 0)
+    owned = (own >= 0) & (same.gather(1, column) > 0) & (labels >= 0)
     own_term = terms.gather(1, column)
     terms.scatter_(1, column, torch.where(owned, 0., own_term))
-    negatives = terms.masked_fill(same, 0.)
+    others = terms * same
+    negatives = terms.sub_(others)
     if table.groups is not None:
         negatives.masked_fill_(_left_alone(table, rows), 0.)
     below = negatives.sum(1, keepdim=True)
@@ -216,7 +208,6 @@ def _one_exponential(scaled: Tensor, keys: Tensor, table: Table, rows: slice,
         above, alone = own_term, owned
         valid = owned
     else:
-        others = terms.masked_fill_(~same, 0.)
         above = others.sum(1, keepdim=True)
         alone = (above == 0) & owned
         valid = (alone | (above > 0)) & (labels >= 0)
