@@ -62,7 +62,8 @@ def build_bank(cfg: Union[str, Path, Config],
     dataset = annotated_images(cfg, split=split)
     images = chosen_images(dataset, max_images)
     meta = dict(
-        meta_of(model, dataset, rules), checkpoint=file_hash(checkpoint))
+        meta_of(model.retrieval, dataset, rules),
+        checkpoint=file_hash(checkpoint))
     names = [image_name(dataset, i) for i in images]
     folder = out.with_name(out.name + '.parts')
     with only_builder(out, is_main_process()):
@@ -93,7 +94,7 @@ def _embed_parts(model: nn.Module, dataset, images: list, rules: RowRules,
         for part in own:
             if not part_path(folder, part).exists():
                 write_part(folder, part, [
-                    model.retrieval.rows(model, dataset[images[i]], rules)
+                    model.retrieval.rows(dataset[images[i]], rules)
                     for i in part
                 ])
             advance(len(part))

@@ -82,11 +82,10 @@ def add_exemplars(cfg: Config,
         ValueError: When the mask is empty, of another size, or the bank of
             other weights.
     """
-    from mmpixsort.seg.segmentors.retrieval_inference import fingerprint
-    head = model.metric_heads[model.retrieval.head]
+    head = model.retrieval.metric_head
     check_fits(
         bank,
-        fingerprint=fingerprint(model, model.retrieval.head),
+        fingerprint=model.retrieval.fingerprint(),
         embed_dims=head.projection.embed_dims)
     data = image_data(cfg, image)
     marked = read_mask(mask, tuple(data['data_samples'].ori_shape)) == 0
@@ -94,7 +93,7 @@ def add_exemplars(cfg: Config,
     number = int(ignored == 0)  # any class that is not ignored
     data['data_samples'].gt_sem_seg = PixelData(
         data=torch.where(marked, number, ignored)[None])
-    rows = model.retrieval.rows(model, data, RowRules())
+    rows = model.retrieval.rows(data, RowRules())
     rows = rows._replace(labels=torch.zeros_like(rows.labels))
     meta = dict(bank.meta, classes=[name], palette=[])
     new = join_rows([(0, rows)], names=[str(image)], meta=meta,

@@ -62,7 +62,7 @@ def explain(cfg: Union[str, Path, Config],
     data = image_data(cfg, image)
     rows_of_bank = read_bank(bank)
     model = load_model(cfg, checkpoint)
-    model.retrieval.use(model, rows_of_bank)
+    model.retrieval.use(rows_of_bank)
     with torch.no_grad():
         result, = model.test_step(dict(
             inputs=[data['inputs']], data_samples=[data['data_samples']]))
@@ -192,6 +192,6 @@ class Sources:
     def _cut(self, data: dict) -> tuple:
         """Cut an annotated image as when the bank was made."""
         ids, labels = self.model.retrieval.annotated_segments(
-            self.model, data,
+            data,
             drop_void=self.bank.meta['rules']['void'] == 'drop_pixels')
         return ids, tuple(labels.shape)

@@ -112,7 +112,7 @@ def _predictor(model, data: dict) -> Callable[[], Tensor]:
     `data`: padding is cut off before an image is grouped.
     """
     # with the host, which is there once there is a model
-    from mmpixsort.seg.segmentors.retrieval_inference import padding_of
+    from mmpixsort.seg.segmentors.retrieval_embedding import padding_of
     from mmpixsort.seg.segmentors.text_group_segmentor import (original_ids,
                                                                without_padding)
     head, samples = model.decode_head, data['data_samples']

@@ -57,13 +57,13 @@ class PrototypeBankHook(Hook):
         if retrieval is None:
             return
         if retrieval.bank is not None:
-            retrieval.use(model, str(retrieval.bank))
+            retrieval.use(str(retrieval.bank))
             self._name_classes(runner, model)
             return
         bank = model.build_bank(
             runner.cfg, dataset=self.dataset, max_images=self.max_images,
             stage=stage)
-        retrieval.use(model, bank)
+        retrieval.use(bank)
         if is_main_process():
             print_log(
                 f'bank of {len(bank.labels)} segments of '

@@ -143,12 +143,12 @@ def test_build_bank__one_process_at_a_time(run, tmp_path):
 def test_bank__is_refused_where_images_are_prepared_otherwise(run):
     folder, cfg, bank = run
     model = load_model(cfg, folder / 'weights.pth')
-    model.retrieval.use(model, bank)
+    model.retrieval.use(bank)
     for name in ('mean', 'std'):
         other = load_model(cfg, folder / 'weights.pth')
         getattr(other.data_preprocessor, name).add_(1)
         with pytest.raises(ValueError, match='not be comparable'):
-            other.retrieval.use(other, bank)
+            other.retrieval.use(bank)
 
 
 @pytest.mark.ddp
@@ -224,7 +224,7 @@ def test_add_exemplars__a_new_class_is_predicted(run, tmp_path):
     assert joined.meta['images'][-1].endswith('a.png')
 
     def predicted(used):
-        model.retrieval.use(model, used)
+        model.retrieval.use(used)
         data = image_data(cfg, tmp_path / 'a.png')
         result = model.test_step(dict(
             inputs=[data['inputs']], data_samples=[data['data_samples']]))

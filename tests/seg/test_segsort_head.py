@@ -24,7 +24,6 @@ from mmpixsort.retrieval.segments import ImageSegments
 from mmpixsort.seg import SegSortHead
 from mmpixsort.seg.segmentors.retrieval_inference import (Found,
                                                           RetrievalInference,
-                                                          fingerprint,
                                                           paint_segments,
                                                           segment_data)
 from mmpixsort.seg.transforms import load_oversegmentation
@@ -220,6 +219,7 @@ def test_head__copies_and_pickles():
     copied = pickle.loads(pickle.dumps(copy.deepcopy(model)))
     for name, value in model.state_dict().items():
         assert torch.equal(value, copied.state_dict()[name]), name
+    assert copied.retrieval.model is copied
     assert train(copied, steps=1)[0] > 0
 
 
@@ -261,7 +261,7 @@ def trained():
 def fill(model):
     data = dict(type='NoisyBlocks', _scope_='mmengine', num_images=12)
     bank = model.build_bank(Config(), dataset=data)
-    model.retrieval.use(model, bank)
+    model.retrieval.use(bank)
     return bank
 
 
@@ -422,7 +422,7 @@ def test_retrieval__bank_file_and_relabelled_class(trained, tmp_path):
     path = tmp_path / 'x.bank'
     write_bank(relabel(bank, old='1', new='novel'), path)
     other = copy.deepcopy(model)
-    other.retrieval.use(other, read_bank(path))
+    other.retrieval.use(read_bank(path))
     results = predict(other, images, samples)
     for before, after in zip(plain, results):
         assert after.seg_logits.data.shape[0] == tiny.CLASSES + 1
@@ -438,9 +438,9 @@ def test_retrieval__bank_of_other_weights_is_refused(trained):
     other = copy.deepcopy(model)
     with torch.no_grad():
         other.backbone.conv1.weight.add_(.1)
-    assert fingerprint(other) != fingerprint(model)
+    assert other.retrieval.fingerprint() != model.retrieval.fingerprint()
     with pytest.raises(ValueError, match='of the weights that are loaded'):
-        other.retrieval.use(other, bank)
+        other.retrieval.use(bank)
 
 
 def test_retrieval__too_many_neighbours(trained):
@@ -448,7 +448,7 @@ def test_retrieval__too_many_neighbours(trained):
     other = copy.deepcopy(model)
     other.retrieval.num_neighbors = len(bank.labels) + 1
     with pytest.raises(ValueError, match='`num_neighbors` must be at most'):
-        other.retrieval.use(other, bank)
+        other.retrieval.use(bank)
 
 
 def test_retrieval__no_bank():
@@ -488,9 +488,9 @@ def test_runner__bank_is_of_the_averaged_weights(tmp_path, ema_first):
     seen = []
     use = RetrievalInference.use
 
-    def spy(self, network, bank):
-        seen.append(network.backbone.conv1.weight.clone())
-        use(self, network, bank)
+    def spy(self, bank):
+        seen.append(self.model.backbone.conv1.weight.clone())
+        use(self, bank)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RetrievalInference, 'use', spy)
@@ -557,13 +557,13 @@ def test_retrieval__of_one_output_has_the_shape_of_the_host():
     two_classes(samples)
     bank = fill(model)
     bank.meta['classes'] = ['background', 'thing']
-    model.retrieval.use(model, bank)
+    model.retrieval.use(bank)
     found = predict(model, images, samples)
     for one, other in zip(found, predict(plain, images, samples)):
         assert one.seg_logits.data.shape == other.seg_logits.data.shape
         assert one.pred_sem_seg.data.shape == other.pred_sem_seg.data.shape
     # the class of the larger vote
-    votes = model.retrieval(model, images, [{}] * 3)
+    votes = model.retrieval(images, [{}] * 3)
     for result, item in zip(found, votes):
         want = item.votes.fractions.argmax(1)[paint_segments(
             item.segments.segment_ids, (32, 32))]
@@ -575,7 +575,7 @@ def test_retrieval__of_one_output_is_averaged_over_views():
     images, samples = tiny.batch(2)
     bank = fill(model.module)
     bank.meta['classes'] = ['background', 'thing']
-    model.module.retrieval.use(model.module, bank)
+    model.module.retrieval.use(bank)
     views = [predict(model.module, images, two_classes(samples))
              for _ in range(2)]
     found = model.merge_preds([list(pair) for pair in zip(*views)])
@@ -585,7 +585,7 @@ def test_retrieval__of_one_output_is_averaged_over_views():
 def test_retrieval__names_the_classes_of_its_bank(trained):
     model, bank = copy.deepcopy(trained[0]), trained[1]
     more = relabel(bank, rows=[0, 1], new='new')
-    model.retrieval.use(model, more)
+    model.retrieval.use(more)
     assert model.dataset_meta['classes'][-1] == 'new'
     colours = model.dataset_meta['palette']
     assert len(colours) == len(model.dataset_meta['classes'])

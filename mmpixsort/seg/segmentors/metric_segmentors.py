@@ -19,7 +19,8 @@ from mmpixsort.retrieval import PrototypeBank
 from mmpixsort.retrieval.images import annotated_images
 
 from .retrieval_bank import bank_in_memory
-from .retrieval_inference import (RetrievalInference, padding_of, segment_data,
+from .retrieval_embedding import padding_of
+from .retrieval_inference import (RetrievalInference, segment_data,
                                   vote_logits)
 
 CLASSIFIERS = ('joint', 'detached', 'none')
@@ -51,9 +52,6 @@ class MetricHeadMixin:
         super().__init__(*args, **kwargs)
         check_choice('classifier', classifier, CLASSIFIERS)
         self.classifier = classifier
-        options = self.test_cfg.get('retrieval') if self.test_cfg else None
-        self.retrieval = (
-            None if options is None else RetrievalInference(**options))
         heads = metric_head if isinstance(metric_head, list) else [metric_head]
         built = [MODELS.build(head) for head in heads]
         for head in built:
@@ -61,6 +59,9 @@ class MetricHeadMixin:
         self.metric_head = (
             nn.ModuleList(built)
             if isinstance(metric_head, list) else built[0])
+        options = self.test_cfg.get('retrieval') if self.test_cfg else None
+        self.retrieval = (
+            None if options is None else RetrievalInference(self, **options))
 
     @property
     def metric_heads(self) -> List[BaseModule]:
@@ -159,7 +160,7 @@ class MetricHeadMixin:
             return super().predict(inputs, data_samples)
         metas = [s.metainfo for s in data_samples] if data_samples else (
             [{}] * len(inputs))
-        found = self.retrieval(self, inputs, metas)
+        found = self.retrieval(inputs, metas)
         logits = torch.stack([
             vote_logits(item, inputs.shape[2:], padding_of(meta))
             for item, meta in zip(found, metas)

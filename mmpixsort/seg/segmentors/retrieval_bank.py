@@ -12,17 +12,17 @@ from mmpixsort.retrieval.build import (ImageRows, RowRules, bank_meta,
 from mmpixsort.retrieval.images import image_name
 from mmpixsort.utils.progress import progress
 
-from .retrieval_inference import fingerprint
+from .retrieval_inference import RetrievalInference
 
 
-def meta_of(model: nn.Module, dataset: Dataset, rules: RowRules) -> Dict:
+def meta_of(retrieval: RetrievalInference, dataset: Dataset,
+            rules: RowRules) -> Dict:
     """Return what the bank of a model says of itself."""
-    retrieval = model.retrieval
     return bank_meta(
         classes=dataset.metainfo['classes'],
         palette=dataset.metainfo.get('palette'),
-        fingerprint=fingerprint(model, retrieval.head),
-        clustering=retrieval.clustering(model),
+        fingerprint=retrieval.fingerprint(),
+        clustering=retrieval.clustering(),
         rules=rules)
 
 
@@ -58,8 +58,8 @@ def bank_in_memory(model: nn.Module,
     try:
         with progress(len(numbers), 'bank', bar=False) as advance:
             for i in numbers:
-                own.append((i, model.retrieval.rows(
-                    model, dataset[images[i]], rules)))
+                own.append(
+                    (i, model.retrieval.rows(dataset[images[i]], rules)))
                 advance()
     finally:
         model.train(training)
@@ -69,5 +69,5 @@ def bank_in_memory(model: nn.Module,
     joined = [(i, ImageRows(*rows)) for part in gathered for i, rows in part]
     names = [image_name(dataset, i) for i in images]
     return join_rows(
-        joined, names=names, meta=meta_of(model, dataset, rules),
+        joined, names=names, meta=meta_of(model.retrieval, dataset, rules),
         dtype='float32')

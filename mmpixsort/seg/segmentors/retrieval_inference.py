@@ -3,7 +3,7 @@
 Shapes: B images, H W size of the input, D embedding dims, h w size of the
 map that is cut, S segments, C classes of the bank.
 """
-from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import torch
 from mmengine.dataset import pseudo_collate
@@ -14,16 +14,16 @@ from torch.nn.functional import interpolate, pad
 
 from mmpixsort.functional.checks import check_choice, check_count
 from mmpixsort.functional.contrast.labels import undo_flip
-from mmpixsort.functional.windows import MODES, image_windows
 from mmpixsort.layers import KMeansSegmenter
-from mmpixsort.retrieval import check_fits, read_bank
+from mmpixsort.retrieval import PrototypeBank, check_fits, read_bank
 from mmpixsort.retrieval.build import (ImageRows, RowRules, cut_annotated,
                                        flip_boxes, image_rows)
 from mmpixsort.retrieval.edit import full_palette
 from mmpixsort.retrieval.retriever import Retriever, Votes
-from mmpixsort.retrieval.segments import (ImageSegments, cut_image,
-                                          resize_embedding)
-from mmpixsort.utils.hashing import weights_fingerprint
+from mmpixsort.retrieval.segments import ImageSegments, cut_image
+
+from .retrieval_embedding import (embed_images, fingerprint, scaled_view,
+                                  weight_sample)
 
 EPSILON = 1e-3  # votes of a class that got none, so that its log is finite
 
@@ -43,7 +43,12 @@ class Found(NamedTuple):
 class RetrievalInference:
     """Embed, cut, retrieve, vote: `test_cfg.retrieval` of a segmentor.
 
+    The segmentor and its inference hold one another: the model asks it to
+    predict, and it asks the model to embed. A copy of the model gets an
+    inference of its own, which holds the copy.
+
     Args:
+        model: Segmentor with metric heads.
         bank: Path of a bank of prototypes; None while one is built.
         head: Which metric head embeds.
         num_neighbors: k.
@@ -61,6 +66,7 @@ class RetrievalInference:
     """
 
     def __init__(self,
+                 model: nn.Module,
                  *,
                  bank: Optional[str] = None,
                  head: int = 0,
@@ -74,6 +80,7 @@ class RetrievalInference:
         check_count('stride', stride)
         check_count('head', head, minimum=0)
         check_choice('ties', ties, ('smallest', 'nearest'))
+        self.model = model
         self.bank = bank
         self.head = head
         self.num_neighbors = num_neighbors
@@ -86,15 +93,23 @@ class RetrievalInference:
         self._loaded: Optional[Tuple[Retriever, nn.Module]] = None
         self._weights: Optional[Tensor] = None  # a sample of those of the bank
 
-    def segmenter(self, model: nn.Module,
-                  settings: Optional[dict] = None) -> nn.Module:
+    @property
+    def metric_head(self) -> nn.Module:
+        """The metric head that embeds."""
+        return self.model.metric_heads[self.head]
+
+    def fingerprint(self) -> str:
+        """Return a hash of all that an embedding depends on."""
+        return fingerprint(self.model, self.head)
+
+    def segmenter(self, settings: Optional[dict] = None) -> nn.Module:
         """Return the clustering: of the options, a bank, or the head.
 
         A head that cuts nothing in training, such as that of pixel contrast,
         gets the default clustering.
         """
         if settings is None:
-            own = getattr(model.metric_heads[self.head], 'segmenter', None)
+            own = getattr(self.metric_head, 'segmenter', None)
             settings = (own or KMeansSegmenter()).settings()
         chosen = dict(settings)
         chosen.pop('stride', None)
@@ -104,16 +119,19 @@ class RetrievalInference:
             chosen['num_iters'] = self.num_iters
         return KMeansSegmenter(**chosen).eval()
 
-    def use(self, model: nn.Module, bank) -> None:
-        """Take a bank: a path, or one in memory."""
+    def use(self, bank: Union[str, PrototypeBank]) -> None:
+        """Take a bank: a path, or one in memory.
+
+        The `dataset_meta` of the model names the classes of the bank from
+        then on.
+        """
         path = bank if isinstance(bank, str) else None
         bank = read_bank(path) if path else bank
-        head = model.metric_heads[self.head]
         check_fits(
             bank,
-            fingerprint=fingerprint(model, self.head),
-            embed_dims=head.projection.embed_dims)
-        device = next(head.parameters()).device
+            fingerprint=self.fingerprint(),
+            embed_dims=self.metric_head.projection.embed_dims)
+        device = next(self.metric_head.parameters()).device
         retriever = Retriever(
             bank,
             num_neighbors=self.num_neighbors,
@@ -121,190 +139,115 @@ class RetrievalInference:
             ties=self.ties,
             kind=self.search,
             device=device)
-        self._loaded = retriever, self.segmenter(model,
-                                                 bank.meta['clustering'])
-        self._weights = _weight_sample(model, self.head)
+        self._loaded = retriever, self.segmenter(bank.meta['clustering'])
+        self._weights = weight_sample(self.model, self.head)
         # a bank may have classes that the data set lacks
-        model.dataset_meta = dict(
-            getattr(model, 'dataset_meta', None) or {},
+        self.model.dataset_meta = dict(
+            getattr(self.model, 'dataset_meta', None) or {},
             classes=tuple(bank.meta['classes']),
             palette=full_palette(bank.meta))
 
-    def __call__(self, model: nn.Module, inputs: Tensor,
-                 metas: Sequence[dict]) -> List[Found]:
+    def __call__(self, inputs: Tensor, metas: Sequence[dict]) -> List[Found]:
         """Return the segments and votes of every image."""
         if self._loaded is None:
             if self.bank is None:
                 raise ValueError(
                     '`test_cfg.retrieval.bank` must be the path of a bank, '
                     'got None; make one with tools/build_bank.py')
-            self.use(model, str(self.bank))
-        self._check_weights(model)
+            self.use(str(self.bank))
+        self._check_weights()
         retriever, segmenter = self._loaded
         found = []
-        for embedding in self.embed(model, inputs, metas):
+        for embedding in self.embed(inputs, metas):
             segments = cut_image(embedding, segmenter)
             found.append(Found(segments, retriever(segments.prototypes)))
         return found
 
-    def _check_weights(self, model: nn.Module) -> None:
+    def _check_weights(self) -> None:
         """Raise unless the bank is of the weights that the model has now."""
-        sample = _weight_sample(model, self.head)
+        sample = weight_sample(self.model, self.head)
         if torch.equal(sample, self._weights.to(sample)):
             return
         if self.bank is not None:  # the file may fit the new weights
-            self.use(model, str(self.bank))
+            self.use(str(self.bank))
             return
         raise ValueError(
             'the weights of the model must be those that its bank of '
             'prototypes was made with, got others since: make it anew with '
-            '`model.retrieval.use(model, model.build_bank(cfg))`; in a run, '
+            '`model.retrieval.use(model.build_bank(cfg))`; in a run, '
             'PrototypeBankHook must come after hooks that change weights')
 
     @torch.no_grad()
-    def rows(self, model: nn.Module, data: dict,
-             rules: RowRules) -> ImageRows:
+    def rows(self, data: dict, rules: RowRules) -> ImageRows:
         """Return the rows of a bank that an annotated image gives.
 
+        The model must be in eval mode.
+
         Args:
-            model: In eval mode.
             data: An item of a data set, with annotation.
             rules: How segments become rows.
         """
-        batch = model.data_preprocessor(pseudo_collate([data]), False)
+        batch = self.model.data_preprocessor(pseudo_collate([data]), False)
         inputs, sample = batch['inputs'], batch['data_samples'][0]
         if 'gt_sem_seg' not in sample:
             raise ValueError(
                 'the images of a bank must have annotations, got none for '
                 f'{sample.get("img_path")}: put LoadAnnotations into the '
                 'pipeline of `test_dataloader`')
-        labels = self._labels(model, sample)
-        segmenter = self.segmenter(model)
+        labels = self._labels(sample)
+        segmenter = self.segmenter()
         parts = []
         for scale in rules.scales:
             for flip in (False, True)[:1 + rules.flip]:
-                view, meta = _view(inputs, sample.metainfo, scale, flip)
+                view, meta = scaled_view(inputs, sample.metainfo, scale, flip)
                 rows = image_rows(
-                    self.embed(model, view, [meta])[0],
+                    self.embed(view, [meta])[0],
                     labels.flip(1) if flip else labels,
                     segmenter,
-                    num_classes=model.metric_heads[self.head].num_classes,
+                    num_classes=self.metric_head.num_classes,
                     rules=rules)
                 parts.append(
                     flip_boxes(rows, labels.shape[1]) if flip else rows)
         return ImageRows(*map(torch.cat, zip(*parts)))
 
     @torch.no_grad()
-    def annotated_segments(self, model: nn.Module, data: dict, *,
+    def annotated_segments(self, data: dict, *,
                            drop_void: bool) -> Tuple[Tensor, Tensor]:
         """Return segment ids (h, w) as a bank has them, and labels (H, W).
 
+        The model must be in eval mode.
+
         Args:
-            model: In eval mode.
             data: An item of a data set, with annotation.
             drop_void: Whether pixels without label were left out.
         """
-        batch = model.data_preprocessor(pseudo_collate([data]), False)
+        batch = self.model.data_preprocessor(pseudo_collate([data]), False)
         sample = batch['data_samples'][0]
-        labels = self._labels(model, sample)
-        embedding, = self.embed(model, batch['inputs'], [sample.metainfo])
+        labels = self._labels(sample)
+        embedding, = self.embed(batch['inputs'], [sample.metainfo])
         ids, _ = cut_annotated(
-            embedding, labels, self.segmenter(model),
-            num_classes=model.metric_heads[self.head].num_classes,
+            embedding, labels, self.segmenter(),
+            num_classes=self.metric_head.num_classes,
             drop_void=drop_void)
         return ids, labels
 
-    def _labels(self, model: nn.Module, sample) -> Tensor:
+    def _labels(self, sample: SegDataSample) -> Tensor:
         """Return the labels (H, W) of an image, -1 where they are ignored.
 
         `ignore_index` may be the number of a class.
         """
         labels = sample.gt_sem_seg.data[0].long()
         return labels.masked_fill(
-            labels == model.metric_heads[self.head].ignore_index, -1)
+            labels == self.metric_head.ignore_index, -1)
 
-    def clustering(self, model: nn.Module) -> dict:
+    def clustering(self) -> dict:
         """Return the settings of the clustering, for the file of a bank."""
-        return dict(self.segmenter(model).settings(), stride=self.stride)
+        return dict(self.segmenter().settings(), stride=self.stride)
 
-    @torch.no_grad()
-    def embed(self, model: nn.Module, inputs: Tensor,
-              metas: Sequence[dict]) -> List[Tensor]:
+    def embed(self, inputs: Tensor, metas: Sequence[dict]) -> List[Tensor]:
         """Return the embedding (D, h, w) of every image, without padding."""
-        test_cfg = model.test_cfg
-        if is_slide(test_cfg):
-            maps = slide_embedding(model, inputs, self.head,
-                                   test_cfg.crop_size, test_cfg.stride)
-        else:
-            maps = model.extract_embedding(inputs, self.head)
-        height, width = inputs.shape[2:]
-        size = _ceil(height, self.stride), _ceil(width, self.stride)
-        embeddings = []
-        for item, meta in zip(maps, metas):
-            left, right, top, bottom = padding_of(meta)
-            item = resize_embedding(item, size)
-            embeddings.append(item[
-                :, top // self.stride:_ceil(height - bottom, self.stride),
-                left // self.stride:_ceil(width - right, self.stride)])
-        return embeddings
-
-
-def _view(inputs: Tensor, meta: dict, scale: float,
-          flip: bool) -> Tuple[Tensor, dict]:
-    """Return an image at a scale, mirrored or not, and its metainfo."""
-    if scale == 1 and not flip:
-        return inputs, meta
-    left, right, top, bottom = padding_of(meta)
-    height, width = inputs.shape[2:]
-    view = inputs[:, :, top:height - bottom, left:width - right]
-    if scale != 1:
-        size = [max(1, round(side * scale)) for side in view.shape[2:]]
-        view = interpolate(
-            view, size=size, mode='bilinear', align_corners=False)
-    return view.flip(3) if flip else view, {}
-
-
-def is_slide(test_cfg: dict) -> bool:
-    """Tell whether a test looks at an image window by window.
-
-    Raises:
-        ValueError: On a `mode` that is neither 'whole' nor 'slide'.
-    """
-    mode = test_cfg.get('mode', 'whole')
-    check_choice('test_cfg.mode', mode, MODES)
-    return mode == 'slide'
-
-
-def _ceil(length: int, step: int) -> int:
-    return -(-length // step)
-
-
-def padding_of(meta: dict) -> Tuple[int, int, int, int]:
-    """Return the padding of an image: left, right, top, bottom pixels."""
-    if 'img_padding_size' in meta:
-        return tuple(meta['img_padding_size'])
-    return tuple(meta.get('padding_size', (0, 0, 0, 0)))
-
-
-def slide_embedding(model: nn.Module, inputs: Tensor, head: int,
-                    crop_size: Sequence[int],
-                    stride: Sequence[int]) -> Tensor:
-    """Average unit embeddings (B, D, H, W) over overlapping windows.
-
-    As in SPML: one clustering sees the whole image. Takes B * D * H * W
-    numbers.
-    """
-    size = inputs.shape[2:]
-    total = None
-    for rows, columns in image_windows(size, crop_size, stride):
-        crop = inputs[:, :, rows, columns]
-        part = interpolate(
-            model.extract_embedding(crop, head), size=crop.shape[2:],
-            mode='bilinear', align_corners=False)
-        if total is None:
-            total = part.new_zeros(len(inputs), part.shape[1], *size)
-        total[:, :, rows, columns] += part
-    return total
+        return embed_images(
+            self.model, inputs, metas, head=self.head, stride=self.stride)
 
 
 def vote_logits(found: Found, size: Sequence[int],
@@ -348,36 +291,3 @@ def segment_data(found: Found, sample: SegDataSample) -> PixelData:
             neighbors=found.votes.neighbors,
             neighbor_labels=found.votes.neighbor_labels,
             similarities=found.votes.similarities))
-
-
-def fingerprint(model: nn.Module, head: int = 0) -> str:
-    """Return a hash of all of a model that an embedding depends on."""
-    return weights_fingerprint(
-        _embedding_weights(model, head), model.data_preprocessor)
-
-
-def _embedding_weights(model: nn.Module,
-                       head: int) -> Iterator[Tuple[str, Tensor]]:
-    """Yield the weights that an embedding depends on, with their names."""
-    metric_head = model.metric_heads[head]
-    parts = dict(backbone=model.backbone, projection=metric_head.projection)
-    if model.with_neck:
-        parts['neck'] = model.neck
-    if metric_head.source == 'decoder':
-        parts['decode_head'] = model.decode_head
-    for part, module in parts.items():
-        for name, value in module.state_dict().items():
-            yield f'{part}.{name}', value
-
-
-def _weight_sample(model: nn.Module, head: int) -> Tensor:
-    """Return the first number of every weight that an embedding depends on.
-
-    A step of training, an average or a loaded checkpoint changes some of
-    them; to look at all before each prediction would cost a pass over the
-    weights.
-    """
-    return torch.cat([
-        value.detach().flatten()[:1].float()
-        for _, value in _embedding_weights(model, head)
-    ])

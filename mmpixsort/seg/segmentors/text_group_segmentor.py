@@ -20,7 +20,7 @@ from mmpixsort.registry import MODELS
 from mmpixsort.seg.heads.text_group_head import CaptionTargets
 from mmpixsort.structures import ImageEmbeddings
 
-from .retrieval_inference import is_slide, padding_of
+from .retrieval_embedding import is_slide, padding_of
 
 
 class NamedGroups(NamedTuple):
