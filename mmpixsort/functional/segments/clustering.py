@@ -254,16 +254,15 @@ def _start(embeddings: Tensor, grid: Optional[Sequence[int]],
 def _iterate(rows: Tensor, labels: Tensor, num_clusters: int, num_iters: int,
              stop_early: bool) -> Tensor:
     """Iterate on unit rows (B, N, D) from labels (B, N) in [0, K)."""
+    images, tile = len(rows), max(rows.shape[1], 1)
     if rows.device.type == 'cpu':
-        # an image and a tile of its similarities stay in the cache
-        batches = list(zip(rows.split(1), labels.split(1)))
-        # a power of two, which products of matrices prefer
+        # as many small images as share a few MB; of a large one a tile of
+        # similarities stays in the cache, a power of two, which products of
+        # matrices prefer
         limit = max(1, CPU_ELEMENTS // num_clusters)
-        tile = 1 << (limit.bit_length() - 1)
-    else:
-        # few calls, whatever the number of images
-        batches = [(rows, labels)]
-        tile = max(rows.shape[1], 1)
+        images = max(1, 8 * limit // tile) if tile <= limit else 1
+        tile = min(tile, 1 << (limit.bit_length() - 1))
+    batches = zip(rows.split(max(images, 1)), labels.split(max(images, 1)))
     found = [
         _iterate_batch(*batch, num_clusters, num_iters, stop_early, tile)
         for batch in batches
