@@ -1,4 +1,4 @@
-"""Banks of annotated segments: file, search, changes."""
+"""Banks on disk: their files, how to build, search and edit them."""
 from mmpixsort.utils import engine  # noqa: F401  says what is missing
 
 from .bank_file import (PrototypeBank, check_bank, check_fits, read_bank,

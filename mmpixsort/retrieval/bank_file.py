@@ -1,8 +1,8 @@
-"""The bank of prototypes and its file.
+"""The bank of prototypes of annotated segments, and its file.
 
-Shapes: M rows, D embedding dims.
+Shapes: M rows, D embedding dimensions.
 
-The file is a table, see `mmpixsort/utils/table_file.py`.
+The format of the file is described in `mmpixsort/utils/table_file.py`.
 """
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ VERSION = 1
 FIELDS = dict(
     features=None, labels=torch.int64, image_ids=torch.int64,
     boxes=torch.int64, areas=torch.int64, purity=torch.float32)
-# of the length of a row of half precision numbers
+# allowed difference from 1 of the length of a row in half precision
 TOLERANCE = 5e-3
 
 
@@ -26,15 +26,19 @@ class PrototypeBank:
     """Annotated segments, one a row.
 
     Attributes:
-        features: (M, D) float16 or float32 unit rows.
-        labels: (M,) int64, index into `meta['classes']`.
-        image_ids: (M,) int64, index into `meta['images']`.
-        boxes: (M, 4) int64 x1, y1, x2, y2, end exclusive, pixels of the
-            image.
-        areas: (M,) int64 pixels.
-        purity: (M,) float32, share of the pixels that bear the label.
-        meta: 'classes', 'palette', 'images', 'fingerprint' of the weights,
-            'clustering', 'embed_dims' and more, of JSON types.
+        features: Prototypes (M, D) of the segments, unit rows in float16 or
+            float32.
+        labels: Classes (M,) of the segments, int64 indices into
+            `meta['classes']`.
+        image_ids: Images (M,) of the segments, int64 indices into
+            `meta['images']`.
+        boxes: Bounding boxes (M, 4) of the segments, int64 x1, y1, x2, y2 in
+            pixels of the image, end exclusive.
+        areas: Numbers of pixels (M,) of the segments, int64.
+        purity: Shares (M,) of pixels with the label of the segment, float32.
+        meta: Dict of JSON types with 'classes', 'palette', 'images',
+            'fingerprint' of the weights, 'clustering', 'embed_dims' and
+            further entries.
     """
 
     features: Tensor
@@ -54,7 +58,7 @@ class PrototypeBank:
 
 
 def check_bank(bank: PrototypeBank) -> PrototypeBank:
-    """Return the bank, or raise ValueError naming the first bad row."""
+    """Return the bank, or raise ValueError that names the first bad row."""
     count = len(bank.labels)
     if count == 0:
         raise ValueError('a bank must hold at least one segment, got none')
@@ -91,7 +95,7 @@ def _check_length(features: Tensor, count: int) -> None:
 
 def _refuse(name: str, bad: Tensor, must: str,
             value: Optional[Tensor] = None) -> None:
-    """Raise about the first bad row, if there is one."""
+    """Raise an error about the first bad row, if there is one."""
     if bad.any():
         row = int(bad.nonzero()[0])
         got = '' if value is None else f', got {value[row].item():.6g}'
@@ -102,12 +106,12 @@ def _refuse(name: str, bad: Tensor, must: str,
 
 def check_fits(bank: PrototypeBank, *, fingerprint: str,
                embed_dims: int) -> None:
-    """Raise ValueError unless a bank was made with these weights.
+    """Raise ValueError unless a bank was made with the loaded weights.
 
     Args:
-        bank: Bank to be used.
+        bank: Bank that is going to be used.
         fingerprint: Fingerprint of the weights of the model.
-        embed_dims: D of the model.
+        embed_dims: Number of embedding dimensions D of the model.
     """
     if bank.features.shape[1] != embed_dims:
         raise ValueError(
@@ -122,15 +126,18 @@ def check_fits(bank: PrototypeBank, *, fingerprint: str,
 
 
 def write_bank(bank: PrototypeBank, path: Union[str, Path]) -> None:
-    """Write a bank, whole or not at all; equal banks give equal files.
+    """Write a bank, completely or not at all.
+
+    Equal banks give files of equal bytes.
 
     Args:
         bank: Bank to write.
-        path: .npz, or any other ending for safetensors.
+        path: Path of the file. The ending .npz selects NumPy's format, any
+            other ending safetensors.
 
     Raises:
-        ValueError: When the bank is not sound.
-        ImportError: When safetensors is needed and missing.
+        ValueError: If the bank is invalid.
+        ImportError: If safetensors is needed and not installed.
     """
     check_bank(bank)
     write_table(path, bank.tensors(), dict(bank.meta, version=VERSION))
@@ -140,9 +147,9 @@ def read_bank(path: Union[str, Path]) -> PrototypeBank:
     """Read and check a bank.
 
     Raises:
-        FileNotFoundError: When there is no such file.
-        ValueError: When it is cut off, changed, or no bank.
-        ImportError: When safetensors is needed and missing.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is truncated, altered or not a bank.
+        ImportError: If safetensors is needed and not installed.
     """
     tensors, meta = read_table(
         path, tuple(FIELDS), what='a bank of prototypes',

@@ -1,6 +1,7 @@
-"""Rows of a bank from annotated images.
+"""Turn annotated images into the rows of a bank.
 
-Shapes: D embedding dims, h w size of the map that is cut, S segments.
+Shapes: D embedding dimensions, H W size of the image, h w size of the
+embedding map that is segmented, S segments, C classes.
 """
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -23,11 +24,13 @@ class ImageRows(NamedTuple):
     """The segments of one image, as rows of a bank.
 
     Attributes:
-        features: (S, D) unit rows.
-        labels: (S,) majority class.
-        boxes: (S, 4) x1, y1, x2, y2, end exclusive, in original pixels.
-        areas: (S,) original pixels.
-        purity: (S,) share of labelled pixels that bear the label.
+        features: Prototypes (S, D) of the segments, unit rows.
+        labels: Majority classes (S,) of the segments.
+        boxes: Bounding boxes (S, 4), x1, y1, x2, y2 in pixels of the
+            original image, end exclusive.
+        areas: Numbers of pixels (S,) in the original image.
+        purity: Shares (S,) of the labelled pixels that have the label of
+            the segment.
     """
 
     features: Tensor
@@ -38,16 +41,18 @@ class ImageRows(NamedTuple):
 
 
 class RowRules(NamedTuple):
-    """How segments become rows.
+    """Rules by which segments become rows of a bank.
 
     Attributes:
-        pixels: 'majority': the prototype is the mean of the pixels of the
-            majority class (SegSort); 'all': of all pixels (SPML).
-        void: 'drop_pixels': pixels without label are left out;
-            'drop_segments': segments with mostly such pixels are.
-        min_purity: Segments below are left out.
-        scales: Factors to resize the image by; each gives rows of its own.
-        flip: Whether mirrored images give rows too.
+        pixels: Pixels whose mean is the prototype: 'majority', those of the
+            majority class of the segment (SegSort), or 'all' (SPML).
+        void: Treatment of pixels without a label: 'drop_pixels' leaves them
+            out; 'drop_segments' leaves out segments in which they are the
+            majority.
+        min_purity: Purity in [0, 1] below which a segment is left out.
+        scales: Factors by which the image is resized; each one gives rows of
+            its own.
+        flip: Whether the mirrored image gives rows too.
     """
 
     pixels: str = 'majority'
@@ -57,7 +62,7 @@ class RowRules(NamedTuple):
     flip: bool = False
 
     def check(self) -> 'RowRules':
-        """Return the rules, or raise ValueError on a value out of range."""
+        """Return the rules, or raise ValueError for a value out of range."""
         check_choice('pixels', self.pixels, PIXELS)
         check_choice('void', self.void, VOID_RULES)
         if self.min_purity:
@@ -72,17 +77,19 @@ class RowRules(NamedTuple):
 @torch.no_grad()
 def image_rows(embedding: Tensor, labels: Tensor, segmenter: nn.Module, *,
                num_classes: int, rules: RowRules) -> ImageRows:
-    """Cut an annotated image and describe its segments.
+    """Segment an annotated image and describe its segments.
 
     Args:
-        embedding: (D, h, w) unit vectors.
-        labels: (H, W) integer; outside [0, num_classes): no label.
-        segmenter: Takes (B, D, h, w) and valid (B, h, w), returns ids.
-        num_classes: C.
-        rules: How segments become rows.
+        embedding: Map of unit vectors (D, h, w).
+        labels: Classes (H, W), integers; a value outside [0, num_classes)
+            means that the pixel has no label.
+        segmenter: Module from maps (B, D, h, w) and valid masks (B, h, w) to
+            segment ids.
+        num_classes: Number of classes C.
+        rules: Rules by which segments become rows.
 
     Returns:
-        Rows on the CPU, none for an image without a label.
+        The rows on the CPU; none for an image without a label.
     """
     ids, small = cut_annotated(
         embedding, labels, segmenter, num_classes=num_classes,
@@ -110,17 +117,21 @@ def image_rows(embedding: Tensor, labels: Tensor, segmenter: nn.Module, *,
 def cut_annotated(embedding: Tensor, labels: Tensor, segmenter: nn.Module,
                   *, num_classes: int,
                   drop_void: bool) -> Tuple[Tensor, Tensor]:
-    """Cut an annotated image.
+    """Segment an annotated image.
 
     Args:
-        embedding: (D, h, w) unit vectors.
-        labels: (H, W) integer; outside [0, num_classes): no label.
-        segmenter: Takes (B, D, h, w) and valid (B, h, w), returns ids.
-        num_classes: C.
-        drop_void: Whether pixels without label take part.
+        embedding: Map of unit vectors (D, h, w).
+        labels: Classes (H, W), integers; a value outside [0, num_classes)
+            means that the pixel has no label.
+        segmenter: Module from maps (B, D, h, w) and valid masks (B, h, w) to
+            segment ids.
+        num_classes: Number of classes C.
+        drop_void: Whether pixels without a label are kept out of the
+            clustering.
 
     Returns:
-        Segment ids (h, w), -1: none, and labels (h, w), C: none.
+        The segment ids (h, w), -1 for none, and the labels (h, w), C for
+        none.
     """
     size = embedding.shape[1:]
     small = interpolate(labels[None, None].float(), size=size)[0, 0].long()
@@ -133,7 +144,7 @@ def cut_annotated(embedding: Tensor, labels: Tensor, segmenter: nn.Module,
 
 def _class_table(ids: Tensor, labels: Tensor, num_segments: int,
                  num_labels: int) -> Tensor:
-    """Count pixels (S, labels) by segment and label."""
+    """Return the number of pixels (S, labels) of each segment and label."""
     code = (ids * num_labels + labels)[ids >= 0]
     counts = code.bincount(minlength=num_segments * num_labels)
     return counts.view(num_segments, num_labels)
@@ -141,12 +152,12 @@ def _class_table(ids: Tensor, labels: Tensor, num_segments: int,
 
 def segment_boxes(ids: Tensor, num_segments: int,
                   size: Sequence[int]) -> Tensor:
-    """Return boxes (S, 4) of segments, zeros for an empty one.
+    """Return the bounding boxes (S, 4) of segments, zeros for an empty one.
 
     Args:
-        ids: (h, w) int64 in [0, S), -1: none.
-        num_segments: S.
-        size: H and W of the image whose pixels the boxes count.
+        ids: Segment ids (h, w), int64 in [0, S), -1 for none.
+        num_segments: Number of segments S.
+        size: H and W of the image in whose pixels the boxes are measured.
     """
     ratio = [full / part for full, part in zip(size, ids.shape)]
     rows, columns = (
@@ -165,7 +176,7 @@ def segment_boxes(ids: Tensor, num_segments: int,
 
 
 def flip_boxes(rows: ImageRows, width: int) -> ImageRows:
-    """Bring the boxes of a mirrored image back to the image."""
+    """Map the boxes of a mirrored image back to the image itself."""
     x1, y1, x2, y2 = rows.boxes.unbind(1)
     return rows._replace(
         boxes=torch.stack([width - x2, y1, width - x1, y2], 1))
@@ -173,16 +184,17 @@ def flip_boxes(rows: ImageRows, width: int) -> ImageRows:
 
 def join_rows(images: Sequence[Tuple[int, ImageRows]], *, names: List[str],
               meta: Dict, dtype: str = 'float16') -> PrototypeBank:
-    """Join the rows of images to a bank, in order of the images.
+    """Join the rows of images into a bank, sorted by image.
 
     Args:
-        images: Number and rows of each, several of one number in order.
+        images: Pairs of the index of an image and its rows. An image may
+            occur several times, in order.
         names: Names of all images.
-        meta: Further entries of the bank's meta.
+        meta: Further entries of `meta` of the bank.
         dtype: Data type of the features, 'float16' or 'float32'.
 
     Raises:
-        ValueError: When there is no row at all.
+        ValueError: If there is no row at all.
     """
     check_choice('dtype', dtype, tuple(FORMAT))
     images = sorted(images, key=lambda item: item[0])
@@ -206,13 +218,13 @@ def join_rows(images: Sequence[Tuple[int, ImageRows]], *, names: List[str],
 
 
 def share(num_images: int, rank: int, world_size: int) -> range:
-    """Return the images of a rank."""
+    """Return the indices of the images that one rank handles."""
     return range(rank, num_images, world_size)
 
 
 def bank_meta(*, classes: Sequence[str], palette: Optional[Sequence],
               fingerprint: str, clustering: Dict, rules: RowRules) -> Dict:
-    """Return the meta entries that say what a bank is of."""
+    """Return the entries of `meta` that say how a bank was made."""
     return dict(
         classes=list(classes),
         palette=[list(map(int, colour)) for colour in palette or ()],

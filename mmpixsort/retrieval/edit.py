@@ -1,4 +1,4 @@
-"""Change a bank without training: each function returns a new one."""
+"""Edit a bank without training; each function returns a new bank."""
 from dataclasses import replace
 from typing import Dict, List, Mapping, Optional, Sequence
 
@@ -15,12 +15,13 @@ from .index import import_faiss
 
 def add(bank: PrototypeBank, new: PrototypeBank,
         classes: Sequence[str]) -> PrototypeBank:
-    """Append rows under names of classes, which may be new.
+    """Append rows to a bank, under known or new names of classes.
 
     Args:
-        bank: To extend.
-        new: Bank of the same weights; its labels count in `classes`.
-        classes: Names that its labels stand for.
+        bank: Bank to extend.
+        new: Bank made with the same weights; its labels are indices into
+            `classes`.
+        classes: Names of the classes of `new`.
     """
     return merge([bank, replace(new, meta=dict(new.meta, classes=list(
         classes), palette=[]))])
@@ -31,19 +32,20 @@ def remove(bank: PrototypeBank,
            rows: Optional[Sequence[int]] = None,
            image: Optional[str] = None,
            name: Optional[str] = None) -> PrototypeBank:
-    """Return a bank without some rows, those of an image, or of a class.
+    """Return a bank without given rows, an image or a class.
 
-    The names of classes and images stay, so that labels keep their meaning.
+    The names of classes and images remain, so that labels keep their
+    meaning.
 
     Args:
         bank: Bank to change.
-        rows: Numbers of rows.
-        image: Path of an image, or the last folders and name of it.
+        rows: Indices of rows.
+        image: Path of an image, or the last parts of it.
         name: Name of a class.
 
     Raises:
-        ValueError: When nothing is named, nothing matches, or nothing would
-            be left.
+        ValueError: If no criterion is given, nothing matches, or no row
+            would be left.
     """
     gone = torch.zeros(len(bank), dtype=torch.bool)
     if rows is not None:
@@ -66,16 +68,16 @@ def remove(bank: PrototypeBank,
 
 
 def images_named(bank: PrototypeBank, image: str) -> Dict[str, int]:
-    """Return the images that a path means, with their numbers of segments.
+    """Return the images that a path refers to, with their segment counts.
 
     Args:
-        bank: To look in.
-        image: Path of an image, or the last folders and name of it:
-            'val/1.jpg' and '1.jpg' mean 'data/val/1.jpg', '1.jpg' does not
-            mean 'data/val/11.jpg'.
+        bank: Bank to search.
+        image: Path of an image, or the last parts of it: 'val/1.jpg' and
+            '1.jpg' both refer to 'data/val/1.jpg', but '1.jpg' does not
+            refer to 'data/val/11.jpg'.
 
     Raises:
-        ValueError: When the bank has no such image.
+        ValueError: If the bank has no such image.
     """
     counts = bank.image_ids.bincount(minlength=len(bank.meta['images']))
     found: Dict[str, int] = {}
@@ -91,7 +93,7 @@ def images_named(bank: PrototypeBank, image: str) -> Dict[str, int]:
 
 
 def take(bank: PrototypeBank, chosen: Tensor) -> PrototypeBank:
-    """Return the rows that a mask or index (M,) chooses."""
+    """Return the bank restricted to the rows of a mask or index (M,)."""
     return replace(
         bank, **{k: v[chosen] for k, v in bank.tensors().items()})
 
@@ -100,7 +102,7 @@ def class_index(bank: PrototypeBank, name: str) -> int:
     """Return the label of a class.
 
     Raises:
-        ValueError: When the bank has no such class.
+        ValueError: If the bank has no such class.
     """
     if name not in bank.meta['classes']:
         raise ValueError(f'class must be one of {bank.meta["classes"]}, got '
@@ -117,13 +119,13 @@ def relabel(bank: PrototypeBank,
 
     Args:
         bank: Bank to change.
-        new: Name of the class they get.
-        old: Class whose segments change, or
-        rows: numbers of the rows that do.
+        new: Name of the class that the segments get.
+        old: Name of the class whose segments change; alternative to `rows`.
+        rows: Indices of the rows that change; alternative to `old`.
 
     Raises:
-        ValueError: When not one of `old` and `rows` is given, or they do
-            not exist.
+        ValueError: If not exactly one of `old` and `rows` is given, or they
+            do not exist.
     """
     if (old is None) == (rows is None):
         raise ValueError('one of `old` and `rows` must be given, got '
@@ -146,17 +148,18 @@ def cluster(bank: PrototypeBank, num_clusters: int,
             *, seed: int = 0) -> PrototypeBank:
     """Replace the classes of a bank by clusters of its features.
 
-    Spherical k-means of FAISS, segments weighted by area. With
-    ClusterMatchingMetric it scores an embedding without names of classes.
+    The clusters are those of FAISS' spherical k-means, with segments
+    weighted by area. Together with ClusterMatchingMetric this scores an
+    embedding without names of classes.
 
     Args:
-        bank: To change; its labels are not looked at.
-        num_clusters: K.
-        seed: Seed of the draw of the first centres.
+        bank: Bank to change; its labels are not used.
+        num_clusters: Number of clusters.
+        seed: Seed of the random draw of the first centres.
 
     Raises:
-        ImportError: Without FAISS.
-        ValueError: For more clusters than segments.
+        ImportError: If FAISS is not installed.
+        ValueError: If there are more clusters than segments.
     """
     check_count('num_clusters', num_clusters)
     if num_clusters > len(bank):
@@ -177,19 +180,19 @@ def cluster(bank: PrototypeBank, num_clusters: int,
 
 
 def class_colour(number: int) -> List[int]:
-    """Return a colour (R, G, B) for a class, far from that of the next."""
+    """Return a colour (R, G, B) that differs from those of close classes."""
     return [64 + (number * 2654435761 >> s) % 192 for s in (8, 16, 24)]
 
 
 def full_palette(meta: Dict) -> List[List[int]]:
-    """Return a colour for each class of a bank, made up where it has none."""
+    """Return a colour for each class, generated where the bank has none."""
     given = list(meta.get('palette') or [])
     return given + [class_colour(number) for number in range(
         len(given), len(meta['classes']))]
 
 
 def with_class(meta: Dict, name: str) -> Dict:
-    """Return meta that has a class, with a colour of its own."""
+    """Return `meta` with a class added, and a new colour for it."""
     classes, palette = list(meta['classes']), list(meta.get('palette', []))
     if name not in classes:
         if len(palette) == len(classes):
@@ -199,14 +202,15 @@ def with_class(meta: Dict, name: str) -> Dict:
 
 
 def merge(banks: Sequence[PrototypeBank]) -> PrototypeBank:
-    """Join banks of the same weights; classes and images by name.
+    """Join banks made with the same weights, matching classes by name.
 
-    A segment that several banks hold, with the same image, box, class and
-    feature, is kept once: twice it would vote twice. One that they name
-    differently keeps both names.
+    Images are matched by name too. A segment that several banks contain with
+    the same image, box, class and feature is kept once, as it would
+    otherwise vote twice. A segment to which banks give different classes is
+    kept with each of them.
 
     Raises:
-        ValueError: When weights or dims differ.
+        ValueError: If the weights or the dimensions differ.
     """
     first = banks[0]
     meta = first.meta
@@ -239,15 +243,15 @@ def merge(banks: Sequence[PrototypeBank]) -> PrototypeBank:
 
 def _renumber(values: Tensor, names: Sequence[str],
               numbers: Mapping[str, int]) -> Tensor:
-    """Replace indices into names by the numbers of these names.
+    """Replace indices into names by the new numbers of these names.
 
-    A name that no index uses needs no number.
+    A name that no index refers to needs no number.
     """
     return torch.tensor([numbers.get(name, -1) for name in names])[values]
 
 
 def _row_keys(tensors: Dict[str, Tensor]) -> np.ndarray:
-    """Return the bytes (M,) that tell one segment from another."""
+    """Return bytes (M,) that are equal for equal segments."""
     numbers = [tensors[name].reshape(len(tensors['labels']), -1).long()
                for name in ('image_ids', 'boxes', 'labels')]
     rows = torch.cat([
@@ -257,7 +261,7 @@ def _row_keys(tensors: Dict[str, Tensor]) -> np.ndarray:
 
 
 def info(bank: PrototypeBank) -> str:
-    """Describe a bank in a table of its classes."""
+    """Describe a bank by a table of its classes."""
     names = bank.meta['classes']
     counts = bank.labels.bincount(minlength=len(names)).tolist()
     purity = torch.zeros(len(names)).index_add_(0, bank.labels, bank.purity)

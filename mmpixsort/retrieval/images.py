@@ -1,4 +1,4 @@
-"""The annotated images that a bank is made of, and how they are prepared."""
+"""Select the annotated images that a bank is built from, and load them."""
 import copy
 from typing import Any, Dict, List, Optional, Sequence
 
@@ -9,10 +9,10 @@ from torch.utils.data import Dataset
 from mmpixsort.utils.hashing import settings_hash
 
 STAGES = ('test', 'val')
-# transforms that read annotation, and those that only pass it on
+# transforms that read annotation, or that only pass it on to later ones
 ANNOTATION = ('LoadAnnotations', 'LoadInstanceMap', 'LoadPanopticMap',
               'LoadStreetScene', 'LoadCaptionedShapes', 'PaintInstanceMap')
-WRAPPED = ('dataset', 'datasets')  # keys of a data set that holds others
+WRAPPED = ('dataset', 'datasets')  # keys that hold wrapped data sets
 
 
 def type_name(cfg: dict) -> str:
@@ -32,10 +32,10 @@ def type_name(cfg: dict) -> str:
 
 
 def source_configs(dataset: dict) -> List[dict]:
-    """Return the configs of the data sets inside of all wrappers, each once.
+    """Return the configs of the data sets inside all wrappers, each once.
 
-    Concatenations, repetitions, class balancing and mixtures of images are
-    undone at every depth: a bank holds an image once.
+    Concatenation, repetition, class balancing and mixing of images are
+    unwrapped at every depth, since a bank contains an image only once.
 
     Args:
         dataset: Config of a data set.
@@ -50,16 +50,16 @@ def source_configs(dataset: dict) -> List[dict]:
 
 
 def view_pipeline(cfg: ConfigDict, stage: str = 'test') -> List[dict]:
-    """Return the pipeline of a stage for one view of an image.
+    """Return the pipeline of a stage that makes one view of an image.
 
     Args:
         cfg: Config of a run.
-        stage: 'test' or 'val', whose pipeline is taken; the other one's
-            where the stage has no data, or augments (`TestTimeAug`) and the
-            other one does not.
+        stage: 'test' or 'val', whose pipeline is used. The other one's is
+            used if the stage has no data, or if only the stage uses
+            test-time augmentation (`TestTimeAug`).
 
     Raises:
-        ValueError: When neither has data.
+        ValueError: If neither stage has data.
     """
     stages = sorted(STAGES, key=lambda name: name != stage)
     found = [
@@ -79,7 +79,7 @@ def _augments(steps: Sequence[dict]) -> bool:
 
 
 def _one_view(steps: Sequence[dict]) -> List[dict]:
-    """Take one of the views of a pipeline with test-time augmentation."""
+    """Return one view of a pipeline with test-time augmentation."""
     plain = []
     for step in steps:
         if type_name(step) != 'TestTimeAug':
@@ -91,23 +91,23 @@ def _one_view(steps: Sequence[dict]) -> List[dict]:
 
 
 def _change(step: dict) -> float:
-    """Return how much a step of an augmentation changes an image."""
+    """Return how strongly a step of an augmentation changes an image."""
     return abs(step.get('scale_factor', 1.) - 1.) + step.get('prob', 0.)
 
 
 def annotated_pipeline(cfg: ConfigDict, stage: str = 'test') -> List[dict]:
-    """Return the pipeline of a stage, with annotation.
+    """Return the pipeline of a stage, with steps that load the annotation.
 
-    Where the stage has none, as a test without ground truth, annotation is
-    loaded by the steps of the training, right before the packing, so that it
-    keeps its own size.
+    If the pipeline of the stage loads none, such as that of a test without
+    ground truth, the loading steps of the training pipeline are inserted
+    just before the packing, so that the annotation keeps its own size.
 
     Args:
         cfg: Config of a run.
         stage: 'test' or 'val'.
 
     Raises:
-        ValueError: When no pipeline of the config loads annotation.
+        ValueError: If no pipeline of the config loads annotation.
     """
     steps = view_pipeline(cfg, stage)
     if any(type_name(step) in ANNOTATION for step in steps):
@@ -131,17 +131,17 @@ def annotated_images(cfg: ConfigDict,
                      dataset: Optional[dict] = None,
                      split: str = 'train',
                      stage: str = 'test') -> Dataset:
-    """Build the images of a split, prepared as in a test or validation.
+    """Build the data set of a split with the pipeline of a test.
 
     Args:
         cfg: Config of a run.
-        dataset: Config to take as it is; None: the data sets of
-            `{split}_dataloader`, each image once.
+        dataset: Config of a data set, used as it is. None uses the data sets
+            of `{split}_dataloader`, each image once.
         split: 'train', 'val' or 'test'.
         stage: 'test' or 'val', whose pipeline the images go through.
 
     Raises:
-        ValueError: When the config has no such data, or no pipeline with
+        ValueError: If the config has no such data, or no pipeline that loads
             annotation.
     """
     if dataset is not None:
@@ -164,16 +164,17 @@ def annotated_images(cfg: ConfigDict,
 
 
 def _ignored_keys(dataset: dict) -> Dict[str, Any]:
-    """Return the keys of metainfo in which joined data sets may differ."""
+    """Return the keys of metainfo that may differ between joined data sets."""
     keys = dataset.get('ignore_keys')
     return {} if keys is None else dict(ignore_keys=keys)
 
 
 def source_hash(cfg: ConfigDict, split: str = 'train') -> str:
-    """Return a hash of how the rows of a bank come from images.
+    """Return a hash of the settings by which images become rows of a bank.
 
-    Of the data set with its annotation, of the pipeline, and of the mode of
-    the test: a build that was cut off goes on only where all are the same.
+    It covers the data set with its annotation, the pipeline, and the test
+    mode of the model. An interrupted build is continued only if the hash is
+    the same.
 
     Args:
         cfg: Config of a run.
@@ -181,11 +182,11 @@ def source_hash(cfg: ConfigDict, split: str = 'train') -> str:
     """
     loader = cfg.get(f'{split}_dataloader') or {}
     test_cfg = dict((cfg.get('model') or {}).get('test_cfg') or {})
-    test_cfg.pop('retrieval', None)  # its share is in the bank's own meta
+    test_cfg.pop('retrieval', None)  # `meta` of the bank holds its settings
     return settings_hash([loader.get('dataset'), annotated_pipeline(cfg),
                           test_cfg])
 
 
 def image_name(dataset: Dataset, index: int) -> str:
-    """Return the path or name of an image."""
+    """Return the path or the name of an image of a data set."""
     return str(dataset.get_data_info(index).get('img_path', index))

@@ -1,6 +1,6 @@
-"""Search among the rows of a bank: exact in torch, or by FAISS.
+"""Search for the nearest rows of a bank, exactly in torch or with FAISS.
 
-Shapes: M rows, D embedding dims, Q queries, k neighbours.
+Shapes: M rows, D embedding dimensions, Q queries, k neighbours.
 """
 import math
 from typing import Optional, Tuple
@@ -14,16 +14,16 @@ from mmpixsort.functional.segments.nearest import nearest_keys
 from mmpixsort.utils.extras import extra_error
 
 KINDS = ('exact', 'flat', 'ivf', 'sq')
-# FAISS takes a slow path for fewer queries than its threshold, 128000 by
-# default; an image has some 144
+# FAISS uses a slow algorithm for fewer queries than this threshold. Its default
+# is 128000, but an image has only about 144 segments
 BLAS_THRESHOLD = 20
 
 
 class ExactIndex:
-    """Exact search in torch, on the device of the rows.
+    """Search exactly in torch, on the device of the rows.
 
     Args:
-        features: (M, D) unit rows, of any precision.
+        features: Unit rows (M, D) of any precision.
     """
 
     def __init__(self, features: Tensor) -> None:
@@ -31,7 +31,7 @@ class ExactIndex:
 
     def search(self, queries: Tensor,
                num_neighbors: int) -> Tuple[Tensor, Tensor]:
-        """Return similarities and rows (Q, k), most similar first."""
+        """Return similarities and rows (Q, k), the most similar first."""
         return nearest_keys(
             queries.to(self.features.device),
             self.features,
@@ -39,19 +39,20 @@ class ExactIndex:
 
 
 class FaissIndex:
-    """Search by FAISS, always for the largest inner product.
+    """Search with FAISS for the largest inner products.
 
     Args:
-        features: (M, D) unit rows.
-        kind: 'flat': exact; 'ivf': inverted lists; 'sq': inverted lists of
-            half precision numbers.
-        num_lists: Number of inverted lists; None: about 4 sqrt(M), no fewer
-            than 39 rows a list, which FAISS wants to learn from.
-        num_probes: Lists that are searched.
+        features: Unit rows (M, D).
+        kind: Kind of index: 'flat' is exact; 'ivf' has inverted lists; 'sq'
+            has inverted lists of half precision numbers.
+        num_lists: Number of inverted lists. None takes about 4 sqrt(M), but
+            leaves at least 39 rows a list, the number that FAISS needs for
+            training.
+        num_probes: Number of lists that are searched.
 
     Raises:
-        ImportError: When FAISS is missing.
-        ValueError: On an unknown kind.
+        ImportError: If FAISS is not installed.
+        ValueError: If the kind is unknown.
     """
 
     def __init__(self,
@@ -79,10 +80,10 @@ class FaissIndex:
 
     def search(self, queries: Tensor,
                num_neighbors: int) -> Tuple[Tensor, Tensor]:
-        """Return similarities and rows (Q, k), most similar first.
+        """Return similarities and rows (Q, k), the most similar first.
 
         Raises:
-            ValueError: When the lists that are searched hold fewer rows.
+            ValueError: If the searched lists contain fewer than k rows.
         """
         rows = np.ascontiguousarray(queries.float().cpu().numpy())
         settings = self.faiss.cvar
@@ -100,10 +101,10 @@ class FaissIndex:
 
 
 def import_faiss():
-    """Return the module of FAISS, an extra.
+    """Import FAISS, which belongs to an optional extra.
 
     Raises:
-        ImportError: When it is missing.
+        ImportError: If FAISS is not installed.
     """
     try:
         import faiss
@@ -118,13 +119,14 @@ def build_index(features: Tensor,
                 kind: str = 'exact',
                 num_lists: Optional[int] = None,
                 num_probes: int = 32):
-    """Return an index with `search(queries, num_neighbors)`.
+    """Build an index, whose method is `search(queries, num_neighbors)`.
 
     Args:
-        features: (M, D) unit rows.
-        kind: 'exact' (torch), or of FAISS 'flat', 'ivf', 'sq'.
-        num_lists: See :class:`FaissIndex`.
-        num_probes: See :class:`FaissIndex`.
+        features: Unit rows (M, D).
+        kind: Kind of index: 'exact' (torch), or 'flat', 'ivf' or 'sq' of
+            FAISS.
+        num_lists: Number of inverted lists; see :class:`FaissIndex`.
+        num_probes: Number of searched lists; see :class:`FaissIndex`.
     """
     check_choice('kind', kind, KINDS)
     if kind == 'exact':
@@ -139,15 +141,15 @@ def recall_at_k(index,
                 num_neighbors: int,
                 num_queries: int = 256,
                 seed: int = 0) -> float:
-    """Return the share of the exact neighbours that an index finds.
+    """Return the share of the exact nearest rows that an index finds.
 
     Args:
-        index: FAISS index that holds `features`.
-        features: (M, D).
-        num_neighbors: k.
-        num_queries: Rows that are looked up, drawn at random, with noise of
-            a tenth of their length so that none is its own neighbour.
-        seed: Seed of the random draw.
+        index: FAISS index that contains `features`.
+        features: Rows (M, D).
+        num_neighbors: Number of neighbours k.
+        num_queries: Number of queries: random rows plus noise of a tenth of
+            their length, so that no query equals a row.
+        seed: Seed of the random draws.
     """
     generator = torch.Generator().manual_seed(seed)
     rows = features.float().cpu()

@@ -1,6 +1,7 @@
-"""Instances of a data set with what surrounds them, and their file.
+"""A bank of instances with descriptions of their context, and its file.
 
-Shapes: M instances, D embedding dims, E dims of the baseline, C classes.
+Shapes: M instances, D embedding dimensions, E dimensions of the baseline
+feature, C classes.
 """
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,16 +21,19 @@ class InstanceRows(NamedTuple):
     """Instances, one a row.
 
     Attributes:
-        embeddings: (M, D) float32: means of the embeddings of an instance,
-            unit rows where the head's embeddings are unit vectors.
-        baseline: (M, E) float32 unit rows of a feature to compare with.
-        classes: (M,) int64, index into `meta['classes']`.
-        image_ids: (M,) int64, index into `meta['images']`.
-        numbers: (M,) int64 in [1, n], the number in its image.
-        boxes: (M, 4) int64 x1, y1, x2, y2, end exclusive, pixels of the
-            image.
-        areas: (M,) int64 pixels.
-        histograms: (M, C) float32 of `context_histograms`.
+        embeddings: Mean embeddings (M, D) of the instances, float32; unit
+            rows if the embeddings of the head are unit vectors.
+        baseline: Unit rows (M, E) of another feature for comparison,
+            float32.
+        classes: Classes (M,), int64 indices into `meta['classes']`.
+        image_ids: Images (M,), int64 indices into `meta['images']`.
+        numbers: Numbers (M,) of the instances within their image, int64 in
+            [1, n].
+        boxes: Bounding boxes (M, 4), int64 x1, y1, x2, y2 in pixels of the
+            image, end exclusive.
+        areas: Numbers of pixels (M,), int64.
+        histograms: Class histograms (M, C) of the surroundings, float32; see
+            `context_histograms`.
     """
 
     embeddings: Tensor
@@ -42,7 +46,7 @@ class InstanceRows(NamedTuple):
     histograms: Tensor
 
     def pick(self, rows: Tensor) -> 'InstanceRows':
-        """Return some rows."""
+        """Return the instances of the given rows."""
         return InstanceRows(*(part[rows] for part in self))
 
 
@@ -51,13 +55,13 @@ FLOATS = ('embeddings', 'baseline', 'histograms')
 
 @dataclass(frozen=True)
 class StoredInstances:
-    """What the file of a bank of instances holds.
+    """Contents of the file of a bank of instances.
 
     Attributes:
-        rows: The instances.
-        meta: 'classes' (with background, where the net has one), 'images',
-            'rules', 'split', 'fingerprint' of the weights, 'checkpoint' and
-            'embed_dims', of JSON types.
+        rows: Instances of the bank.
+        meta: Dict of JSON types with 'classes' (including background, if the
+            network has it), 'images', 'rules', 'split', 'fingerprint' of the
+            weights, 'checkpoint' and 'embed_dims'.
     """
 
     rows: InstanceRows
@@ -67,10 +71,11 @@ class StoredInstances:
         return len(self.rows.classes)
 
     def bank(self, *, baseline: bool = False) -> InstanceBank:
-        """Return what `score_context` takes.
+        """Return the bank in the form that `score_context` takes.
 
         Args:
-            baseline: With the feature to compare with, not the embedding.
+            baseline: Whether to use the baseline feature in place of the
+                embedding.
         """
         rows = self.rows
         return InstanceBank(
@@ -79,16 +84,18 @@ class StoredInstances:
 
 
 def join_instances(parts: list) -> InstanceRows:
-    """Join the rows of images in their order."""
+    """Join the instances of several images, in their order."""
     return InstanceRows(*map(torch.cat, zip(*parts)))
 
 
 def write_instances(stored: StoredInstances, path: Union[str, Path]) -> None:
-    """Write a bank, whole or not at all; equal banks give equal files.
+    """Write a bank of instances, completely or not at all.
+
+    Equal banks give files of equal bytes.
 
     Raises:
-        ValueError: When the bank is not sound.
-        ImportError: When safetensors is missing.
+        ValueError: If the bank is invalid.
+        ImportError: If safetensors is not installed.
     """
     check_instances(stored)
     write_table(path, stored.rows._asdict(),
@@ -96,12 +103,13 @@ def write_instances(stored: StoredInstances, path: Union[str, Path]) -> None:
 
 
 def read_instances(path: Union[str, Path]) -> StoredInstances:
-    """Read and check a bank.
+    """Read and check a bank of instances.
 
     Raises:
-        FileNotFoundError: When there is no such file.
-        ValueError: When it is cut off, changed, or no bank of instances.
-        ImportError: When safetensors is missing.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is truncated, altered or not a bank of
+            instances.
+        ImportError: If safetensors is not installed.
     """
     tensors, meta = read_table(
         path, InstanceRows._fields, what='a bank of instances',
@@ -114,7 +122,7 @@ def read_instances(path: Union[str, Path]) -> StoredInstances:
 
 
 def check_instances(stored: StoredInstances) -> StoredInstances:
-    """Return the bank, or raise ValueError naming what is wrong."""
+    """Return the bank, or raise ValueError that names what is wrong."""
     rows, meta = stored.rows, stored.meta
     count = len(stored)
     if count == 0:
@@ -144,10 +152,10 @@ def check_instances(stored: StoredInstances) -> StoredInstances:
 
 
 def check_fits_detector(stored: StoredInstances, *, fingerprint: str) -> None:
-    """Raise ValueError unless a bank was made with these weights.
+    """Raise ValueError unless a bank was made with the loaded weights.
 
     Args:
-        stored: Bank to be used.
+        stored: Bank that is going to be used.
         fingerprint: Fingerprint of the weights of the detector.
     """
     if stored.meta['fingerprint'] != fingerprint:

@@ -1,8 +1,8 @@
-"""Parts of a bank on disk, so that a long build can go on.
+"""Store a bank under construction in parts, so that a build can continue.
 
-A part holds the rows of a run of images, and depends neither on the number
-of processes nor on what was built before: the joined bank is the same, byte
-by byte, however often the build was cut off.
+A part holds the rows of consecutive images. It depends neither on the number
+of processes nor on what was built before: however often a build is
+interrupted, the joined bank is the same, byte for byte.
 """
 import json
 import shutil
@@ -17,14 +17,14 @@ from mmpixsort.utils.table_file import load_tensors, save_tensors
 
 from .build import ImageRows
 
-PART_IMAGES = 16  # images of a part: what a cut-off build loses at most
+PART_IMAGES = 16  # images in a part, which an interruption loses at most
 
 
 def open_folder(folder: Path, settings: Dict) -> None:
-    """Make the folder of the parts, or check that it is of the same build.
+    """Create the folder of the parts, or check that it fits this build.
 
     Raises:
-        ValueError: When it holds parts of another build.
+        ValueError: If the folder contains parts of another build.
     """
     note = folder / 'settings.json'
     text = json.dumps(settings, sort_keys=True)
@@ -38,7 +38,7 @@ def open_folder(folder: Path, settings: Dict) -> None:
 
 
 def part_ranges(num_images: int) -> List[range]:
-    """Cut the images into runs."""
+    """Split the images into consecutive ranges, one for each part."""
     return [
         range(start, min(start + PART_IMAGES, num_images))
         for start in range(0, num_images, PART_IMAGES)
@@ -46,13 +46,13 @@ def part_ranges(num_images: int) -> List[range]:
 
 
 def part_path(folder: Path, images: range) -> Path:
-    """Return the file of a part."""
+    """Return the path of the file of a part."""
     return folder / f'part_{images.start:08d}.npz'
 
 
 def write_part(folder: Path, images: range,
                rows: List[ImageRows]) -> None:
-    """Write the rows of a run of images, whole or not at all."""
+    """Write the rows of consecutive images, completely or not at all."""
     counts = torch.tensor([len(r.labels) for r in rows])
     save_tensors(part_path(folder, images), dict(
         zip(ImageRows._fields, map(torch.cat, zip(*rows))), counts=counts))
@@ -60,7 +60,7 @@ def write_part(folder: Path, images: range,
 
 def read_parts(folder: Path,
                num_images: int) -> Iterator[Tuple[int, ImageRows]]:
-    """Yield number and rows of every image."""
+    """Yield the index and the rows of every image."""
     for images in part_ranges(num_images):
         path = part_path(folder, images)
         with reading(path, 'a part of a bank; start anew with --restart'):
@@ -72,5 +72,5 @@ def read_parts(folder: Path,
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove the parts."""
+    """Remove the folder of the parts and what is in it."""
     shutil.rmtree(folder, ignore_errors=True)

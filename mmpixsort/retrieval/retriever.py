@@ -1,6 +1,6 @@
-"""Classes of segments by the vote of their nearest annotated segments.
+"""Classify segments by a vote of their nearest annotated segments.
 
-Shapes: S segments, D embedding dims, C classes, k neighbours.
+Shapes: S segments, D embedding dimensions, C classes, k neighbours.
 """
 from typing import NamedTuple, Optional
 
@@ -15,13 +15,13 @@ from .index import build_index
 
 
 class Votes(NamedTuple):
-    """What the neighbours of segments say.
+    """Votes of the neighbours of segments.
 
     Attributes:
-        fractions: (S, C), rows sum to 1.
-        neighbors: (S, k) rows of the bank, most similar first.
-        similarities: (S, k).
-        neighbor_labels: (S, k).
+        fractions: Shares of the votes (S, C) for each class; rows sum to 1.
+        neighbors: Rows (S, k) of the bank, the most similar first.
+        similarities: Similarities (S, k) of the neighbours.
+        neighbor_labels: Labels (S, k) of the neighbours.
     """
 
     fractions: Tensor
@@ -31,21 +31,25 @@ class Votes(NamedTuple):
 
 
 class Retriever:
-    """Vote by the k nearest segments of a bank (SegSort, section 3.3).
+    """Classify segments by their k nearest segments in a bank.
+
+    The method is described in section 3.3 of SegSort.
 
     Args:
-        bank: Checked bank.
-        num_neighbors: k; 15 or 21 in the released scripts.
-        concentration: Weighs votes by softmax(concentration * similarity);
-            None counts them.
-        ties: 'smallest': the smallest class wins, as in the released code;
-            'nearest': the class of the nearest neighbour among them.
+        bank: Bank that has been checked.
+        num_neighbors: Number of neighbours k; 15 or 21 in the authors'
+            released scripts.
+        concentration: Factor of the similarities in the softmax that weights
+            the votes. None weights all votes equally.
+        ties: Rule for classes with equal votes. 'smallest' chooses the
+            smallest class index, as in the authors' released code; 'nearest'
+            chooses the class of the nearest neighbour among them.
         kind: Kind of search: 'exact', or 'flat', 'ivf' or 'sq' of FAISS.
         device: Device of an exact search.
 
     Raises:
-        ValueError: When the bank has fewer rows than neighbours are asked
-            for, or on options out of range.
+        ValueError: If the bank has fewer rows than neighbours are asked for,
+            or an option is out of range.
     """
 
     def __init__(self,

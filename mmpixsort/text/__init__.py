@@ -1,4 +1,4 @@
-"""Text: encoders, groupers, banks of words, vocabularies, captions."""
+"""Everything about text: encoders, groupers, text banks, words, captions."""
 from mmpixsort.utils import engine  # noqa: F401  says what is missing
 
 from .bank import TextBank

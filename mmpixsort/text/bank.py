@@ -1,6 +1,7 @@
-"""Embeddings of the names of classes.
+"""The text bank: embeddings of the names of classes, compared with pixels.
 
-Shapes: C classes, N names, T templates, E dims of the joint space.
+Shapes: C classes, N names, T templates, E dimensions of the joint space of
+images and texts.
 """
 import warnings
 from pathlib import Path
@@ -22,38 +23,41 @@ from .vocabulary import Vocabulary, canonical_word, listed, make_vocabulary
 
 __all__ = ['TextBank', 'canonical_word']
 
-MAX_CACHED = 10_000  # names: 20 MB at 512 dims
-# Cosine of two embeddings of one name by one tower, in any precision
+MAX_CACHED = 10_000  # names in the cache: 20 MB at 512 dimensions
+# Two embeddings of one name by one text tower have at least this cosine, in
+# any precision
 SAME = .99
 
 
 @MODELS.register_module()
 class TextBank(nn.Module):
-    """Words of a vocabulary as points, that others are compared with.
+    """Hold one embedding for each name of a vocabulary of classes.
 
     Each name is put into every template; its embedding is the normalised
-    mean of the normalised embeddings. A class has one name or several, and
-    is as near as the nearest of them. Words for the background are a class
-    like any other.
+    mean of the normalised embeddings of these sentences. A class has one or
+    several names, and its similarity to a point is that of its nearest name.
+    Words that describe the background are a class like any other.
 
-    Rows are made by an encoder, or come from a file, after which no text
-    tower is needed. They are no part of checkpoints, which hold the weights
-    that they are made from, so a checkpoint fits every vocabulary. When
-    weights are loaded, rows that an encoder made are forgotten; rows of a
-    file stay, and :meth:`ensure` compares them with those of the encoder.
+    The embeddings come either from a text encoder, or from a file, in which
+    case no text tower is needed. Checkpoints do not contain them but contain
+    the weights that they are made from, so a checkpoint fits every
+    vocabulary. When weights are loaded, embeddings that an encoder made are
+    dropped; embeddings from a file stay, and :meth:`ensure` compares them
+    with those of the encoder.
 
     Args:
-        classes: In the order of the channels; None: set later, or those of
-            the file.
-        aliases: Class -> the names to encode in its place; see
+        classes: Names of the classes, in the order of the channels. None
+            means that they are set later, or are those of the file.
+        aliases: For a class, the names to encode in its place; see
             :func:`make_vocabulary`.
-        templates: 'simple', 'none', 'subset', 'varied' or a list of
-            sentences with `{}`; a file brings its own.
-        file: Path of a .npz of :meth:`save`.
+        templates: Name of a list of templates ('simple', 'none', 'subset' or
+            'varied'), or a list of sentences that contain `{}`. It is
+            ignored with `file`, which holds the templates it was made with.
+        file: Path of a .npz file that :meth:`save` wrote.
 
     Raises:
-        ValueError: On a bad vocabulary or templates, or a word that the
-            file lacks.
+        ValueError: If the vocabulary or the templates are invalid, or the
+            file lacks a word.
 
     Example:
         >>> bank = TextBank(classes=['cat', 'dog'], templates='none')
@@ -92,7 +96,7 @@ class TextBank(nn.Module):
 
     @property
     def classes(self) -> Tuple[str, ...]:
-        """Classes, in the order of the channels."""
+        """Names of the classes, in the order of the channels."""
         return self.vocabulary.classes
 
     @property
@@ -102,17 +106,17 @@ class TextBank(nn.Module):
 
     @property
     def aliases(self) -> Dict[str, Tuple[str, ...]]:
-        """Names of every class."""
+        """Names that are encoded for every class."""
         return self.vocabulary.as_aliases()
 
     @property
     def is_ready(self) -> bool:
-        """Whether there are embeddings of the vocabulary."""
+        """Whether the bank holds embeddings of its vocabulary."""
         return len(self.embeddings) > 0
 
     @property
     def is_from_file(self) -> bool:
-        """Whether embeddings came from a file, and no encoder makes more."""
+        """Whether the embeddings were read from a file."""
         return self._from_file
 
     def set_vocabulary(
@@ -122,24 +126,24 @@ class TextBank(nn.Module):
             *,
             encode: Optional[Encode] = None,
             fingerprint: Optional[str] = None) -> None:
-        """Compare with other words from now on.
+        """Replace the vocabulary by other words.
 
-        What was encoded with the same weights is not encoded again. Nothing
-        changes when it fails.
+        Names that were already encoded with the same weights are not encoded
+        again. If this fails, the bank stays as it was.
 
         Args:
-            classes: In the order of the channels.
-            aliases: Class -> the names to encode in its place.
-            encode: Texts to unit rows (N, E), `encode_text` of a dual
-                encoder, in the mode of a test; None: words that the bank or
-                its file has.
-            fingerprint: Fingerprint of the weights of `encode`; None: a hash
-                of the weights of the module that it is a method of, or
-                unknown, and then all is encoded.
+            classes: Names of the classes, in the order of the channels.
+            aliases: For a class, the names to encode in its place.
+            encode: Function from texts to unit rows (N, E), such as
+                `encode_text` of a dual encoder in evaluation mode. With None,
+                only words that the bank or its file knows are allowed.
+            fingerprint: Fingerprint of the weights behind `encode`. With
+                None, it is computed if `encode` is a method of a module;
+                otherwise it is unknown and every name is encoded.
 
         Raises:
-            ValueError: On a bad vocabulary, a word that is not known
-                without `encode`, or embeddings that are not finite.
+            ValueError: If the vocabulary is invalid, a word is unknown and
+                there is no `encode`, or embeddings are not finite.
         """
         if encode is None:
             if not self.is_ready and not self._from_file:
@@ -162,22 +166,25 @@ class TextBank(nn.Module):
     def ensure(self,
                encode: Optional[Encode] = None,
                fingerprint: Optional[str] = None) -> None:
-        """Encode the vocabulary, unless there are embeddings of it.
+        """Encode the vocabulary unless the bank already holds embeddings.
 
-        Embeddings of a file are compared with what the encoder makes of two
-        of the names, once after the file or weights were loaded.
+        Embeddings from a file are compared with the embeddings that the
+        encoder makes of two of the names. This happens once after the file,
+        or other weights, were loaded.
 
         Args:
-            encode: As :meth:`set_vocabulary` takes it.
-            fingerprint: As :meth:`set_vocabulary` takes it.
+            encode: Function from texts to unit rows; see
+                :meth:`set_vocabulary`.
+            fingerprint: Fingerprint of its weights; see
+                :meth:`set_vocabulary`.
 
         Raises:
-            ValueError: When the bank has no classes, or is a file of another
-                text tower.
+            ValueError: If the bank has no classes, or its file was made by
+                another text tower.
 
         Warns:
-            UserWarning: When a file that does not say what it was made with
-                disagrees with the encoder.
+            UserWarning: If the embeddings of a file disagree with the
+                encoder, and the file does not say which weights made it.
         """
         if self.is_ready:
             if self._from_file and encode is not None:
@@ -191,23 +198,24 @@ class TextBank(nn.Module):
             fingerprint=fingerprint)
 
     def forget(self) -> None:
-        """Drop embeddings that an encoder made, since its weights change.
+        """Drop the embeddings that an encoder made, as its weights change.
 
-        Those of a file stay, as does the vocabulary.
+        The vocabulary and embeddings from a file are kept.
         """
         self._is_compared = False
         if not self._from_file:
             self.embeddings = self.embeddings[:0]
 
     def forward(self, points: Tensor) -> Tensor:
-        """Return cosines (..., C) of points (..., E) of any length.
+        """Return the cosines (..., C) between points (..., E) and classes.
 
-        The largest over the names of a class. In float32 (float64 stays),
-        autocast off; a point 0 has cosine 0.
+        Points may have any length; a point of zeros has the cosine 0. The
+        cosine of a class is the largest over its names. It is computed in
+        float32 with autocast off (float64 points stay float64).
 
         Raises:
-            RuntimeError: When there are no embeddings yet.
-            ValueError: On a wrong E.
+            RuntimeError: If the bank has no embeddings yet.
+            ValueError: If the points do not have E dimensions.
         """
         if not self.is_ready:
             raise RuntimeError(
@@ -230,11 +238,11 @@ class TextBank(nn.Module):
             include_self=False)
 
     def save(self, path: Union[str, Path]) -> None:
-        """Write the vocabulary and its embeddings as .npz, not pickled.
+        """Write the vocabulary and its embeddings to a .npz file.
 
         Raises:
-            RuntimeError: When there are no embeddings yet.
-            ValueError: When the path does not end in .npz.
+            RuntimeError: If the bank has no embeddings yet.
+            ValueError: If the path does not end in .npz.
         """
         if not self.is_ready:
             raise RuntimeError('the bank has no embeddings to save: call '
@@ -247,17 +255,18 @@ class TextBank(nn.Module):
              path: Union[str, Path],
              classes: Optional[Sequence[str]] = None,
              aliases: Optional[Mapping[str, Sequence[str]]] = None) -> None:
-        """Read a file of :meth:`save`.
+        """Read a file that :meth:`save` wrote.
 
         Args:
             path: Path of the .npz file.
-            classes: Classes to use, by any name of the file; None: all of
-                them.
-            aliases: Class -> names, all in the file.
+            classes: Classes to use, under any names that the file contains;
+                None means all classes of the file.
+            aliases: For a class, the names to use in its place; the file
+                must contain all of them.
 
         Raises:
-            FileNotFoundError: When there is no such file.
-            ValueError: When it is damaged or lacks a word.
+            FileNotFoundError: If the file does not exist.
+            ValueError: If the file is damaged or lacks a word.
         """
         self.use(read_text_bank(path), classes, aliases)
 
@@ -265,7 +274,7 @@ class TextBank(nn.Module):
             file: TextBankFile,
             classes: Optional[Sequence[str]] = None,
             aliases: Optional[Mapping[str, Sequence[str]]] = None) -> None:
-        """Take what a file holds; see :meth:`load`."""
+        """Take over the contents of a text bank file; see :meth:`load`."""
         self.templates = file.prompts
         self.fingerprint = file.fingerprint
         self._cache = {
@@ -288,7 +297,7 @@ class TextBank(nn.Module):
         return fingerprint, self.templates, name
 
     def _check_known(self, vocabulary: Vocabulary) -> None:
-        """Raise about the first name without an embedding."""
+        """Raise an error for the first name that has no embedding."""
         for name in vocabulary.flat_names():
             if self._key(self.fingerprint, name) not in self._cache:
                 have = [key[2] for key in self._cache]
@@ -297,10 +306,10 @@ class TextBank(nn.Module):
                     f'{listed(have) or "none"}; give `encode` to add words')
 
     def _compare(self, encode: Encode, fingerprint: Optional[str]) -> None:
-        """Raise or warn when rows of a file are not those of the encoder.
+        """Raise or warn if the rows of the file differ from the encoder's.
 
-        An encoder that has been stripped of its text tower is taken at its
-        word, with a warning.
+        An encoder whose text tower was removed cannot be compared; then
+        there is only a warning.
         """
         own = fingerprint or getattr(
             getattr(encode, '__self__', encode), 'text_fingerprint', None)
@@ -312,12 +321,12 @@ class TextBank(nn.Module):
         try:
             with autocast_off(self.embeddings.device):
                 rows = embed_names(names, self.templates, encode)
-            rows = rows[:, :self.embeddings.shape[1]]  # checked in `forward`
+            rows = rows[:, :self.embeddings.shape[1]]  # E: see `forward`
             cosine = (rows.to(self.embeddings)
                       * self.embeddings[places, :rows.shape[1]]).sum(1).min()
             seen = f'a cosine of {cosine:.3f}'
             is_same = cosine >= SAME
-        except ValueError as error:  # it does not know the word
+        except ValueError as error:  # the encoder does not know the word
             seen, is_same = f'no embedding: {error}', False
         except AttributeError as error:
             warnings.warn(
@@ -340,10 +349,11 @@ class TextBank(nn.Module):
 
     def _encode(self, vocabulary: Vocabulary, encode: Encode,
                 fingerprint: Optional[str]) -> Tuple[dict, str]:
-        """Return a cache with the vocabulary, and whose weights it is of.
+        """Return a cache that contains the vocabulary, and its fingerprint.
 
-        Of one state of the weights, or training would fill the memory; when
-        that has too many names, of this vocabulary alone.
+        The cache holds names for one state of the weights only, or training
+        would fill the memory; if it has too many names, it holds those of
+        this vocabulary alone.
         """
         if fingerprint is None:
             owner = getattr(encode, '__self__', encode)
@@ -368,7 +378,7 @@ class TextBank(nn.Module):
         return cache, fingerprint
 
     def _use(self, vocabulary: Vocabulary) -> None:
-        """Put the rows of a vocabulary in order, on the bank's device."""
+        """Arrange the rows of a vocabulary on the device of the bank."""
         rows = torch.stack([
             self._cache[self._key(self.fingerprint, name)]
             for name in vocabulary.flat_names()
@@ -379,6 +389,6 @@ class TextBank(nn.Module):
             vocabulary.owners(), device=self.owners.device)
 
     def _load_from_state_dict(self, *args) -> None:
-        """Called whenever weights are loaded into the model around it."""
+        """Drop stale rows whenever weights are loaded into the model."""
         self.forget()
         super()._load_from_state_dict(*args)

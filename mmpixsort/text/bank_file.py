@@ -1,6 +1,6 @@
-"""The file of a text bank: .npz, never pickled.
+"""Reader and writer of text bank files: .npz archives without pickles.
 
-Shapes: N names, E dims of the joint space.
+Shapes: N names, E dimensions of the joint space of images and texts.
 """
 import json
 from pathlib import Path
@@ -15,17 +15,18 @@ from mmpixsort.utils.table_file import load_tensors, save_tensors
 from .vocabulary import Vocabulary
 
 VERSION = 1
-UNIT = 1e-3  # by which the length of a row may differ from 1
+UNIT = 1e-3  # largest difference between the length of a row and 1
 
 
 class TextBankFile(NamedTuple):
-    """What a file holds.
+    """Contents of a text bank file.
 
     Attributes:
         vocabulary: Classes and their names.
-        embeddings: (N, E) float32 unit rows, name by name.
-        prompts: Sentences that the names were put into.
-        fingerprint: Fingerprint of the weights of the text tower; '': unknown.
+        embeddings: Unit rows (N, E), float32, in the order of the names.
+        prompts: Templates that the names were put into.
+        fingerprint: Fingerprint of the weights of the text tower; '' if it
+            is unknown.
     """
 
     vocabulary: Vocabulary
@@ -35,10 +36,10 @@ class TextBankFile(NamedTuple):
 
 
 def write_text_bank(bank: TextBankFile, path: Union[str, Path]) -> None:
-    """Write a bank, whole or not at all.
+    """Write a text bank file, completely or not at all.
 
     Raises:
-        ValueError: When the path does not end in .npz.
+        ValueError: If the path does not end in .npz.
     """
     path = Path(path)
     if path.suffix != '.npz':
@@ -52,11 +53,11 @@ def write_text_bank(bank: TextBankFile, path: Union[str, Path]) -> None:
 
 
 def read_text_bank(path: Union[str, Path]) -> TextBankFile:
-    """Read a bank.
+    """Read a text bank file.
 
     Raises:
-        FileNotFoundError: When there is no such file.
-        ValueError: When it is damaged or no bank.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is damaged or is not a text bank.
     """
     path = Path(path)
     if not path.is_file():

@@ -1,11 +1,15 @@
-"""Read captions of images, with the nouns that were found in them.
+"""Read captions of images, with the nouns that were extracted from them.
 
-Formats, told by the ending: JSON lines (`.jsonl`), a line a caption, with
-`img_path`, `caption` and, once extracted, `nouns`; a table (`.csv`, `.tsv`)
-with these columns, nouns parted by `;`; the captions of COCO (`.json`).
-Lines of one image are its captions. A `.csv` quotes values with `"`, which may
-then hold commas and lines; in a `.tsv` a `"` is a letter as any other, a line
-is a row.
+The ending of the file tells its format:
+
+- `.jsonl`: one caption a line, a JSON object with `img_path`, `caption` and,
+  once extracted, `nouns`;
+- `.csv`, `.tsv`: a table with these columns, where nouns are separated by
+  `;`. Values of a `.csv` may be quoted with `"` and then contain commas and
+  line breaks; a `.tsv` has no quoting, so each line is a row;
+- `.json`: the captions of COCO.
+
+An image may have several captions, each an entry of its own.
 """
 import csv
 import json
@@ -25,9 +29,10 @@ class Caption(NamedTuple):
     """A caption of an image.
 
     Attributes:
-        img_path: As the file has it.
-        text: Unchanged.
-        nouns: Each once, folded; None: not extracted yet.
+        img_path: Path of the image, as written in the file.
+        text: Text of the caption, unchanged.
+        nouns: Distinct nouns of the caption, folded; None if they have not
+            been extracted yet.
     """
 
     img_path: str
@@ -36,14 +41,14 @@ class Caption(NamedTuple):
 
 
 class CaptionStatistics(NamedTuple):
-    """What a set of captions holds.
+    """Counts of images, captions and nouns.
 
     Attributes:
-        num_images: Images.
-        num_captions: Captions.
-        num_without_nouns: Captions without any.
-        counts: Captions with a noun, the most frequent first; equals by
-            the alphabet.
+        num_images: Number of images.
+        num_captions: Number of captions.
+        num_without_nouns: Number of captions without a noun.
+        counts: Number of captions that contain each noun, the most frequent
+            noun first; nouns of equal counts are in alphabetical order.
     """
 
     num_images: int
@@ -62,12 +67,12 @@ class CaptionStatistics(NamedTuple):
 
 
 def read_captions(path: Union[str, Path]) -> Iterator[Caption]:
-    """Yield the captions of a file, in its order.
+    """Yield the captions of a file in their order.
 
     Raises:
-        FileNotFoundError: When there is no such file.
-        ValueError: On an unknown ending, or, with the line, where a path
-            or a caption is missing or a row does not fit the header.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the ending is unknown, or (with the line number) if a
+            path or a caption is missing or a row does not fit the header.
 
     Example:
         >>> import tempfile
@@ -125,7 +130,7 @@ def _read_table(path: Path) -> Iterator[Caption]:
 
 
 def _rows(path: Path) -> Iterator[Tuple[str, List[str]]]:
-    """Yield where each row of a table starts and its values."""
+    """Yield the place of each row of a table, for errors, and its values."""
     style = (dict(delimiter='\t', quoting=csv.QUOTE_NONE)
              if path.suffix == '.tsv' else dict(strict=True))
     with path.open(encoding='utf-8-sig', newline='') as file:
@@ -136,7 +141,8 @@ def _rows(path: Path) -> Iterator[Tuple[str, List[str]]]:
                 row = next(table, None)
             except csv.Error as error:
                 raise ValueError(f'{where}: expected a row of a table, got '
-                                 f'what is none ({error})') from error
+                                 f'text that cannot be parsed ({error})'
+                                 ) from error
             if row is None:
                 return
             if row:
@@ -155,7 +161,7 @@ def _read_coco(path: Path) -> Iterator[Caption]:
         for entry in content[part]:
             check_entry(entry, keys, f'each of the {part} of {str(path)!r}')
     names = {image['id']: image['file_name'] for image in content['images']}
-    # the file has them in no order; one image's stand together
+    # the file is not sorted; captions of one image are brought together
     for entry in sorted(content['annotations'],
                         key=lambda e: (e['image_id'], e.get('id', 0))):
         where = f'{path}: annotation {entry.get("id")}'
@@ -167,7 +173,7 @@ def _read_coco(path: Path) -> Iterator[Caption]:
 
 
 def _caption(entry: dict, where: str) -> Caption:
-    """Check an entry of any format."""
+    """Return an entry of any format as a checked caption."""
     for key in ('img_path', 'caption'):
         if not isinstance(entry, dict) or not isinstance(
                 entry.get(key), str) or (key == 'img_path'
@@ -189,13 +195,13 @@ def _caption(entry: dict, where: str) -> Caption:
 
 
 def unique_nouns(nouns: Iterable[str]) -> Tuple[str, ...]:
-    """Return the nouns, folded, each once, in order."""
+    """Return the distinct nouns, folded, in order of first appearance."""
     return tuple(dict.fromkeys(filter(None, map(fold_text, nouns))))
 
 
 def with_nouns(captions: Iterable[Caption],
                extract: Callable[[str], Sequence[str]]) -> Iterator[Caption]:
-    """Yield captions with nouns, extracted where they are missing."""
+    """Yield the captions, and extract nouns for those that lack them."""
     for caption in captions:
         if caption.nouns is None:
             caption = caption._replace(nouns=tuple(extract(caption.text)))
@@ -203,7 +209,7 @@ def with_nouns(captions: Iterable[Caption],
 
 
 def group_by_image(captions: Iterable[Caption]) -> Dict[str, List[Caption]]:
-    """Return the captions of every image, in order of appearance."""
+    """Return the captions of each image, in order of first appearance."""
     groups: Dict[str, List[Caption]] = {}
     for caption in captions:
         groups.setdefault(caption.img_path, []).append(caption)
@@ -211,7 +217,7 @@ def group_by_image(captions: Iterable[Caption]) -> Dict[str, List[Caption]]:
 
 
 def caption_statistics(captions: Iterable[Caption]) -> CaptionStatistics:
-    """Count images, captions and nouns."""
+    """Count the images, captions and nouns of a set of captions."""
     images, counts, total, without = set(), Counter(), 0, 0
     for caption in captions:
         images.add(caption.img_path)

@@ -1,8 +1,8 @@
-"""Nouns of captions by spaCy or NLTK, for words that no list foresees.
+"""Extract nouns from captions with spaCy or NLTK, without a word list.
 
-Both need models that they would fetch from the net; nothing is downloaded
-here. Results depend on the version of library and model: a lexicon
-(:mod:`.nouns`) does not.
+Both need models, which have to be installed beforehand: nothing is
+downloaded here. Results depend on the versions of the library and the model;
+those of a lexicon (:mod:`.nouns`) do not.
 """
 from pathlib import Path
 from typing import List, Optional, Sequence, Union
@@ -20,30 +20,32 @@ def build_extractor(kind: str = 'lexicon',
                     *,
                     lexicon: Optional[Union[str, Path]] = None,
                     spacy_model: str = 'en_core_web_sm'):
-    """Return an extractor: `many(texts)` gives the nouns of each.
+    """Return a noun extractor, whose `many(texts)` handles many captions.
 
     Args:
-        kind: 'lexicon', 'spacy' or 'nltk'.
-        lexicon: Word list of the lexicon; None: the everyday nouns.
-        spacy_model: Name or folder of an installed model.
+        kind: Kind of extractor: 'lexicon', 'spacy' or 'nltk'.
+        lexicon: Path of the word list of kind 'lexicon'; None means the
+            everyday nouns.
+        spacy_model: Name or folder of an installed spaCy model, for kind
+            'spacy'.
     """
     check_choice('kind', kind, KINDS)
     if kind == 'lexicon':
         return LexiconExtractor.from_file(lexicon)
     if lexicon is not None:
-        raise ValueError(f'`lexicon` must be None with {kind!r}, got '
-                         f'{str(lexicon)!r}; it belongs to \'lexicon\'')
+            raise ValueError(f'`lexicon` must be None with {kind!r}, got '
+                             f'{str(lexicon)!r}; it belongs to \'lexicon\'')
     return SpacyExtractor(spacy_model) if kind == 'spacy' else NltkExtractor()
 
 
 class SpacyExtractor:
-    """Take the nouns that end spaCy's noun chunks, with their compounds.
+    """Extract the head nouns of spaCy's noun chunks, with their compounds.
 
     Args:
-        model: Name or folder of an installed model with a parser.
+        model: Name or folder of an installed spaCy model with a parser.
 
     Raises:
-        ImportError: When spaCy or the model is missing.
+        ImportError: If spaCy or the model is missing.
     """
 
     def __init__(self, model: str = 'en_core_web_sm') -> None:
@@ -62,11 +64,11 @@ class SpacyExtractor:
         self.fingerprint = f'spacy {meta.get("name")} {meta.get("version")}'
 
     def __call__(self, text: str) -> List[str]:
-        """Return the nouns of a caption, each once, in order."""
+        """Return the distinct nouns of a caption, in order."""
         return self.many([text])[0]
 
     def many(self, texts: Sequence[str]) -> List[List[str]]:
-        """Return the nouns of several captions."""
+        """Return the distinct nouns of each of several captions."""
         return [self._nouns(doc) for doc in self.pipeline.pipe(texts)]
 
     def _nouns(self, doc) -> List[str]:
@@ -82,10 +84,10 @@ class SpacyExtractor:
 
 
 class NltkExtractor:
-    """Join the neighbouring words that NLTK tags as common nouns.
+    """Extract runs of neighbouring words that NLTK tags as common nouns.
 
     Raises:
-        ImportError: When NLTK or its data is missing.
+        ImportError: If NLTK or its data is missing.
     """
 
     def __init__(self) -> None:
@@ -104,12 +106,12 @@ class NltkExtractor:
                 f'{" ".join(NLTK_DATA)}') from error
 
     def __call__(self, text: str) -> List[str]:
-        """Return the nouns of a caption, each once, in order."""
+        """Return the distinct nouns of a caption, in order."""
         tagged = self.nltk.pos_tag(self.nltk.word_tokenize(text))
         found, run = {}, []
         for word, tag in [*tagged, ('', '')]:
             if tag in ('NN', 'NNS'):
-                # the likeliest singular, unchecked: there is no word list
+                # the likeliest singular; no word list can confirm it
                 run.append(next(singulars(word.casefold()), word)
                            if tag == 'NNS' else word)
             elif run:
@@ -118,5 +120,5 @@ class NltkExtractor:
         return list(found)
 
     def many(self, texts: Sequence[str]) -> List[List[str]]:
-        """Return the nouns of several captions."""
+        """Return the distinct nouns of each of several captions."""
         return [self(text) for text in texts]

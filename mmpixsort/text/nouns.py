@@ -1,9 +1,10 @@
-"""Nouns of captions by a word list: the same on every machine, no download.
+"""Extract nouns from captions with a word list, without any download.
 
-A lexicon gives each noun its aliases. In a caption the longest entry wins
-('hot dog' before 'dog'), plurals are folded, and what is found is reported
-under the name of the noun. It knows words, not grammar: 'a man can fly'
-holds the noun 'fly' if the list does.
+The result is the same on every machine. A word list (lexicon) gives each noun
+its aliases. In a caption the longest entry is taken ('hot dog' rather than
+'dog'), plurals are reduced to singulars, and an alias is reported as its
+noun. The lexicon knows words but no grammar: in 'a man can fly' it finds the
+noun 'fly' if that is listed.
 """
 import json
 import re
@@ -26,7 +27,7 @@ Words = Tuple[str, ...]
 
 
 def fold_text(text: str) -> str:
-    """Return a text in one spelling: NFC, case folded, single spaces.
+    """Return a text in canonical spelling: NFC, case folded, single spaces.
 
     Example:
         >>> fold_text('  Cafe\u0301 STRASSE ') == fold_text('café Straße')
@@ -38,7 +39,7 @@ def fold_text(text: str) -> str:
 
 @lru_cache(maxsize=1)
 def _pattern() -> 're.Pattern':
-    # \w lacks the combining marks (Mn, Mc) that words of many scripts hold
+    # \w lacks the combining marks (Mn, Mc) that words of many scripts contain
     marks = ''.join(
         chr(code) for code in range(0x300, 0x10000)
         if unicodedata.category(chr(code)) in ('Mn', 'Mc'))
@@ -47,10 +48,10 @@ def _pattern() -> 're.Pattern':
 
 
 def folded_words(text: str) -> List[str]:
-    """Split a text into folded words, and marks that part words.
+    """Split a text into folded words and the punctuation between them.
 
-    A hyphen is a space; an apostrophe inside a word is part of it, except
-    for the ending of a possessive.
+    A hyphen counts as a space. An apostrophe inside a word belongs to the
+    word, but the ending of a possessive is dropped.
 
     Example:
         >>> folded_words("The dog's T-shirt, o'clock")
@@ -61,7 +62,7 @@ def folded_words(text: str) -> List[str]:
 
 
 def singulars(word: str) -> Iterator[str]:
-    """Yield what a word may be the plural of, the likeliest first.
+    """Yield the words that a word may be the plural of, likeliest first.
 
     Example:
         >>> list(singulars('buses')), list(singulars('glass'))
@@ -82,20 +83,22 @@ def singulars(word: str) -> Iterator[str]:
 
 
 def read_lexicon(path: Union[str, Path]) -> Dict[str, List[str]]:
-    """Read a word list: `noun` or `noun: alias, alias` a line, # comments.
+    """Read a word list: one `noun` or `noun: alias, alias` a line.
+
+    A `#` starts a comment.
 
     Returns:
         The aliases of every noun, in the order of the file.
 
     Raises:
-        FileNotFoundError: When there is no such file.
-        ValueError: On an empty list, an empty noun or one that stands
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the list or a noun is empty, or a noun is listed
             twice.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'lexicon {str(path)!r} not found; it is a '
-                                'text file with a noun a line')
+                                'text file with one noun a line')
     lexicon: Dict[str, List[str]] = {}
     lines = read_text(path, 'a word list').splitlines()
     for number, line in enumerate(lines, 1):
@@ -105,8 +108,8 @@ def read_lexicon(path: Union[str, Path]) -> Dict[str, List[str]]:
         noun, _, aliases = entry.partition(':')
         noun = fold_text(noun)
         if not noun or noun in lexicon:
-            raise ValueError(f'{path}:{number}: expected a noun that stands '
-                             f'on no other line, got {line!r}')
+            raise ValueError(f'{path}:{number}: expected a noun that is on no '
+                             f'other line, got {line!r}')
         lexicon[noun] = [a.strip() for a in aliases.split(',') if a.strip()]
     if not lexicon:
         raise ValueError(f'lexicon {str(path)!r} must hold a noun, got none')
@@ -114,14 +117,14 @@ def read_lexicon(path: Union[str, Path]) -> Dict[str, List[str]]:
 
 
 class LexiconExtractor:
-    """Find the nouns of a word list in captions.
+    """Extract the nouns of a word list from captions.
 
     Args:
         words: Nouns, or a dict from nouns to their aliases. A name may
-            have several words and belongs to one noun.
+            consist of several words and belongs to one noun only.
 
     Raises:
-        ValueError: When a name belongs to two nouns or holds no word.
+        ValueError: If a name belongs to two nouns or contains no letter.
 
     Example:
         >>> extract = LexiconExtractor({'dog': ['puppy'], 'hot dog': []})
@@ -133,8 +136,8 @@ class LexiconExtractor:
                  ) -> None:
         if isinstance(words, str):
             raise TypeError('`words` must be a list of nouns or a dict of '
-                            f'aliases, got the text {words!r}; read a file '
-                            'by `LexiconExtractor.from_file`')
+                            f'aliases, got the text {words!r}; to read a file '
+                            'call `LexiconExtractor.from_file`')
         aliases = words if isinstance(words, Mapping) else {
             word: () for word in words}
         self.noun_of: Dict[Words, str] = {}
@@ -150,29 +153,29 @@ class LexiconExtractor:
                              f'{name!r}')
         if self.noun_of.setdefault(key, noun) != noun:
             raise ValueError(
-                f'`words` must give a name to one noun, got {name!r} for '
+                f'`words` must assign a name to one noun, got {name!r} for '
                 f'{self.noun_of[key]!r} and {noun!r}')
 
     @classmethod
     def from_file(cls, path: Optional[Union[str, Path]] = None
                   ) -> 'LexiconExtractor':
-        """Read the words from a file; None, 'everyday': everyday nouns."""
+        """Read a word list from a file; None means the everyday nouns."""
         everyday = path is None or str(path) == EVERYDAY
         return cls(read_lexicon(EVERYDAY_FILE if everyday else path))
 
     @property
     def nouns(self) -> List[str]:
-        """The nouns, in the order of the list."""
+        """Nouns of the word list, in its order."""
         return list(dict.fromkeys(self.noun_of.values()))
 
     @property
     def fingerprint(self) -> str:
-        """Tell lexicons that may find other nouns apart."""
+        """Hash of the word list; extractors of equal hashes agree."""
         entries = sorted((*key, noun) for key, noun in self.noun_of.items())
         return sha256(json.dumps(entries).encode()).hexdigest()
 
     def __call__(self, text: str) -> List[str]:
-        """Return the nouns of a caption, each once, in order."""
+        """Return the distinct nouns of a caption, in order."""
         words = folded_words(text)
         found: Dict[str, None] = {}
         start = 0
@@ -184,12 +187,12 @@ class LexiconExtractor:
         return list(found)
 
     def many(self, texts: Sequence[str]) -> List[List[str]]:
-        """Return the nouns of several captions."""
+        """Return the distinct nouns of each of several captions."""
         return [self(text) for text in texts]
 
     def _match(self, words: List[str],
                start: int) -> Tuple[Optional[str], int]:
-        """Return the longest entry at a word, and how many words it has."""
+        """Return the longest entry at a place, and its number of words."""
         for length in range(min(self.longest, len(words) - start), 0, -1):
             *first, last = words[start:start + length]
             for ending in (last, *singulars(last)):

@@ -1,7 +1,8 @@
-"""Sentences that a name is put into before it is encoded.
+"""Templates: sentences that a name is put into before it is encoded.
 
-A text tower that was trained on sentences knows them better than words. The
-mean over several sentences is steadier than one. The lists are our own.
+A text tower that was trained on sentences embeds sentences better than single
+words, and the mean over several sentences is less noisy than one. The lists
+here were written for this package.
 """
 from typing import Sequence, Tuple, Union
 
@@ -54,15 +55,16 @@ TEMPLATES = dict(
 
 
 def check_templates(templates: Union[str, Sequence[str]]) -> Tuple[str, ...]:
-    """Return the sentences of a list, which may be one of ours by name.
+    """Return the templates of a named list, or check a list of templates.
 
     Args:
-        templates: 'none', 'simple' (1), 'subset' (7) or 'varied' (32), or
-            sentences with `{}` where the name goes.
+        templates: Name of a list: 'none' (the bare name), 'simple' (1
+            sentence), 'subset' (7) or 'varied' (32); or sentences with `{}`
+            in place of the name.
 
     Raises:
-        ValueError: For an unknown name, no sentence, a sentence without
-            `{}` or with other braces, or one that is there twice.
+        ValueError: If the name is unknown, the list is empty, a sentence
+            occurs twice, lacks `{}` or contains other braces.
 
     Example:
         >>> check_templates('simple')
@@ -85,13 +87,13 @@ def check_templates(templates: Union[str, Sequence[str]]) -> Tuple[str, ...]:
                              'where the name goes, and no other braces, got '
                              f'{prompt!r}')
     if len(set(prompts)) < len(prompts):
-        raise ValueError('`templates` must differ, got '
+        raise ValueError('`templates` must differ from each other, got '
                          f'{len(prompts) - len(set(prompts))} twice')
     return prompts
 
 
 def fill_template(template: str, name: str) -> str:
-    """Put a name, whatever is in it, into a sentence.
+    """Put a name, which may itself contain braces, into a template.
 
     Example:
         >>> fill_template('a photo of a {}.', 'dog')

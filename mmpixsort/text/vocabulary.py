@@ -1,48 +1,50 @@
-"""Classes and the names that each goes by."""
+"""Vocabularies: classes and the names that are encoded for each of them."""
 import unicodedata
 from collections import Counter
 from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 
 class Vocabulary(NamedTuple):
-    """What is told apart.
+    """Classes and the names that stand for them.
 
     Attributes:
         classes: Classes of the data set, in its order.
-        names: Names of each class, which are encoded for it.
+        names: Names that are encoded for each class.
     """
 
     classes: Tuple[str, ...]
     names: Tuple[Tuple[str, ...], ...]
 
     def flat_names(self) -> List[str]:
-        """Return all names in a row, class by class."""
+        """Return all names as one list, class by class."""
         return [name for names in self.names for name in names]
 
     def owners(self) -> List[int]:
-        """Return the index of the class of every name."""
+        """Return, for every name, the index of its class."""
         return [i for i, names in enumerate(self.names) for _ in names]
 
     def as_aliases(self) -> Dict[str, Tuple[str, ...]]:
-        """Return the names by class."""
+        """Return a dict from classes to their names."""
         return dict(zip(self.classes, self.names))
 
 
 def make_vocabulary(
         classes: Sequence[str],
         aliases: Optional[Mapping[str, Sequence[str]]] = None) -> Vocabulary:
-    """Check names and bring them to one form (Unicode NFC, no outer space).
+    """Check classes and aliases, and bring all names to canonical form.
+
+    The canonical form is Unicode NFC without white space at the ends.
 
     Args:
-        classes: One or more.
-        aliases: Class -> the names to encode in its place, which renames
-            it; a class that is not listed has its own name. List the class
-            among its names to keep it.
+        classes: One or more names of classes.
+        aliases: For a class, the names to encode in its place. A class that
+            is not a key keeps its own name. To keep the name of a class
+            beside others, list it among them.
 
     Raises:
-        ValueError: For no class, an empty name, a name that is there twice,
-            or aliases of an unknown class.
-        TypeError: For one string in place of a list.
+        ValueError: If there is no class, a name is empty or occurs twice, or
+            aliases are given for an unknown class.
+        TypeError: If a string is given in place of a list.
 
     Example:
         >>> make_vocabulary(['cat', 'tvmonitor'],
@@ -71,11 +73,11 @@ def make_vocabulary(
 
 
 def canonical_word(word: str) -> str:
-    """Return a name in Unicode NFC, without white space around it.
+    """Return a name in Unicode NFC, without white space at its ends.
 
     Raises:
-        TypeError: For no string.
-        ValueError: For an empty one.
+        TypeError: If the name is not a string.
+        ValueError: If the name is empty.
 
     Example:
         >>> canonical_word(' traffic light ')
@@ -91,14 +93,14 @@ def canonical_word(word: str) -> str:
 
 
 def listed(words: Sequence[str], limit: int = 20) -> str:
-    """Return words for a message, shortened."""
+    """Return a list of words for a message, cut after `limit` words."""
     rest = len(words) - limit
     return ', '.join(words[:limit]) + (f' and {rest} more' if rest > 0
                                        else '')
 
 
 def _names(argument: str, words: Sequence[str]) -> Tuple[str, ...]:
-    """Return names in one form, none of them twice."""
+    """Return names in canonical form, and check that they differ."""
     if isinstance(words, str):
         raise TypeError(f'`{argument}` must be a list of names, got the '
                         f'string {words!r}; write [{words!r}]')

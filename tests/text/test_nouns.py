@@ -113,14 +113,14 @@ def test_read_lexicon__comments_aliases_and_marks(tmp_path):
 
 
 @pytest.mark.parametrize('content, text', [
-    ('dog\nDOG: puppy\n', ':2: expected a noun that stands'),
+    ('dog\nDOG: puppy\n', ':2: expected a noun that is on'),
     (': puppy\n', ':1: expected'), ('# nothing\n', 'got none')])
 def test_read_lexicon__bad_files(tmp_path, content, text):
     path = tmp_path / 'words.txt'
     path.write_text(content)
     with pytest.raises(ValueError, match=text):
         read_lexicon(path)
-    with pytest.raises(FileNotFoundError, match='a noun a line'):
+    with pytest.raises(FileNotFoundError, match='one noun a line'):
         read_lexicon(tmp_path / 'none.txt')
 
 

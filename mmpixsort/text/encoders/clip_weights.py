@@ -1,10 +1,10 @@
-"""Weights of CLIP from the files that are about, by names and shapes alone.
+"""Read the weights of a CLIP from any common file, by names and shapes.
 
-A file may be OpenAI's archive (TorchScript, half precision), a state dict of
-open_clip (.pt, .bin, .safetensors) or a checkpoint of a training that holds
-one. They come out under the names of open_clip's `CLIP`, which are OpenAI's,
-in float32. Nothing is taken from the name of a file but that .safetensors is
-safetensors.
+A file may be an archive of OpenAI (TorchScript, half precision), a state dict
+of open_clip (.pt, .bin, .safetensors), or a training checkpoint that contains
+one. The weights are returned in float32 under the names of open_clip's `CLIP`,
+which are also those of OpenAI. The file name is not interpreted, except that
+the ending .safetensors selects the reader.
 """
 import math
 import re
@@ -20,26 +20,26 @@ from .script_archive import is_script, script_tensors
 
 WRAPPERS = ('state_dict', 'model')
 MARK = 'visual.conv1.weight'
-# entry of an `OpenCLIPDual`: whether its activation is the quick one
+# entry in checkpoints of `OpenCLIPDual`: whether QuickGELU is its activation
 ACTIVATION = 'quick_gelu'
-# scalars in the state dict of OpenAI's archives, and nowhere else
+# scalars that only the state dict of OpenAI's archives contains
 OPENAI_MARKS = ('input_resolution', 'context_length', 'vocab_size')
 
 
 class ClipWeights(NamedTuple):
-    """Weights of a CLIP with a ViT.
+    """Weights of a CLIP whose image tower is a ViT.
 
     Attributes:
         state: Float32 tensors under the names of open_clip's `CLIP`.
-        settings: What `OpenCLIPDual(model_name=...)` takes. The number of
-            heads leaves no trace in the shapes: 64 dims a head, CLIP's rule,
-            is assumed.
-        unknown: Names in the file that are no part of such a model.
-        is_openai: Whether it is known to be OpenAI's, by marks of their
-            archives or since a converted file says so in its `meta`.
-        quick_gelu: Whether they were trained with the activation
-            x * sigmoid(1.702 x), as OpenAI's were; a checkpoint of
-            `OpenCLIPDual` says so; None: unknown.
+        settings: Dict that `OpenCLIPDual(model_name=...)` takes. Shapes do
+            not reveal the number of heads; CLIP's rule of 64 dimensions a
+            head is assumed.
+        unknown: Names in the file that are not part of such a model.
+        is_openai: Whether the weights are known to be OpenAI's, either by
+            the marks of their archives or by the `meta` of a converted file.
+        quick_gelu: Whether the weights were trained with the activation
+            QuickGELU, x * sigmoid(1.702 x), as those of OpenAI and, where so
+            noted, a checkpoint of `OpenCLIPDual`; None if it is unknown.
     """
 
     state: Dict[str, Tensor]
@@ -55,14 +55,15 @@ def read_clip(path: Union[str, Path],
     """Read the weights of a CLIP from a file.
 
     Args:
-        path: The file.
-        prefix: What stands before the names in the file; None: whatever
-            stands before the only `visual.conv1.weight`.
+        path: Path of the file.
+        prefix: Prefix of the names in the file. None takes the prefix of
+            `visual.conv1.weight`, which must then occur only once.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it holds no CLIP with a ViT, several of them, or one
-            with names missing or shapes that do not fit together.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file contains no CLIP with a ViT or several of
+            them, or if weights are missing or their shapes do not fit
+            together.
     """
     path = Path(path)
     if not path.is_file():
@@ -81,7 +82,7 @@ def read_clip(path: Union[str, Path],
 
 
 def load_entries(path: Path) -> Mapping[str, Any]:
-    """Return what a file holds, as a mapping."""
+    """Return the contents of a file as a mapping."""
     if path.suffix == '.safetensors':
         try:
             from safetensors.torch import load_file
@@ -102,17 +103,17 @@ def parse_clip(entries: Mapping[str, Any],
                *,
                prefix: Optional[str] = None,
                is_openai: bool = False) -> ClipWeights:
-    """Sort the entries of a state dict; see :func:`read_clip`.
+    """Select the weights of a CLIP from a state dict; see :func:`read_clip`.
 
     Args:
-        entries: Name -> value.
-        prefix: What stands before the names; None: found.
+        entries: Entries of the state dict.
+        prefix: Prefix of the names; None finds it.
         is_openai: Whether the weights are known to be OpenAI's, whatever
-            the entries say.
+            the entries tell.
     """
     if prefix is None:
         prefix = find_prefix(entries)
-    # beside the `clip` of an `OpenCLIPDual`
+    # `OpenCLIPDual` stores the activation beside its child `clip`
     activation = f'{prefix.removesuffix("clip.")}{ACTIVATION}'
     inside = {
         name[len(prefix):]: value
@@ -121,7 +122,7 @@ def parse_clip(entries: Mapping[str, Any],
     inside.pop(ACTIVATION, None)
     outside = [name for name in entries
                if not name.startswith(prefix) and name != activation]
-    if 'text.positional_embedding' in inside:  # its class with custom text
+    if 'text.positional_embedding' in inside:  # open_clip's CustomTextCLIP
         inside = {
             re.sub(r'^text\.', '', name): value
             for name, value in inside.items()
@@ -149,7 +150,7 @@ def parse_clip(entries: Mapping[str, Any],
 
 
 def find_prefix(entries: Mapping[str, Any]) -> str:
-    """Return what stands before the names of the only CLIP."""
+    """Return the prefix of the names of the only CLIP in a state dict."""
     found = [name[:-len(MARK)] for name in entries if name.endswith(MARK)]
     if not found:
         raise ValueError(
@@ -163,7 +164,7 @@ def find_prefix(entries: Mapping[str, Any]) -> str:
 
 
 def settings_of(tensors: Mapping[str, Tensor]) -> Dict[str, Any]:
-    """Read the settings of open_clip off the shapes."""
+    """Derive the settings of open_clip's `CLIP` from the shapes."""
     needed = (MARK, 'visual.positional_embedding', 'visual.proj',
               'token_embedding.weight', 'positional_embedding',
               'text_projection')
@@ -190,7 +191,7 @@ def settings_of(tensors: Mapping[str, Tensor]) -> Dict[str, Any]:
 
 def block_settings(tensors: Mapping[str, Tensor], tower: str,
                    width: int) -> Dict[str, Any]:
-    """Read off the number of layers of a tower, its MLPs and scales."""
+    """Derive the number of layers, the MLP ratio and scales of a tower."""
     pattern = re.compile(re.escape(tower) + r'transformer\.resblocks\.(\d+)\.')
     layers = [int(m[1]) for m in map(pattern.match, tensors) if m]
     if not layers:
@@ -207,7 +208,7 @@ def block_settings(tensors: Mapping[str, Tensor], tower: str,
 
 def expected_shapes(tensors: Mapping[str, Tensor],
                     settings: Mapping[str, Any]) -> Dict[str, tuple]:
-    """Return the name and shape of every weight of such a model."""
+    """Return the name and shape of every weight of a CLIP."""
     vision, text = settings['vision_cfg'], settings['text_cfg']
     width, joint = vision['width'], settings['embed_dim']
     patch = vision['patch_size']
@@ -261,7 +262,7 @@ def _blocks(tower: str, settings: Mapping[str, Any]) -> Dict[str, tuple]:
 
 def check_shapes(tensors: Mapping[str, Tensor],
                  shapes: Mapping[str, tuple]) -> None:
-    """Raise, with all of the names, unless every weight is there and fits."""
+    """Raise an error that lists all missing and misshapen weights."""
     missing = [name for name in shapes if name not in tensors]
     if missing:
         raise ValueError(f'{len(missing)} weights are missing: '

@@ -1,4 +1,4 @@
-"""What the dual encoders share."""
+"""Functions that all dual encoders share."""
 from typing import Optional, Sequence
 
 import torch
@@ -12,11 +12,11 @@ MAX_SCALE = 100.
 
 
 def unit_rows(rows: Tensor, valid: Optional[Tensor] = None) -> Tensor:
-    """Normalise the last dim in float32, or in float64 for that.
+    """Normalise the last dimension in float32 (float64 stays float64).
 
     Args:
-        rows: (..., E).
-        valid: (...) bool; rows that are not become 0.
+        rows: Rows (..., E).
+        valid: Mask (...) of type bool; rows where it is False become 0.
     """
     with autocast_off(rows.device):
         rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
@@ -25,10 +25,10 @@ def unit_rows(rows: Tensor, valid: Optional[Tensor] = None) -> Tensor:
 
 
 def bounded_scale(log_scale: Tensor) -> Tensor:
-    """Return exp of a parameter, at most 100, as in CLIP.
+    """Return exp of a parameter, bounded by 100 as in CLIP.
 
-    The gradient passes the bound, or a scale that has reached it, as that of
-    OpenAI's weights has, could never come back.
+    The gradient ignores the bound: otherwise a scale at the bound, such as
+    that of OpenAI's weights, could never decrease.
 
     Example:
         >>> bounded_scale(torch.tensor(9.))

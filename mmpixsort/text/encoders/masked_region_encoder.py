@@ -1,4 +1,4 @@
-"""Region tokens beside the layers of a ViT.
+"""Encode regions of an image with extra tokens in the layers of a ViT.
 
 Shapes: B images, K regions of an image, P patches, W width of the tower.
 """
@@ -19,35 +19,41 @@ from mmpixsort.registry import MODELS
 
 @MODELS.register_module()
 class MaskedRegionEncoder(nn.Module):
-    """Recognise all regions of an image at once, each in its context.
+    """Embed all regions of an image at once, each in its context.
 
-    Every region has a token that starts as a copy of CLS and then reads
-    itself and the patches under a bias, see
-    :mod:`mmpixsort.functional.words.region_attention`. The ordinary tokens
-    never read it, so what the tower returns for the image is unchanged.
-    Patches see the whole image except with 'isolated'. Has no weights of its
-    own.
+    Every region has a token that starts as a copy of the CLS token. In each
+    layer it attends to itself and to the patches, with a bias that depends on
+    `context`; see :mod:`mmpixsort.functional.words.region_attention`. The
+    ordinary tokens never attend to it, so the embedding of the image does
+    not change. Patches attend to the whole image, except with 'isolated'.
+    The encoder has no weights of its own.
 
-    A reconstruction of the contextually aware masking of
-    https://arxiv.org/abs/2304.01114, whose rule is not published.
+    This reconstructs the contextually aware masking of
+    https://arxiv.org/abs/2304.01114, whose exact rule is not published.
 
     Args:
-        context: What a region reads beside itself. 'hard': its patches;
-            'soft': the others too, with a bias; 'none': all alike; 'late':
-            all alike before `start_layer`, then its patches; 'isolated': its
-            patches, which see one another alone: the baseline without
-            context, with a stream of patches of its own.
-        start_layer: Layer at whose input the tokens are copied from CLS, in
-            'late' the first that is confined; negative: from the end, so
-            that -3 is the last three, as in SAN. With `cls_bias` at minus
-            infinity a token that reads all alike is CLS itself, so 'late' is
-            then the same as 'hard'.
-        soft_bias: What 'soft' subtracts, 0 or more.
-        cls_bias: Bias to CLS; 0: open, minus infinity: closed, as in SAN.
+        context: Rule by which a region token attends to patches. 'hard': to
+            the patches of its region; 'soft': also to other patches, with a
+            bias; 'none': to all patches alike; 'late': to all patches alike
+            before `start_layer`, then to those of its region; 'isolated': to
+            the patches of its region, which themselves attend only to one
+            another. 'isolated' is the baseline without context; it runs a
+            second stream of patches.
+        start_layer: Layer at whose input the region tokens are copied from
+            CLS; with 'late', the first layer with restricted attention. A
+            negative number counts from the end: -3 means the last three
+            layers, as in SAN. If `cls_bias` is minus infinity, a token that
+            attends to all patches alike equals CLS, so that 'late' equals
+            'hard'.
+        soft_bias: Number that 'soft' subtracts from the logits of patches of
+            other regions, 0 or more.
+        cls_bias: Bias on the logit of CLS. 0 lets region tokens attend to
+            CLS; minus infinity does not, as in SAN.
 
     Raises:
-        ValueError: On values out of range, on 'late' from layer 0, and on
-            'isolated' with a later start or an open CLS, which would carry
+        ValueError: If a value is out of range, 'late' starts at layer 0, or
+            'isolated' starts later or attends to CLS, which would bring in
+            context.
             context.
 
     Example::
@@ -80,19 +86,20 @@ class MaskedRegionEncoder(nn.Module):
 
     def forward(self, blocks: Sequence[nn.Module], tokens: Tensor,
                 ids: Tensor, num_regions: int) -> Tuple[Tensor, Tensor]:
-        """Run the layers of a tower, and the region tokens beside them.
+        """Run the layers of a tower on its tokens and on region tokens.
 
         Args:
-            blocks: Layers like open_clip's `ResidualAttentionBlock`, with
-                `ln_1`, `attn` (a `nn.MultiheadAttention`, batch first),
-                `ln_2`, `mlp` and maybe `ls_1` and `ls_2`.
-            tokens: (B, 1 + P, W), CLS first, the input of the first layer.
-            ids: (B, P) integer in [0, K), -1: in no region.
-            num_regions: K.
+            blocks: Layers such as open_clip's `ResidualAttentionBlock`, with
+                `ln_1`, `attn` (an `nn.MultiheadAttention`, batch first),
+                `ln_2`, `mlp` and optionally `ls_1` and `ls_2`.
+            tokens: Input (B, 1 + P, W) of the first layer, CLS first.
+            ids: Region (B, P) of each patch, an integer in [0, K), or -1
+                where the patch is in no region.
+            num_regions: Number of regions K.
 
         Returns:
             The ordinary tokens (B, 1 + P, W) and the region tokens
-            (B, K, W). That of a region without patches is finite.
+            (B, K, W). The token of a region without patches is finite.
         """
         self._check(blocks, tokens, ids)
         start = self.start_layer % len(blocks)
@@ -132,14 +139,14 @@ class MaskedRegionEncoder(nn.Module):
 
 
 class Patches:
-    """The stream of patches that see their own region alone."""
+    """Second stream of patches, which attend only to their own region."""
 
     def __init__(self, tokens: Tensor, ids: Tensor) -> None:
         self.tokens = tokens[:, 1:]
         self.bias = confinement_bias(ids, tokens.dtype)[:, None]
 
     def step(self, block: nn.Module) -> None:
-        """Run a layer on them."""
+        """Run a layer on the patches."""
         query, key, value = project(block.attn, block.ln_1(self.tokens))
         self.tokens = finish(
             block, self.tokens,
@@ -149,16 +156,17 @@ class Patches:
 
 def region_step(block: nn.Module, regions: Tensor, tokens: Tensor,
                 bias: Tensor) -> Tensor:
-    """Run a layer on region tokens that read themselves and other tokens.
+    """Run a layer on region tokens, which attend to themselves and others.
 
     Args:
-        block: See :meth:`MaskedRegionEncoder.forward`.
-        regions: (B, K, W).
-        tokens: (B, T, W), inputs of the same layer.
-        bias: (B, K, 1 + T).
+        block: Layer; see :meth:`MaskedRegionEncoder.forward`.
+        regions: Region tokens (B, K, W).
+        tokens: Input (B, T, W) of the same layer.
+        bias: Bias (B, K, 1 + T) on the logits of the region token itself and
+            of the T tokens.
 
     Returns:
-        (B, K, W).
+        The updated region tokens (B, K, W).
     """
     own = project(block.attn, block.ln_1(regions))
     _, keys, values = project(block.attn, block.ln_1(tokens))
@@ -174,9 +182,9 @@ def project(attn: nn.MultiheadAttention,
 
 
 def finish(block: nn.Module, tokens: Tensor, attended: Tensor) -> Tensor:
-    """Add to tokens (B, N, W) what their heads read, and what the MLP says.
+    """Add the outputs of the attention and of the MLP to tokens (B, N, W).
 
-    `attended` is (B, heads, N, W / heads).
+    `attended` holds the outputs (B, heads, N, W / heads) of the heads.
     """
     read = block.attn.out_proj(attended.transpose(1, 2).flatten(2))
     tokens = tokens + _scaled(block, 'ls_1', read)
@@ -189,7 +197,7 @@ def _scaled(block: nn.Module, name: str, update: Tensor) -> Tensor:
 
 
 def check_block(block: nn.Module) -> None:
-    """Raise unless a layer is of the kind that the encoder can follow."""
+    """Raise an error unless the encoder supports this kind of layer."""
     attn = getattr(block, 'attn', None)
     if not isinstance(attn, nn.MultiheadAttention):
         raise TypeError(
@@ -202,7 +210,7 @@ def check_block(block: nn.Module) -> None:
 
 
 def build_regions(regions: Optional[dict]) -> Optional[nn.Module]:
-    """Build the encoder of regions from a config without `type`."""
+    """Build a region encoder from a config without `type`."""
     if regions is None:
         return None
     return MODELS.build({'type': 'mmpixsort.MaskedRegionEncoder', **regions})

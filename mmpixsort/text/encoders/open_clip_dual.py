@@ -1,6 +1,6 @@
-"""CLIP from open_clip as a dual encoder with regions.
+"""A dual encoder of images, regions and texts with a CLIP of open_clip.
 
-Shapes: B images, K regions of an image, E dims of the joint space.
+Shapes: B images, K regions of an image, E dimensions of the joint space.
 """
 import copy
 import warnings
@@ -21,48 +21,51 @@ from .masked_region_encoder import build_regions
 from .tower import run_tower
 
 FREEZE = ('all', 'image', 'text', 'none')
-# parts of open_clip's settings that name a tower from elsewhere
+# settings of open_clip that name a tower of another library
 FOREIGN = (('vision_cfg', 'timm_model_name'), ('text_cfg', 'hf_model_name'),
            ('text_cfg', 'hf_tokenizer_name'))
-# texts that are encoded at once
+# number of texts that are encoded at once
 CHUNK = 256
 
 
 @MODELS.register_module()
 class OpenCLIPDual(BaseModule):
-    """Embed images, their regions and texts by a CLIP with a ViT.
+    """Embed images, their regions and texts with a CLIP that has a ViT.
 
-    Radford et al., "Learning Transferable Visual Models From Natural
-    Language Supervision", ICML 2021, https://arxiv.org/abs/2103.00020,
-    through open_clip (`pip install mmpixsort[text]`). Nothing is ever
-    downloaded. Images may have any size: the positions are resized. They
-    must come normalised; OpenAI's and most of open_clip's weights want RGB
-    with `mean=[122.771, 116.746, 104.094]` and `std=[68.501, 66.632, 70.323]`
-    in the data preprocessor.
+    The model is that of Radford et al., "Learning Transferable Visual Models
+    From Natural Language Supervision", ICML 2021,
+    https://arxiv.org/abs/2103.00020, run by open_clip
+    (`pip install mmpixsort[text]`). Nothing is ever downloaded. Images may
+    have any size: the positional embedding is resized. The data preprocessor
+    must normalise them; the weights of OpenAI and most of those of open_clip
+    need RGB with `mean=[122.771, 116.746, 104.094]` and
+    `std=[68.501, 66.632, 70.323]`.
 
     Args:
-        model_name: A name that open_clip knows, as 'ViT-B-16', or the
-            settings themselves: `dict(embed_dim=..., vision_cfg=...,
+        model_name: Name of a model that open_clip knows, such as 'ViT-B-16',
+            or its settings `dict(embed_dim=..., vision_cfg=...,
             text_cfg=...)`.
-        pretrained: Path of a file of weights, see
-            :mod:`mmpixsort.text.encoders.clip_weights`; None: random, or what
-            `init_cfg` or a checkpoint brings.
-        freeze: What gives no gradient and stays in eval mode: 'all',
-            'image', 'text' or 'none'. The scale is frozen by 'all' only.
-        regions: Config of a :class:`MaskedRegionEncoder`; None: area means
-            of the projected patch tokens.
-        quick_gelu: Whether the activation is x * sigmoid(1.702 x), which
-            OpenAI's weights need; None: as the weights say that are loaded
-            last, as OpenAI's, converted ones and checkpoints of this class
-            do; where they say nothing, as `model_name` does. A value that
-            the weights contradict is kept, with a warning.
-        init_cfg: mmengine's; `dict(type='Pretrained', checkpoint=...)` takes
-            the files that `pretrained` takes.
+        pretrained: Path of a file of weights; see
+            :mod:`mmpixsort.text.encoders.clip_weights`. None means random
+            weights, or those of `init_cfg` or of a checkpoint.
+        freeze: Parts that get no gradient and stay in evaluation mode:
+            'all', 'image', 'text' or 'none'. Only 'all' freezes the scale.
+        regions: Config of a :class:`MaskedRegionEncoder`. None embeds a
+            region by the area mean of its projected patch tokens.
+        quick_gelu: Whether the activation is QuickGELU, x * sigmoid(1.702
+            x), which the weights of OpenAI need. None follows the weights
+            that are loaded last, if they tell (those of OpenAI, converted
+            files and checkpoints of this class do), and `model_name`
+            otherwise. A value that contradicts the weights is kept, with a
+            warning.
+        init_cfg: Initialisation config of mmengine.
+            `dict(type='Pretrained', checkpoint=...)` takes the same files as
+            `pretrained`.
 
     Raises:
-        ImportError: Without open_clip.
-        ValueError: On an unknown name, a model without a ViT, and weights
-            that do not fit.
+        ImportError: If open_clip is not installed.
+        ValueError: If the name is unknown, the image tower is not a ViT, or
+            the weights do not fit.
 
     Example:
         dual = OpenCLIPDual(
@@ -88,7 +91,7 @@ class OpenCLIPDual(BaseModule):
         if quick_gelu is not None:
             settings['quick_gelu'] = quick_gelu
         self.asked_activation = quick_gelu
-        # in checkpoints: weights alone do not say what they need
+        # stored in checkpoints, since weights do not reveal their activation
         self.register_buffer(
             ACTIVATION, torch.tensor(bool(settings.get('quick_gelu'))))
         self.clip = open_clip.CLIP(**settings)
@@ -107,12 +110,12 @@ class OpenCLIPDual(BaseModule):
         self.train(self.training)
 
     def init_weights(self) -> None:
-        """Load the file of `init_cfg`, as `pretrained` is; see mmengine.
+        """Load the file of `init_cfg` in the same way as `pretrained`.
 
         Raises:
-            FileNotFoundError: When there is no such file; nothing is
+            FileNotFoundError: If the file does not exist; nothing is
                 downloaded.
-            ValueError: When it holds no such CLIP.
+            ValueError: If the file contains no such CLIP.
         """
         cfg = self.init_cfg
         if not isinstance(cfg, dict) or cfg.get('type') not in (
@@ -126,14 +129,14 @@ class OpenCLIPDual(BaseModule):
             self._is_init = True
 
     def _load_file(self, path: str, prefix: Optional[str] = None) -> None:
-        """Load the weights of a file, and the activation that it names."""
+        """Load the weights of a file, and the activation they need."""
         weights = read_clip(path, prefix=prefix)
         load_weights(self.clip, weights, path)
         if weights.quick_gelu is not None:
             self._take_activation(weights.quick_gelu)
 
     def _take_activation(self, quick: bool) -> None:
-        """Use the activation of the weights, unless another was asked for."""
+        """Use the activation of the weights, unless the user set another."""
         asked = self.asked_activation
         if asked is not None and asked != quick:
             warnings.warn(
@@ -147,7 +150,7 @@ class OpenCLIPDual(BaseModule):
     def _load_from_state_dict(self, state_dict, prefix, metadata, strict,
                               missing_keys, unexpected_keys,
                               error_msgs) -> None:
-        """Take the activation too, whichever way a checkpoint is loaded."""
+        """Load a checkpoint, and adopt the activation that it notes."""
         key = f'{prefix}{ACTIVATION}'
         present = self.quick_gelu.clone()
         super()._load_from_state_dict(
@@ -156,16 +159,16 @@ class OpenCLIPDual(BaseModule):
         self.quick_gelu.copy_(present)
         if key in state_dict:
             self._take_activation(bool(state_dict[key]))
-        elif key in missing_keys:  # weights that say nothing of it
+        elif key in missing_keys:  # the weights do not tell it
             missing_keys.remove(key)
 
     @property
     def logit_scale(self) -> Tensor:
-        """alpha, a scalar of at most 100."""
+        """Factor alpha of the cosines, a scalar of at most 100."""
         return bounded_scale(self.clip.logit_scale)
 
     def train(self, mode: bool = True) -> 'OpenCLIPDual':
-        """Set the mode of what is not frozen."""
+        """Set the mode of all parts that are not frozen."""
         super().train(mode)
         for name, child in self.clip.named_children():
             if self.freeze in ('all', part_of(name)):
@@ -179,11 +182,12 @@ class OpenCLIPDual(BaseModule):
         """Return unit embeddings of images and, with `ids`, of regions.
 
         Args:
-            images: (B, 3, H, W), normalised; a side that is no multiple of
-                the patch is resized to the nearest.
-            ids: (B, h, w) integer in [0, K), -1: in no region; brought to
-                the grid of the patches, where a small region may vanish.
-            num_regions: K, with `ids`.
+            images: Normalised images (B, 3, H, W). A side that is no
+                multiple of the patch size is resized to the nearest one.
+            ids: Region (B, h, w) of each pixel, an integer in [0, K), or -1
+                where it is in no region. The ids are resized to the grid of
+                patches, on which a small region may vanish.
+            num_regions: Number of regions K; required with `ids`.
         """
         check_images(images, ids, num_regions)
         visual = self.clip.visual
@@ -193,7 +197,7 @@ class OpenCLIPDual(BaseModule):
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Return unit embeddings (N, E) of texts.
 
-        A text of more tokens than the tower reads, 77 in CLIP, is cut.
+        A text with more tokens than the tower takes (77 in CLIP) is cut.
         """
         check_texts(texts)
         device = self.clip.logit_scale.device
@@ -207,14 +211,14 @@ class OpenCLIPDual(BaseModule):
 
 
 def part_of(name: str) -> str:
-    """Return the part of CLIP that a parameter or child belongs to."""
+    """Return the part of CLIP to which a parameter or child belongs."""
     if name.split('.')[0] == 'visual':
         return 'image'
     return 'scale' if name.startswith('logit_') else 'text'
 
 
 def import_open_clip():
-    """Return the module, or say what to install."""
+    """Import open_clip, or raise an error that says what to install."""
     try:
         import open_clip
     except (ImportError, RuntimeError) as error:
@@ -225,13 +229,13 @@ def import_open_clip():
 
 def model_settings(open_clip, model_name: Union[str, Mapping[str, Any]]
                    ) -> dict:
-    """Return a copy of the settings of a model."""
+    """Return a copy of the settings of a model of open_clip."""
     if isinstance(model_name, str):
-        if ':' in model_name:  # open_clip would ask the network
+        if ':' in model_name:  # open_clip would download it
             raise ValueError(
                 f'`model_name` must be a name or a dict, got {model_name!r}; '
-                'a model of the hub is downloaded by hand, its '
-                '`open_clip_config.json` gives the dict')
+                'download a model of the hub by hand, and pass the dict in '
+                'its `open_clip_config.json`')
         settings = open_clip.get_model_config(model_name.replace('/', '-'))
         if settings is None:
             raise ValueError(f'`model_name` must be one of open_clip\'s, got '
@@ -242,7 +246,7 @@ def model_settings(open_clip, model_name: Union[str, Mapping[str, Any]]
         if part not in settings:
             raise ValueError(f'`model_name` must have `{part}`, got '
                              f'{sorted(settings)}')
-    settings.pop('custom_text', None)  # the same towers under other names
+    settings.pop('custom_text', None)  # only renames the same towers
     foreign = [key for part, key in FOREIGN if settings[part].get(key)]
     if 'multimodal_cfg' in settings:
         foreign.append('multimodal_cfg')
@@ -256,7 +260,7 @@ def model_settings(open_clip, model_name: Union[str, Mapping[str, Any]]
 
 
 def set_activation(clip: nn.Module, quick: bool) -> None:
-    """Put the quick activation, or the exact one, into all layers."""
+    """Set the activation of all layers to QuickGELU or to the exact GELU."""
     from open_clip.transformer import QuickGELU
     kind = QuickGELU if quick else nn.GELU
     for part in list(clip.modules()):
@@ -266,7 +270,7 @@ def set_activation(clip: nn.Module, quick: bool) -> None:
 
 
 def check_tower(visual: nn.Module) -> None:
-    """Raise unless the image tower is a ViT that reads its CLS."""
+    """Raise unless the image tower is a ViT whose CLS is the embedding."""
     kind = getattr(visual, 'pool_type', type(visual).__name__)
     if kind != 'tok' or getattr(visual, 'attn_pool', None) is not None:
         raise ValueError(
@@ -275,7 +279,7 @@ def check_tower(visual: nn.Module) -> None:
 
 
 def load_weights(clip: nn.Module, weights, path: str) -> None:
-    """Load weights, all of them."""
+    """Load all weights into a CLIP, or raise an error."""
     if weights.unknown:
         warnings.warn(f'`{path}` holds entries that are no part of a CLIP: '
                       f'{", ".join(weights.unknown)}', stacklevel=4)
@@ -283,5 +287,5 @@ def load_weights(clip: nn.Module, weights, path: str) -> None:
         clip.load_state_dict(weights.state)
     except RuntimeError as error:
         raise ValueError(
-            f'`{path}` does not fit `model_name`: the weights are of '
-            f'{weights.settings} (heads are assumed)') from error
+            f'`{path}` does not fit `model_name`: the weights belong to '
+            f'{weights.settings} (the number of heads is assumed)') from error

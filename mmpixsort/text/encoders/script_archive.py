@@ -1,8 +1,8 @@
-"""Tensors of a TorchScript archive, without running what it holds.
+"""Read the tensors of a TorchScript archive without running its code.
 
-`torch.jit.load` runs code of the file: any `__setstate__` in it, which can
-write files. Here the pickle of the archive is read by an unpickler that knows
-tensors, containers and nameless objects, and nothing else.
+`torch.jit.load` runs code of the file: any `__setstate__` in it, which may
+write files. This module reads the pickle of the archive with an unpickler
+that accepts tensors, containers and plain objects only.
 """
 import collections
 import io
@@ -26,7 +26,7 @@ STORAGES = dict(
 
 
 class Node:
-    """An object of the archive: its attributes, none of its code."""
+    """An object of the archive with its attributes and none of its code."""
 
     def __init__(self, *args: Any) -> None:
         self.state: Any = {}
@@ -36,7 +36,7 @@ class Node:
 
 
 def is_script(path: Union[str, Path]) -> bool:
-    """Tell whether a file is a TorchScript archive."""
+    """Return whether a file is a TorchScript archive."""
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
@@ -45,15 +45,15 @@ def is_script(path: Union[str, Path]) -> bool:
 
 
 def script_tensors(path: Union[str, Path]) -> Dict[str, Tensor]:
-    """Return the tensors of an archive by their dotted names.
+    """Return the tensors of an archive under their dotted names.
 
     Args:
-        path: As `torch.jit.save` writes it: data are not compressed, so
-            they cannot be larger than the file.
+        path: Path of a file of `torch.jit.save`. Such a file is not
+            compressed, so its tensors cannot be larger than the file.
 
     Raises:
-        ValueError: When the archive is damaged, or holds more than tensors,
-            numbers, text and containers of them.
+        ValueError: If the archive is damaged, or contains anything but
+            tensors, numbers, text and containers of these.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -75,7 +75,7 @@ def _read(archive: zipfile.ZipFile) -> Any:
 
 
 class _Reader(pickle.Unpickler):
-    """Read the pickle of an archive with a short list of names."""
+    """Unpickler of an archive that accepts a short list of names only."""
 
     def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
         super().__init__(io.BytesIO(stored_entry(archive, f'{root}data.pkl')))
@@ -91,12 +91,12 @@ class _Reader(pickle.Unpickler):
             return _rebuild
         if (module, name) == ('collections', 'OrderedDict'):
             return collections.OrderedDict
-        if module == 'torch.jit._pickle':  # typed lists and dicts
+        if module == 'torch.jit._pickle':  # builds typed lists and dicts
             return _first
         raise pickle.UnpicklingError(f'it names {module}.{name}')
 
     def persistent_load(self, saved: Tuple) -> Tensor:
-        """Return the storage of a tensor (N,)."""
+        """Return the storage of a tensor as a flat tensor (N,)."""
         kind, dtype, key, _, count = saved
         if (kind != 'storage' or dtype not in STORAGES.values()
                 or not str(key).isalnum()):
@@ -118,7 +118,7 @@ def _first(value: Any, *args: Any) -> Any:
 
 def _rebuild(storage: Tensor, offset: int, size: Tuple[int, ...],
              stride: Tuple[int, ...], *args: Any) -> Tensor:
-    """Return a tensor that is a view of its storage."""
+    """Return a tensor as a view of its storage."""
     if (len(size) != len(stride) or offset < 0
             or any(n < 0 for n in (*size, *stride))):
         raise pickle.UnpicklingError(f'it holds a tensor of size {size} and '
@@ -132,7 +132,7 @@ def _rebuild(storage: Tensor, offset: int, size: Tuple[int, ...],
 
 
 def _tensors_of(node: Any, prefix: str = '') -> Dict[str, Tensor]:
-    """Return the tensors of an object and of those below it."""
+    """Return the tensors of an object and of all objects below it."""
     found: Dict[str, Tensor] = {}
     state = node.state if isinstance(node, Node) else {}
     for name, value in (state.items() if isinstance(state, dict) else ()):

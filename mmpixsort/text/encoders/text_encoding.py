@@ -1,6 +1,6 @@
-"""Names through the text tower of an encoder.
+"""Embed names with the text tower of an encoder.
 
-Shapes: N names, T templates, E dims of the joint space.
+Shapes: N names, T templates, E dimensions of the joint space.
 """
 from typing import Callable, Sequence
 
@@ -11,25 +11,25 @@ from torch.nn.functional import normalize
 from mmpixsort.text.templates import fill_template
 
 Encode = Callable[[Sequence[str]], Tensor]
-TEXTS = 256  # that are encoded at once
+TEXTS = 256  # number of texts that are encoded at once
 
 
 @torch.no_grad()
 def embed_names(names: Sequence[str], templates: Sequence[str],
                 encode: Encode) -> Tensor:
-    """Return the normalised mean over templates of the embeddings of names.
+    """Embed names as normalised means over their templates.
 
     Args:
-        names: One or more.
-        templates: T sentences with `{}` where the name goes.
-        encode: Texts to rows (number of texts, E).
+        names: One or more names.
+        templates: T sentences with `{}` in place of the name.
+        encode: Function from texts to rows (number of texts, E).
 
     Returns:
-        (N, E) float32 unit rows, on the CPU.
+        Unit rows (N, E), float32, on the CPU.
 
     Raises:
-        ValueError: When `encode` returns another number of rows, or rows
-            that are 0 or not finite.
+        ValueError: If `encode` returns a wrong number of rows, or rows that
+            are zero or not finite.
     """
     step = max(1, TEXTS // len(templates))
     return torch.cat([
@@ -51,7 +51,7 @@ def _embed(names: Sequence[str], templates: Sequence[str],
             f'shape {tuple(rows.shape)}')
     rows = rows.detach().float().cpu().view(len(names), len(templates), -1)
     rows = normalize(normalize(rows, dim=2).mean(1), dim=1)
-    # weights that were never set lead to NaN or 0
+    # weights that were never loaded produce rows of NaN or zeros
     good = rows.norm(dim=1) > .5
     if not good.all():
         bad = names[int((~good).nonzero()[0])]

@@ -1,7 +1,7 @@
-"""Run the tower of a ViT on images, with tokens for regions.
+"""Run the image tower of a ViT, with additional tokens for regions.
 
-Shapes: B images, K regions of an image, P = gh * gw patches, W width, E dims
-of the joint space.
+Shapes: B images, K regions of an image, P = gh * gw patches, W width, E
+dimensions of the joint space.
 """
 from typing import Optional, Sequence, Tuple
 
@@ -24,18 +24,19 @@ def run_tower(tower: nn.Module,
               num_regions: int = 0,
               encoder: Optional[MaskedRegionEncoder] = None
               ) -> ImageEmbeddings:
-    """Return embeddings of images and of their regions.
+    """Return the embeddings of images and of their regions.
 
     Args:
-        tower: With `conv1`, `class_embedding`, `positional_embedding`,
-            `grid_size`, `patch_size`, `ln_pre`, `ln_post` and `proj`, as
-            open_clip's `VisionTransformer`.
-        blocks: Its layers.
-        images: (B, 3, H, W), normalised as the tower expects it.
-        ids: (B, h, w) integer in [0, K), -1: in no region; None: no regions.
-        num_regions: K.
-        encoder: Encoder of the regions; None: area means of the projected
-            patches.
+        tower: Module with `conv1`, `class_embedding`,
+            `positional_embedding`, `grid_size`, `patch_size`, `ln_pre`,
+            `ln_post` and `proj`, such as open_clip's `VisionTransformer`.
+        blocks: Layers of the tower.
+        images: Images (B, 3, H, W), normalised as the tower expects it.
+        ids: Region (B, h, w) of each pixel, an integer in [0, K), or -1
+            where it is in no region. None embeds no regions.
+        num_regions: Number of regions K.
+        encoder: Encoder of the regions. None embeds a region by the area
+            mean of its projected patches.
     """
     tokens, grid = embed_patches(tower, images)
     if ids is not None:
@@ -62,12 +63,12 @@ def run_tower(tower: nn.Module,
 
 def embed_patches(tower: nn.Module,
                   images: Tensor) -> Tuple[Tensor, Tuple[int, int]]:
-    """Return the tokens (B, 1 + P, W) of the first layer, and gh and gw.
+    """Return the input (B, 1 + P, W) of the first layer, and (gh, gw).
 
-    An image whose sides are no multiples of the patch is resized to the
-    nearest ones, so that every pixel lies in a patch; the positions are
-    resized to the grid. No patch is dropped, whatever the tower does itself
-    in training: regions need them all.
+    An image whose sides are no multiples of the patch size is resized to the
+    nearest ones, so that every pixel lies in a patch. The positional
+    embedding is resized to the grid. No patch is dropped, even if the tower
+    drops some in training, since regions need all of them.
     """
     grid = tuple(
         max(1, round(side / patch))

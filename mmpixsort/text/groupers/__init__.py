@@ -1,4 +1,4 @@
-"""Groups of pixels that are to be named, and the features that group them."""
+"""Group pixels into regions to be named, and compute features for this."""
 from .backbone_feature import BackboneFeature
 from .color_feature import ColorFeature
 from .region_grouper import RegionGrouper

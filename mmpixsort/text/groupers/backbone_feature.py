@@ -1,4 +1,4 @@
-"""A level of a frozen backbone of the host, to group by."""
+"""A level of a frozen backbone of the host as the feature of a grouper."""
 import logging
 from typing import Sequence, Union
 
@@ -13,24 +13,24 @@ from mmpixsort.registry import MODELS
 
 @MODELS.register_module()
 class BackboneFeature(nn.Module):
-    """Features of a backbone with the weights of its `init_cfg`, frozen.
+    """Compute features with a frozen backbone and the weights it names.
 
-    For `RegionGrouper`, where there is no self-supervised network at hand.
-    What is grouped then depends on what the backbone was trained for: with
-    weights of ImageNet classes these are annotations of images, and the
-    grouping is not free of supervision.
+    Use it in `RegionGrouper` if no self-supervised network is at hand. What
+    is grouped then depends on the task of the backbone: weights trained on
+    ImageNet classes come from image labels, so the grouping is not free of
+    supervision.
 
-    The weights are loaded at once, as the grouper has no other time for it.
+    The weights of `init_cfg` are loaded in the constructor.
 
     Args:
         backbone: Config of a backbone of the host, with `init_cfg`.
-        in_channels: C of the feature.
-        in_index: Level of the backbone, or levels, which are resized to the
-            first of them.
+        in_channels: Number of channels C of the feature map.
+        in_index: Index of a level of the backbone, or several indices, whose
+            levels are resized to the first and concatenated.
 
     Raises:
-        FileNotFoundError: When the weights are not there.
-        ValueError: Without `init_cfg`: random weights group nothing.
+        FileNotFoundError: If the file of weights does not exist.
+        ValueError: If there is no `init_cfg`, as random weights are useless.
     """
 
     def __init__(self,
@@ -52,7 +52,7 @@ class BackboneFeature(nn.Module):
         self.eval()
 
     def train(self, mode: bool = True) -> 'BackboneFeature':
-        """Stay in evaluation mode: nothing here is trained."""
+        """Stay in evaluation mode, since nothing here is trained."""
         return super().train(False)
 
     @torch.no_grad()
@@ -63,7 +63,7 @@ class BackboneFeature(nn.Module):
 
 
 def _load(backbone: nn.Module) -> None:
-    """Load the weights, without the host's lines about each of them."""
+    """Load the weights without the host's log line for each of them."""
     logger = MMLogger.get_current_instance()
 
     def matters(record: logging.LogRecord) -> bool:

@@ -1,11 +1,12 @@
-"""Cut images into regions by the features of a frozen network.
+"""Group the pixels of images into regions by features of a frozen network.
 
-Shapes: B images, H W size, h w size of the grid of features, K regions of an
-image.
+Shapes: B images, H W size of the images, h w size of the grid of features,
+K regions of an image.
 
 "Associating Spatially-Consistent Grouping with Text-supervised Semantic
-Segmentation" (arXiv 2304.01114, 2023) groups by a self-supervised model; its
-algorithm is not in any text that we could read, so this one is ours.
+Segmentation" (arXiv 2304.01114, 2023) also groups with a self-supervised
+model. We found no published description of its algorithm; this one is our
+own.
 """
 from typing import Optional, Sequence, Union
 
@@ -27,31 +28,33 @@ METHODS = ('kmeans', 'spectral')
 
 @MODELS.register_module()
 class RegionGrouper(nn.Module):
-    """Group the features of every image, without gradient and without words.
+    """Cluster the features of each image, without gradients and words.
 
-    Spherical k-means from a grid of seeds, on features and locations
-    (:class:`KMeansSegmenter`), or on the first K eigenvectors of the graph
-    of patches instead of the features. Then, where asked for, alike groups
-    are joined and slivers absorbed. Deterministic: no seed is drawn.
+    The method is spherical k-means, started from a grid of seeds. It runs on
+    features and locations (:class:`KMeansSegmenter`), or on the first K
+    eigenvectors of the graph of patches in place of the features. Afterwards
+    similar groups may be merged and small parts absorbed. The result is
+    deterministic: no random number is drawn.
 
     Args:
-        feature: Config or module, images (B, 3, H, W) -> (B, C, h, w):
-            `SSLFeature`, `ColorFeature` or any registered one. It is frozen.
-        grid: Seeds along y and x, or one number for both; K is their
-            product.
-        method: 'kmeans', or 'spectral' for at most 784 patches an image, in
-            O((h w)^3).
+        feature: Module, or its config, from images (B, 3, H, W) to features
+            (B, C, h, w): `SSLFeature`, `ColorFeature` or any registered one.
+            It is frozen.
+        grid: Number of seeds along y and x, or one number for both. Their
+            product is K.
+        method: 'kmeans', or 'spectral', which takes O((h w)^3) operations
+            and is limited to 784 patches an image.
         num_iters: Number of iterations of k-means.
         frame: Origin and unit of the locations: 'centered', 'unit' or 'none'.
-        location_weight: Multiplies the locations.
-        merge_threshold: Groups join whose mean cosine exceeds it (average
-            linkage, wherever they lie), which undoes over-splitting; None:
-            none do.
-        min_area: Patches that a connected part of a group must have to
-            stay; a smaller one goes to the nearest of its neighbours.
+        location_weight: Factor of the locations.
+        merge_threshold: Cosine above which two groups are merged, wherever
+            they lie; it is compared with their mean cosine (average
+            linkage). This undoes over-segmentation. None merges nothing.
+        min_area: Smallest number of patches of a connected part of a group.
+            A smaller part is absorbed by its most similar neighbour.
 
     Raises:
-        TypeError, ValueError: On values out of range.
+        TypeError, ValueError: If a value is out of range.
 
     Example:
         >>> import torch
@@ -88,26 +91,26 @@ class RegionGrouper(nn.Module):
 
     @property
     def num_regions(self) -> int:
-        """K, an upper bound of the regions of an image."""
+        """Largest possible number K of regions of an image."""
         return self.segmenter.num_clusters
 
     def train(self, mode: bool = True) -> 'RegionGrouper':
-        """Stay in evaluation mode: nothing here is trained."""
+        """Stay in evaluation mode, since nothing here is trained."""
         return super().train(False)
 
     @torch.no_grad()
     def forward(self, images: Tensor,
                 valid: Optional[Tensor] = None) -> Tensor:
-        """Return region ids (B, h, w) int64 in [0, K), -1: padding.
+        """Return region ids (B, h, w), int64 in [0, K), -1 for padding.
 
         Args:
-            images: (B, 3, H, W).
-            valid: (B, H, W) bool, pixels of the images rather than of
-                padding; a patch takes part where at least half of it does.
-                None: all.
+            images: Images (B, 3, H, W).
+            valid: Mask (B, H, W) of type bool, False for padding. A patch
+                takes part if at least half of its pixels are valid. None
+                means that all pixels are valid.
 
         Raises:
-            ValueError: When `valid` has another size, or there are too many
+            ValueError: If `valid` has a wrong size, or there are too many
                 patches for `method='spectral'`.
         """
         features = self.feature(images)
@@ -124,7 +127,7 @@ class RegionGrouper(nn.Module):
         return self._tidy(features, ids)
 
     def _tidy(self, features: Tensor, ids: Tensor) -> Tensor:
-        """Join groups, absorb slivers, and leave no number out."""
+        """Merge groups, absorb small parts, and number the rest anew."""
         if self.merge_threshold is not None:
             ids = merge_similar(
                 features, ids, self.num_regions,

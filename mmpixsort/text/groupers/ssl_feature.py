@@ -13,38 +13,40 @@ from mmpixsort.utils.extras import extra_error
 from mmpixsort.utils.reading import reading
 
 FACETS = ('token', 'key')
-# of ImageNet in [0, 255], R G B, which the DINO models were trained with
+# mean and deviation of ImageNet, R G B in [0, 255], as for the DINO models
 MEAN = (123.675, 116.28, 103.53)
 STD = (58.395, 57.12, 57.375)
 
 
 @MODELS.register_module()
 class SSLFeature(nn.Module):
-    """Features of the last block, frozen, without gradient.
+    """Compute features with the last block of a frozen ViT of timm.
 
-    The network has its own normalisation, which differs from that of CLIP;
-    `input_mean` and `input_std` undo that of the model around it. Sides that
-    are no multiple of a patch are resized to the next one, so that the grid
-    covers the image and nothing else.
+    The network expects a normalisation of its own, which differs from that
+    of CLIP: the one of the model around it, `input_mean` and `input_std`, is
+    undone first. An image whose sides are no multiples of the patch size is
+    enlarged to the next ones, so that the grid of patches covers exactly the
+    image.
 
     Args:
         name: Name of a ViT of timm, such as 'vit_small_patch8_224.dino'.
-        checkpoint: Path of its weights, in any form that timm reads; None:
-            random ones, for tests or to be loaded later. Nothing is
-            downloaded.
-        facet: 'token': outputs of the last block, normalised; 'key': keys of
-            its attention, all heads side by side.
-        size: Height and width that images are resized to; None: their own.
+        checkpoint: Path of its weights, in any form that timm reads. None
+            means random weights, for tests or until a checkpoint is loaded.
+            Nothing is downloaded.
+        facet: Kind of feature. 'token': the normalised outputs of the last
+            block; 'key': the keys of its attention, with all heads
+            concatenated.
+        size: Height and width that images are resized to; None keeps theirs.
         input_mean: Mean of the data preprocessor, R G B in [0, 255].
-        input_std: Likewise.
-        mean: That the network expects, R G B in [0, 255].
-        std: Likewise.
+        input_std: Standard deviation of the data preprocessor.
+        mean: Mean that the network expects, R G B in [0, 255].
+        std: Standard deviation that the network expects.
 
     Raises:
-        ImportError: When timm is missing.
-        FileNotFoundError: When there is no such checkpoint.
-        ValueError: On an unknown facet, or a network without patches or
-            joint keys.
+        ImportError: If timm is not installed.
+        FileNotFoundError: If the checkpoint does not exist.
+        ValueError: If the facet is unknown, or the network has no patches or
+            no joint projection of queries, keys and values.
     """
 
     def __init__(self,
@@ -74,15 +76,15 @@ class SSLFeature(nn.Module):
         self.register_buffer('shift', shift, persistent=False)
 
     def train(self, mode: bool = True) -> 'SSLFeature':
-        """Stay in evaluation mode: nothing here is trained."""
+        """Stay in evaluation mode, since nothing here is trained."""
         return super().train(False)
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
         """Return features (B, C, h, w) of normalised images (B, 3, H, W).
 
-        h and w are the sides, or those of `size`, divided by those of a
-        patch, rounded up.
+        h and w are the sides of the image, or of `size`, divided by the
+        patch size and rounded up.
         """
         patch = self.network.patch_embed.patch_size
         sides = self.size or images.shape[2:]
@@ -101,19 +103,19 @@ class SSLFeature(nn.Module):
         return tokens.transpose(1, 2).unflatten(2, grid)
 
     def _keys(self, images: Tensor) -> Tensor:
-        """Return the keys (B, prefix + P, C) of the last block."""
+        """Return the attention keys (B, prefix + P, C) of the last block."""
         attention = self.network.blocks[-1].attn
         with tap(attention.qkv) as calls:
             self.network.forward_features(images)
         (_, joint), = calls
         keys = joint.chunk(3, dim=2)[1]
-        # some networks normalise every head of a key
+        # some networks normalise the keys of each head
         heads = keys.unflatten(2, (attention.num_heads, -1))
         return attention.k_norm(heads).flatten(2)
 
 
 def _create(name: str, checkpoint: Optional[str]) -> nn.Module:
-    """Build a ViT that takes images of any size, with its weights."""
+    """Build a ViT with its weights that takes images of any size."""
     timm = import_timm()
     if not timm.is_model(name):
         raise ValueError(f'`name` must be a model of timm, got {name!r}; '
@@ -139,10 +141,10 @@ def _create(name: str, checkpoint: Optional[str]) -> nn.Module:
 
 
 def import_timm():
-    """Return timm, which comes with an extra.
+    """Import timm, which belongs to an optional extra.
 
     Raises:
-        ImportError: When it is missing.
+        ImportError: If timm is not installed.
     """
     try:
         import timm
@@ -161,7 +163,7 @@ def _check_size(size: Sequence[int]) -> tuple:
 
 
 def _column(name: str, values: Sequence[float]) -> Tensor:
-    """Return three numbers as (1, 3, 1, 1)."""
+    """Return three numbers as a tensor (1, 3, 1, 1)."""
     column = torch.tensor(values, dtype=torch.float32)
     if column.shape != (3, ):
         raise ValueError(f'`{name}` must be three numbers, R G B, got '
