@@ -152,7 +152,7 @@ def test_extras__are_those_of_the_metadata(repo_root):
     modules = {'faiss-cpu': 'faiss', 'scikit-image': 'skimage',
                'scikit-learn': 'sklearn', 'open_clip_torch': 'open_clip'}
     stacks = {'hosts', 'mim', 'lite', 'det', 'onedl', 'onedl-det',
-              'mminstall', 'lint', 'tests', 'all'}
+              'mminstall', 'lint', 'tests', 'benchmarks', 'all'}
     extras = metadata['options.extras_require']
     assert set(check.EXTRAS) == set(extras) - stacks
     for name, found in check.EXTRAS.items():
