@@ -94,7 +94,7 @@ def test_sticks_dataset__cache_is_small_and_not_spoilt(cache_size):
     assert pickle.dumps((again['img'], again['instances'])) == kept
     for index in range(4):
         dataset[index]
-    assert len(dataset._cache) == min(cache_size, 4)
+    assert len(dataset._kept) == min(cache_size, 4)
     assert len(pickle.loads(pickle.dumps(dataset))) == 4
 
 

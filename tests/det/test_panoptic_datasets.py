@@ -384,7 +384,7 @@ def test_street__cache_is_small_and_not_spoilt(cache_size):
         'img', 'panoptic_map', 'segments_info')]) == kept
     for index in range(4):
         dataset[index]
-    assert len(dataset._cache) == min(cache_size, 4)
+    assert len(dataset._kept) == min(cache_size, 4)
     assert len(pickle.loads(pickle.dumps(dataset))) == 4
 
 

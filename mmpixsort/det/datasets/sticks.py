@@ -1,15 +1,16 @@
 """Generated sticks as an MMDetection dataset."""
 import copy
-from collections import OrderedDict
 from typing import List, Tuple
 
 import numpy as np
 from mmdet.datasets import BaseDetDataset
 
 from mmpixsort.datasets.instance_maps import instances_of_map
+from mmpixsort.datasets.synthetic.listing import scene_infos
 from mmpixsort.datasets.synthetic.sticks import ScatteredSticks
 from mmpixsort.functional.checks import check_count
 from mmpixsort.registry import DATASETS
+from mmpixsort.utils.kept_items import KeptItems
 
 
 @DATASETS.register_module()
@@ -49,42 +50,27 @@ class ScatteredSticksDataset(BaseDetDataset):
         check_count('cache_size', cache_size, 0)
         self.scenes = ScatteredSticks(
             num_images, split, seed, size=size, num_sticks=num_sticks)
-        self.cache_size = cache_size
-        self._cache: OrderedDict = OrderedDict()
+        self._kept = KeptItems(cache_size)
         super().__init__(**kwargs)
 
     def load_data_list(self) -> List[dict]:
         """List the scenes by number; a name stands in for the path."""
-        height, width = self.scenes.size
-        name = f'sticks_{self.scenes.split}_{self.scenes.seed}'
-        return [
-            dict(
-                img_id=index,
-                img_path=f'{name}_{index:05d}.png',
-                height=height,
-                width=width) for index in range(len(self.scenes))
-        ]
+        return scene_infos('sticks', self.scenes)
 
     def get_data_info(self, idx: int) -> dict:
         """Return what is known of a scene, its pixels and its instances."""
         info = super().get_data_info(idx)
-        image, ids, instances = self._scene(info['img_id'])
+        index = info['img_id']
+        image, ids, instances = self._kept.get(
+            index, lambda: self._make(index))
         # transforms write into what they get
         info['img'] = image.copy()
         info['instance_map'] = ids.copy()
         info['instances'] = copy.deepcopy(instances)
         return info
 
-    def _scene(self, index: int) -> Tuple[np.ndarray, np.ndarray, List[dict]]:
-        """Fetch BGR pixels, map and instances from the cache, or make them.
-        """
-        if index in self._cache:
-            self._cache.move_to_end(index)
-            return self._cache[index]
+    def _make(self, index: int) -> Tuple[np.ndarray, np.ndarray, List[dict]]:
+        """Return the BGR pixels, the map and the instances of a scene."""
         scene = self.scenes[index]
-        made = (scene.image[..., ::-1], scene.instances,
+        return (scene.image[..., ::-1], scene.instances,
                 instances_of_map(scene.instances))
-        self._cache[index] = made
-        while len(self._cache) > self.cache_size:
-            self._cache.popitem(last=False)
-        return made

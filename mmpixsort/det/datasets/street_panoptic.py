@@ -1,16 +1,17 @@
 """Generated street scenes as a panoptic MMDetection dataset."""
 import copy
-from collections import OrderedDict
 from typing import List, Tuple
 
 import numpy as np
 
 from mmpixsort.datasets.panoptic_maps import VOID, join_maps
+from mmpixsort.datasets.synthetic.listing import scene_infos
 from mmpixsort.datasets.synthetic.street_classes import (CLASSES, PALETTE,
                                                          THING_CLASSES)
 from mmpixsort.datasets.synthetic.street_scenes import StreetScenes
 from mmpixsort.functional.checks import check_count
 from mmpixsort.registry import DATASETS
+from mmpixsort.utils.kept_items import KeptItems
 
 from .panoptic_base import PanopticBaseDataset
 
@@ -58,26 +59,19 @@ class StreetScenesPanopticDataset(PanopticBaseDataset):
                  **kwargs) -> None:
         check_count('cache_size', cache_size, 0)
         self.scenes = StreetScenes(num_images, tuple(size), seed, split)
-        self.cache_size = cache_size
-        self._cache: OrderedDict = OrderedDict()
+        self._kept = KeptItems(cache_size)
         super().__init__(**kwargs)
 
     def load_data_list(self) -> List[dict]:
         """List the scenes by number; a name stands in for the path."""
-        height, width = self.scenes.size
-        name = f'street_{self.scenes.split}_{self.scenes.seed}'
-        return [
-            dict(
-                img_id=index,
-                img_path=f'{name}_{index:05d}.png',
-                height=height,
-                width=width) for index in range(len(self.scenes))
-        ]
+        return scene_infos('street', self.scenes)
 
     def get_data_info(self, idx: int) -> dict:
         """Return what is known of a scene, its pixels, map and segments."""
         info = super().get_data_info(idx)
-        image, ids, segments = self._scene(info['img_id'])
+        index = info['img_id']
+        image, ids, segments = self._kept.get(
+            index, lambda: self._make(index))
         # transforms write into what they get
         return dict(
             info,
@@ -85,19 +79,12 @@ class StreetScenesPanopticDataset(PanopticBaseDataset):
             panoptic_map=ids.copy(),
             segments_info=copy.deepcopy(segments))
 
-    def _scene(self, index: int) -> Tuple[np.ndarray, np.ndarray, List[dict]]:
-        """Fetch BGR pixels, map and segments from the cache, or make them."""
-        if index in self._cache:
-            self._cache.move_to_end(index)
-            return self._cache[index]
+    def _make(self, index: int) -> Tuple[np.ndarray, np.ndarray, List[dict]]:
+        """Return the BGR pixels, the map and the segments of a scene."""
         scene = self.scenes[index]
         table = np.full(VOID + 1, VOID)
         table[list(ORDER)] = range(len(ORDER))
-        made = scene.image[..., ::-1], *join_maps(
+        return scene.image[..., ::-1], *join_maps(
             table[scene.semantic],
             scene.instances,
             num_things=len(THING_CLASSES))
-        self._cache[index] = made
-        while len(self._cache) > self.cache_size:
-            self._cache.popitem(last=False)
-        return made

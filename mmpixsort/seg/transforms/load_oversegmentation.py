@@ -1,5 +1,4 @@
-"""Over-segmentations for training without annotation."""
-from collections import OrderedDict
+"""Transforms that load or make over-segmentations, for unlabelled training."""
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +8,17 @@ from mmpixsort.datasets.map_owners import MapOwners
 from mmpixsort.datasets.oversegment import (MAX_REGIONS, felzenszwalb_segments,
                                             read_segments)
 from mmpixsort.registry import TRANSFORMS
+from mmpixsort.utils.kept_items import KeptItems
 
-PAD = 255  # what transforms and preprocessors of the host pad maps with
+PAD = 255  # value with which transforms and preprocessors of hosts pad maps
 
 
 def shift_ids(ids: np.ndarray) -> np.ndarray:
-    """Leave the value 255 to the padding of the host.
+    """Move ids from 255 on up by one, so that 255 can mean padding.
 
     Returns:
-        (H, W) uint16, a type that every transform of the host takes.
+        Shifted ids (H, W), uint16, a type that all transforms of the host
+        accept.
     """
     if ids.max() >= MAX_REGIONS:
         raise ValueError(f'ids of regions must be below {MAX_REGIONS}, got '
@@ -26,7 +27,7 @@ def shift_ids(ids: np.ndarray) -> np.ndarray:
 
 
 def unshift_ids(shifted: np.ndarray) -> np.ndarray:
-    """Return the ids (H, W) int64, -1 where the host padded."""
+    """Undo `shift_ids`: return ids (H, W), int64, -1 where 255 was padded."""
     ids = shifted.astype(np.int64)
     return np.where(ids == PAD, -1, ids - (ids > PAD))
 
@@ -35,19 +36,21 @@ def unshift_ids(shifted: np.ndarray) -> np.ndarray:
 class LoadOverSegmentation(BaseTransform):
     """Read the region map of an image as `gt_overseg_map`.
 
-    It joins `seg_fields`, so that resizing, cropping and flipping treat it
-    as labels. Region 255 is told from padding. `RandomCrop` needs
-    `cat_max_ratio=1.`, its default, where there are no labels.
+    The map joins `seg_fields`, so that it is resized, cropped and flipped
+    like labels. Region 255 is kept apart from padding. If there are no
+    labels, `RandomCrop` needs `cat_max_ratio=1.`, which is its default.
 
     Args:
         folder: Folder of the maps.
-        img_folder: Part of the image's path that `folder` replaces; empty:
-            the map has the name of the image, without its folders.
-        suffix: Ending of a map.
+        img_folder: Leading part of the path of an image, which `folder`
+            replaces. If it is empty, a map is found by the file name of the
+            image alone.
+        suffix: Ending of the map files.
 
     Raises:
-        FileNotFoundError: When an image has no map.
-        ValueError: When the map is of another size or another image.
+        FileNotFoundError: If an image has no map.
+        ValueError: If the size of the map differs from that of the image, or
+            the map belongs to another image.
     """
 
     def __init__(self,
@@ -60,7 +63,7 @@ class LoadOverSegmentation(BaseTransform):
         self._owners = MapOwners(folder)
 
     def transform(self, results: dict) -> dict:
-        """Read the map of `img_path`."""
+        """Read the map of the image at `img_path`."""
         image = Path(results['img_path'])
         inside = Path(image.name)
         if self.img_folder:
@@ -81,15 +84,16 @@ class LoadOverSegmentation(BaseTransform):
 
 @TRANSFORMS.register_module()
 class MakeOverSegmentation(BaseTransform):
-    """Cut the image itself by Felzenszwalb's method, as `gt_overseg_map`.
+    """Segment the image by Felzenszwalb's method, as `gt_overseg_map`.
 
-    For generated images and small sets; put it right after the loading.
+    Use it for generated images and small data sets, directly after the
+    loading transform.
 
     Args:
-        scale: Larger gives larger regions.
-        min_size: Pixels of a region.
-        cache_size: Maps to keep in memory, in every worker; the name of the
-            image tells them apart.
+        scale: Threshold of merging; a larger one gives larger regions.
+        min_size: Smallest number of pixels of a region.
+        cache_size: Number of maps that every worker keeps in memory, under
+            the names of the images.
     """
 
     def __init__(self,
@@ -99,21 +103,19 @@ class MakeOverSegmentation(BaseTransform):
         self.scale = scale
         self.min_size = min_size
         self.cache_size = cache_size
-        self._cache: OrderedDict = OrderedDict()
+        self._kept = KeptItems(cache_size)
 
     def transform(self, results: dict) -> dict:
-        """Cut the image of `results`."""
-        key = results['img_path']
-        if key not in self._cache:
-            ids = felzenszwalb_segments(
-                results['img'], scale=self.scale, min_size=self.min_size)
-            if not self.cache_size:
-                return _store(results, ids)
-            # two bytes a pixel, or four for many segments
-            self._cache[key] = ids.astype(np.min_scalar_type(ids.max()))
-            if len(self._cache) > self.cache_size:
-                self._cache.popitem(last=False)
-        return _store(results, self._cache[key].astype(np.int64))
+        """Segment the image of `results`."""
+        ids = self._kept.get(
+            results['img_path'], lambda: self._cut(results['img']))
+        return _store(results, ids.astype(np.int64))
+
+    def _cut(self, image: np.ndarray) -> np.ndarray:
+        """Return ids in the smallest type: mostly one or two bytes a pixel."""
+        ids = felzenszwalb_segments(
+            image, scale=self.scale, min_size=self.min_size)
+        return ids.astype(np.min_scalar_type(ids.max()))
 
     def __repr__(self) -> str:
         return (f'{type(self).__name__}(scale={self.scale}, '
