@@ -10,9 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import tiny_bank
 import torch
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmseg.registry import TRANSFORMS
 
@@ -23,40 +23,18 @@ from mmpixsort.apis.exemplars import add_exemplars, image_data
 from mmpixsort.apis.explain import Sources, explain, read_vote
 from mmpixsort.datasets.synthetic import CLASSES, StreetScenes
 from mmpixsort.functional import vote_fractions
-from mmpixsort.registry import MODELS
 from mmpixsort.retrieval import read_bank, remove
 from mmpixsort.retrieval.build import RowRules
 from mmpixsort.utils.files import only_builder
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIG = ROOT / 'configs/segsort/segsort_fcn-mnv2_1xb4-600it_' \
-    'street-scenes.py'
-IMAGES = 20  # two parts
-
-
-def small_config():
-    cfg = Config.fromfile(CONFIG)
-    for split in ('train', 'test'):
-        dataset = cfg[f'{split}_dataloader'].dataset
-        dataset.update(num_images=IMAGES, size=(64, 96))
-    # untrained: colours are left in the first level only
-    cfg.model.metric_head.update(
-        source=0, in_channels=24)
-    cfg.model.test_cfg.retrieval.update(num_neighbors=1, stride=4)
-    return cfg
 
 
 @pytest.fixture(scope='module')
 def run(tmp_path_factory):
     """A config in a file, and a checkpoint of untrained weights."""
     folder = tmp_path_factory.mktemp('bank')
-    cfg = small_config()
-    cfg.dump(folder / 'small.py')
-    init_default_scope('mmseg')
-    torch.manual_seed(0)
-    model = MODELS.build(cfg.model)
-    model.init_weights()
-    torch.save(dict(state_dict=model.state_dict()), folder / 'weights.pth')
+    cfg = tiny_bank.save_segment_run(folder)
     bank = build_bank(cfg, folder / 'weights.pth', folder / 'x.bank')
     return folder, cfg, bank
 
@@ -66,9 +44,9 @@ def test_build_bank__describes_the_images(run):
     assert read_bank(folder / 'x.bank').meta == bank.meta
     assert bank.meta['classes'] == list(CLASSES)
     assert bank.meta['clustering']['grid'] == [10, 10]
-    assert len(bank.meta['images']) == IMAGES
+    assert len(bank.meta['images']) == tiny_bank.IMAGES
     assert len(bank.meta['checkpoint']) == 64
-    assert bank.image_ids.unique().tolist() == list(range(IMAGES))
+    assert bank.image_ids.unique().tolist() == list(range(tiny_bank.IMAGES))
     assert not (folder / 'x.bank.parts').exists()
     boxes = bank.boxes
     assert (boxes[:, :2] >= 0).all() and (boxes[:, :2] < boxes[:, 2:]).all()
