@@ -1,7 +1,8 @@
-"""Region ids of images on disk: a PNG for each, beside their settings.
+"""Store the region ids of images on disk, one PNG for each image.
 
-A map holds the ids of the grid that the grouper worked on, which covers the
-whole image: nearest neighbours bring it to the size of the image.
+The settings of the grouper are stored beside the maps. A map has the size of
+the grid that the grouper worked on. The grid covers the whole image, so a map
+is brought to the size of the image by nearest-neighbour interpolation.
 """
 import hashlib
 import json
@@ -21,7 +22,7 @@ VERSION = 1
 
 
 def group_path(folder: Union[str, Path], img_path: Union[str, Path]) -> Path:
-    """Return the file of the groups of an image: its name, ending .png.
+    """Return the path of the map of an image: its name with ending .png.
 
     Example:
         >>> group_path('groups', 'images/cat.jpg').as_posix()
@@ -32,16 +33,19 @@ def group_path(folder: Union[str, Path], img_path: Union[str, Path]) -> Path:
 
 def write_groups(path: Union[str, Path], ids: np.ndarray,
                  num_regions: int) -> None:
-    """Write the ids of an image, whole or not at all.
+    """Write the region ids of an image, completely or not at all.
 
     Args:
-        path: Path of a PNG.
-        ids: (h, w) integer in [0, K), -1: in no region.
-        num_regions: K: up to 255 one byte a pixel is written, above two;
-            their largest value is that of no region.
+        path: Path of a PNG file.
+        ids: Region ids (h, w), integers in [0, K), -1 where a pixel is in no
+            region.
+        num_regions: Number of regions K. A pixel takes one byte for K up to
+            255 and two above; the largest value of the type stands for no
+            region.
 
     Raises:
-        ValueError: On another shape, ids out of range, or K above 65535.
+        ValueError: If the shape is wrong, an id is out of range, or K is
+            above 65535.
     """
     check_count('num_regions', num_regions)
     if ids.ndim != 2 or ids.dtype.kind not in 'iu':
@@ -64,17 +68,17 @@ def _dtype(num_regions: int) -> type:
 
 
 def read_groups(path: Union[str, Path]) -> np.ndarray:
-    """Read the ids of an image that `tools/precompute_groups.py` wrote.
+    """Read the region ids that `tools/precompute_groups.py` wrote.
 
     Args:
-        path: As of :func:`group_path`.
+        path: Path of the map, as :func:`group_path` returns it.
 
     Returns:
-        (h, w) int64, 0 and above, -1: in no region.
+        Region ids (h, w), int64 from 0, -1 where a pixel is in no region.
 
     Raises:
-        FileNotFoundError: When there is no such file.
-        ValueError: When it is no image of ids.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is not an image of ids.
     """
     path = Path(path)
     if not path.is_file():
@@ -92,7 +96,7 @@ def read_groups(path: Union[str, Path]) -> np.ndarray:
 
 
 def settings_hash(settings: Dict) -> str:
-    """Return a hash of settings of JSON types, whatever their order.
+    """Return a hash of settings of JSON types, independent of their order.
 
     Example:
         >>> settings_hash(dict(a=1, b=2)) == settings_hash(dict(b=2, a=1))
@@ -103,15 +107,14 @@ def settings_hash(settings: Dict) -> str:
 
 
 def open_group_folder(folder: Union[str, Path], settings: Dict) -> None:
-    """Make a folder of groups, or check that it is of the same settings.
+    """Create a folder of maps, or check that its settings are the same.
 
     Args:
-        folder: To write to.
-        settings: What the ids depend on, of JSON types.
+        folder: Folder that maps are going to be written to.
+        settings: Settings that the ids depend on, of JSON types.
 
     Raises:
-        ValueError: When it holds groups of other settings, or of unknown
-            ones.
+        ValueError: If the folder contains maps of other or unknown settings.
     """
     folder = Path(folder)
     note = folder / SETTINGS
@@ -137,11 +140,11 @@ def open_group_folder(folder: Union[str, Path], settings: Dict) -> None:
 
 
 def read_group_settings(folder: Union[str, Path]) -> Dict:
-    """Return `version`, `hash` and `settings` of a folder of groups.
+    """Return `version`, `hash` and `settings` of a folder of maps.
 
     Raises:
-        FileNotFoundError: When there are none.
-        ValueError: When they are cut off, or of another version.
+        FileNotFoundError: If the folder has no settings.
+        ValueError: If the settings are truncated or of another version.
     """
     path = Path(folder) / SETTINGS
     if not path.is_file():

@@ -1,8 +1,8 @@
-"""Whose maps a folder holds: maps are found by name, images may share one.
+"""Note which image each map of a folder belongs to, against mix-ups.
 
-`train/0001.jpg` and `val/0001.jpg` both have the map `0001.png`. A folder
-notes the images of its maps in `images.json`, so that no map is taken for
-that of another image.
+A map is found by the name of its image, and names are not unique:
+`train/0001.jpg` and `val/0001.jpg` both have the map `0001.png`. Therefore a
+folder lists the images of its maps in `images.json`.
 """
 import filecmp
 import json
@@ -17,10 +17,10 @@ OWNERS = 'images.json'
 
 
 def same_image(first: str, second: str) -> bool:
-    """Tell whether two paths lead to one image.
+    """Return whether two paths lead to the same image.
 
-    They do where the files are equal. Where one is not there, as when the
-    images have moved, the names of file and folder decide.
+    If both files exist, their contents are compared. Otherwise, as when the
+    images were moved, the names of the file and its folder are compared.
 
     Example:
         >>> same_image('/old/train/1.jpg', '/new/train/1.jpg')
@@ -42,14 +42,14 @@ def read_owners(folder: Union[str, Path]) -> Dict[str, str]:
     """Return the path of the image of every map of a folder.
 
     Args:
-        folder: Folder of maps; without a note its images are unknown.
+        folder: Folder of maps.
 
     Returns:
-        Name of the map, below the folder -> path of its image; empty without
-        a note.
+        A dict from the name of each map, relative to the folder, to the path
+        of its image. It is empty if the folder has no `images.json`.
 
     Raises:
-        ValueError: When the note is damaged.
+        ValueError: If `images.json` is damaged.
     """
     path = Path(folder) / OWNERS
     if not path.is_file():
@@ -63,15 +63,16 @@ def read_owners(folder: Union[str, Path]) -> Dict[str, str]:
 
 
 def claim_maps(folder: Union[str, Path], images: Mapping[Path, str]) -> None:
-    """Note whose maps a folder is going to hold.
+    """Note the images of the maps that a folder is going to contain.
 
     Args:
         folder: Folder of maps.
-        images: Path of each map below the folder -> path of its image.
+        images: Dict from the path of each map, relative to the folder, to
+            the path of its image.
 
     Raises:
-        ValueError: When a map belongs to another image, or is there and
-            nobody knows whose it is.
+        ValueError: If a map belongs to another image, or exists already and
+            its image is unknown.
     """
     known = read_owners(folder)
     claimed = dict(known)
@@ -80,9 +81,9 @@ def claim_maps(folder: Union[str, Path], images: Mapping[Path, str]) -> None:
         owner = known.get(name)
         if owner is None and path.exists():
             raise ValueError(
-                f'{str(path)!r} is there, but {OWNERS} does not tell whose '
-                f'map it is: choose another folder for that of {image!r}, or '
-                'remove the map')
+                f'{str(path)!r} exists, but {OWNERS} does not tell which '
+                f'image it belongs to: choose another folder for that of '
+                f'{image!r}, or remove the map')
         if owner is not None and not same_image(owner, image):
             raise _clash(path, owner, image)
         claimed.setdefault(name, _absolute(image))
@@ -92,10 +93,11 @@ def claim_maps(folder: Union[str, Path], images: Mapping[Path, str]) -> None:
 
 
 class MapOwners:
-    """The images that the maps of a folder belong to, read once.
+    """Check that maps of a folder are read for the images they belong to.
 
-    Where the folder has no note, two images that ask for one map are told
-    from another as they come.
+    `images.json` is read once. If a folder has none, the object remembers
+    for which image each map was read first, so that a second image that asks
+    for the same map is still noticed.
 
     Args:
         folder: Folder of maps.
@@ -107,11 +109,11 @@ class MapOwners:
         self._is_read = False
 
     def check(self, path: Path, image: str) -> None:
-        """Raise ValueError when a map belongs to another image.
+        """Raise ValueError if a map belongs to another image.
 
         Args:
             path: Path of the map.
-            image: Path of the image that it is read for.
+            image: Path of the image that the map is read for.
         """
         if not self._is_read:
             self.known, self._is_read = read_owners(self.folder), True
@@ -121,7 +123,7 @@ class MapOwners:
             return
         if not same_image(owner, image):
             raise _clash(path, owner, image)
-        self.known[name] = image  # compared once
+        self.known[name] = image  # so that it is compared only once
 
 
 def _absolute(path: str) -> str:

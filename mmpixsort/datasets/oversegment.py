@@ -1,9 +1,9 @@
-"""Over-segmentations: made from images or contours, written, read.
+"""Make over-segmentations from images or contours, and read and write them.
 
-A map (H, W) holds the id of the region of each pixel, from 0.
+A map (H, W) holds the region id of each pixel, from 0.
 
 Hwang et al. (SegSort, https://arxiv.org/abs/1910.06962) train without
-annotation on the regions of HED contours. What is here needs no MATLAB.
+annotation on the regions of HED contours. The functions here need no MATLAB.
 """
 from pathlib import Path
 from typing import Union
@@ -15,7 +15,7 @@ from mmpixsort.utils.files import write_image
 
 from .id_maps import read_id_image
 
-# 65535 is left for padding, and a place for the id that padding has in hosts
+# in hosts ids from 255 on move up by one, as 255 is padding; 65535 is reserved
 MAX_REGIONS = 65534
 
 
@@ -24,18 +24,20 @@ def felzenszwalb_segments(image: np.ndarray,
                           scale: float = 200.,
                           sigma: float = 0.8,
                           min_size: int = 50) -> np.ndarray:
-    """Cut an image by the graph method of Felzenszwalb and Huttenlocher.
+    """Segment an image by the graph method of Felzenszwalb and Huttenlocher.
 
-    Efficient Graph-Based Image Segmentation, IJCV 2004.
+    The method is that of "Efficient Graph-Based Image Segmentation", IJCV
+    2004.
 
     Args:
-        image: (H, W, 3) uint8.
-        scale: Larger gives larger regions.
-        sigma: Deviation, in pixels, of the blur before the cutting.
-        min_size: Pixels of a region.
+        image: Image (H, W, 3), uint8.
+        scale: Threshold of merging; a larger one gives larger regions.
+        sigma: Standard deviation, in pixels, of the blur of the image before
+            the segmentation.
+        min_size: Smallest number of pixels of a region.
 
     Returns:
-        (H, W) int64 from 0.
+        Region ids (H, W), int64 from 0.
     """
     found = _skimage().felzenszwalb(
         image, scale=scale, sigma=sigma, min_size=min_size)
@@ -46,15 +48,18 @@ def slic_segments(image: np.ndarray,
                   *,
                   num_segments: int = 100,
                   compactness: float = 10.) -> np.ndarray:
-    """Cut an image into superpixels (Achanta et al., TPAMI 2012).
+    """Segment an image into superpixels by SLIC.
+
+    The method is that of Achanta et al., TPAMI 2012.
 
     Args:
-        image: (H, W, 3) uint8.
-        num_segments: About how many.
-        compactness: Larger gives rounder regions.
+        image: Image (H, W, 3), uint8.
+        num_segments: Approximate number of regions.
+        compactness: Weight of the distance in the image; a larger one gives
+            rounder regions.
 
     Returns:
-        (H, W) int64 from 0.
+        Region ids (H, W), int64 from 0.
     """
     found = _skimage().slic(
         image, n_segments=num_segments, compactness=compactness,
@@ -65,17 +70,18 @@ def slic_segments(image: np.ndarray,
 def contour_segments(contours: np.ndarray,
                      threshold: float,
                      double: bool = True) -> np.ndarray:
-    """Cut a map of contour strengths at a level.
+    """Segment an image along the contours above a threshold.
 
     Args:
-        contours: (2H + 1, 2W + 1) ultrametric contours of double size, in
-            which every pixel has its contours beside it, or (H, W).
-        threshold: Contours above it part regions.
-        double: Whether the map has the double size.
+        contours: Contour strengths, either an ultrametric contour map of
+            double size (2H + 1, 2W + 1), in which contours lie between the
+            pixels, or a map (H, W).
+        threshold: Strength above which a contour separates regions.
+        double: Whether the map has double size.
 
     Returns:
-        (H, W) int64 from 0; a contour pixel of a plain map gets the region
-        nearest to it.
+        Region ids (H, W), int64 from 0. In a map (H, W) a contour pixel gets
+        the id of the nearest region.
     """
     try:
         from scipy import ndimage
@@ -97,10 +103,10 @@ def contour_segments(contours: np.ndarray,
 
 
 def write_segments(path: Union[str, Path], ids: np.ndarray) -> None:
-    """Write a map as a PNG of 16 bits, whole or not at all.
+    """Write a map as a PNG of 16 bits, completely or not at all.
 
     Raises:
-        ValueError: On ids below 0 or above 65,533.
+        ValueError: If an id is below 0 or above 65,533.
     """
     if ids.ndim != 2 or ids.min() < 0 or ids.max() >= MAX_REGIONS:
         raise ValueError(
@@ -111,16 +117,16 @@ def write_segments(path: Union[str, Path], ids: np.ndarray) -> None:
 
 
 def read_segments(path: Union[str, Path]) -> np.ndarray:
-    """Read a map: of 16 or 32 bits, or of 8 as the authors of SegSort have.
+    """Read a map of 16 or 32 bits, or of 8 bits as published for SegSort.
 
-    Region 255 of theirs is a region.
+    In a map of 8 bits the value 255 is a region like any other.
 
     Returns:
-        (H, W) int64.
+        Region ids (H, W), int64.
 
     Raises:
-        FileNotFoundError: When there is no such file.
-        ValueError: When it is no map of one channel.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is not an image of one channel.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(

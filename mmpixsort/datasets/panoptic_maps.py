@@ -1,8 +1,8 @@
-"""Panoptic maps: numbers of segments, in colours of files and in memory.
+"""Read and join panoptic maps, in which each pixel holds a segment number.
 
-Kirillov et al., "Panoptic segmentation", CVPR 2019. Files hold the number of
-a pixel's segment as a colour, R + 256 G + 65536 B; what the numbers mean
-stands in a list of segments beside them.
+The task is that of Kirillov et al., "Panoptic segmentation", CVPR 2019. Files
+store the number of the segment of a pixel as a colour, R + 256 G + 65536 B. A
+list of segments beside the map tells what the numbers mean.
 """
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple, Union
@@ -16,26 +16,26 @@ from .id_maps import read_id_image
 from .instance_maps import BASES
 
 MAX_ID = 2**24 - 1
-VOID = 255  # of semantic maps
+VOID = 255  # value of semantic maps for no class
 VOID_ID = 0
-# of an image: with their class and image they are one number of 64 bits
+# limit for one image: image, class and segment must fit in 64 bits together
 MAX_SEGMENTS = 2**16 - 1
-# numbers of a class lie this far apart
+# distance between the numbers of successive instances of one class
 CLASS_STEP = 256
 
 
 def rgb_to_id(rgb: np.ndarray) -> np.ndarray:
-    """Turn colours into numbers: R + 256 G + 65536 B.
+    """Convert colours into segment numbers R + 256 G + 65536 B.
 
     Args:
-        rgb: (..., 3) integers in [0, 255].
+        rgb: Colours (..., 3), integers in [0, 255].
 
     Returns:
-        (...) int32.
+        Segment numbers (...), int32.
 
     Raises:
-        TypeError: When they are no integers.
-        ValueError: On another shape or range.
+        TypeError: If the colours are not integers.
+        ValueError: If the shape is wrong or a value is out of range.
 
     Example:
         >>> int(rgb_to_id(np.array([1, 1, 1], np.uint8)))
@@ -50,17 +50,17 @@ def rgb_to_id(rgb: np.ndarray) -> np.ndarray:
 
 
 def id_to_rgb(ids: np.ndarray) -> np.ndarray:
-    """Turn numbers into colours, the inverse of `rgb_to_id`.
+    """Convert segment numbers into colours, the inverse of `rgb_to_id`.
 
     Args:
-        ids: (...) integers in [0, 2^24 - 1].
+        ids: Segment numbers (...), integers in [0, 2^24 - 1].
 
     Returns:
-        (..., 3) uint8.
+        Colours (..., 3), uint8.
 
     Raises:
-        TypeError: When they are no integers.
-        ValueError: On another range, which three bytes cannot hold.
+        TypeError: If the numbers are not integers.
+        ValueError: If a number is out of the range of three bytes.
 
     Example:
         >>> id_to_rgb(np.array([65793])).tolist()
@@ -71,7 +71,7 @@ def id_to_rgb(ids: np.ndarray) -> np.ndarray:
 
 
 def _integers(name: str, values: np.ndarray, most: int) -> np.ndarray:
-    """Return an array, after a check of its type and range."""
+    """Return an array after checking its type and range."""
     values = np.asarray(values)
     if values.dtype.kind not in 'iu':
         raise TypeError(f'`{name}` must be integers, got {values.dtype}; '
@@ -85,20 +85,21 @@ def _integers(name: str, values: np.ndarray, most: int) -> np.ndarray:
 def read_panoptic_map(path: Union[str, Path],
                       *,
                       backend_args: Optional[dict] = None) -> np.ndarray:
-    """Read the numbers of a panoptic PNG.
+    """Read the segment numbers of a panoptic PNG.
 
     Args:
-        path: Path of a file of one page with three channels of 8 bits, PNG or
-            TIFF.
-        backend_args: Arguments of mmengine's fileio; None: chosen by the path.
+        path: Path of a PNG or TIFF file of one page with three channels of 8
+            bits.
+        backend_args: Arguments of mmengine's fileio; None chooses a backend
+            by the path.
 
     Returns:
-        (H, W) int32.
+        Segment numbers (H, W), int32.
 
     Raises:
-        FileNotFoundError: When there is no such file.
-        ValueError: When it is no such image, has a palette, alpha or
-            several pages, or is lossy.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is not such an image: it has a palette, an
+            alpha channel or several pages, or is compressed with loss.
     """
     path = str(path)
     if not fileio.isfile(path, backend_args):
@@ -118,25 +119,27 @@ def join_maps(semantic: np.ndarray,
               instances: np.ndarray,
               *,
               num_things: int) -> Tuple[np.ndarray, List[Dict]]:
-    """Join a map of classes and one of instances.
+    """Join a map of classes and a map of instances into a panoptic map.
 
-    Each (class, instance) of things is a segment, and each class of stuff
-    is one. Pixels of things without an instance are a crowd of their class.
+    Each pair of a thing class and an instance is a segment, and each stuff
+    class is one segment. Pixels of a thing class without an instance form a
+    crowd of that class.
 
     Args:
-        semantic: (H, W) integers: 0 .. T - 1 things, above them stuff, 255
-            void.
-        instances: (H, W) integers from 0, which is none.
-        num_things: T.
+        semantic: Classes (H, W), integers: 0 to T - 1 are things, higher
+            ones stuff, 255 is void.
+        instances: Instance numbers (H, W), integers; 0 is no instance.
+        num_things: Number of thing classes T.
 
     Returns:
-        Numbers of segments (H, W) int32, 0 void; and `segments_info`: dicts
-        of `id`, `category`, `is_thing`, `iscrowd`, by ascending id.
+        Segment numbers (H, W), int32, 0 for void; and `segments_info`, a
+        list of dicts of `id`, `category`, `is_thing` and `iscrowd`, sorted
+        by id.
 
     Raises:
-        TypeError: When the maps are no integers.
-        ValueError: When they differ in shape, or on other values.
-            Instances reach 8388606; more do not fit in a number.
+        TypeError: If the maps are not integers.
+        ValueError: If their shapes differ or a value is out of range. The
+            largest instance number is 8388606, the largest that fits.
 
     Example:
         >>> ids, segments = join_maps(

@@ -57,7 +57,7 @@ def test_claim_maps__of_other_and_unknown_images(tmp_path, images):
     with pytest.raises(ValueError, match='val/0001.*got that of .*train/00'):
         claim_maps(out, {path: images[1]})
     write_groups(out / '0002.png', IDS, 3)
-    with pytest.raises(ValueError, match='does not tell whose'):
+    with pytest.raises(ValueError, match='does not tell which'):
         claim_maps(out, {out / '0002.png': images[1]})
     (out / OWNERS).write_text('[]')
     with pytest.raises(ValueError, match='must be an object of names'):

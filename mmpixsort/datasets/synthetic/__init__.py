@@ -1,4 +1,4 @@
-"""Generators of scenes with their labels, host-free."""
+"""Generators of synthetic scenes with their labels, which need no host."""
 from .sticks import ScatteredSticks, StickScene
 from .street_classes import CLASSES, IGNORE, PALETTE, THING_CLASSES
 from .street_scenes import Scene, StreetScenes

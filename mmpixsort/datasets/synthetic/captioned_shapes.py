@@ -1,8 +1,9 @@
-"""Small scenes of shapes with captions: the least data for text grouping.
+"""Generate small scenes of shapes with captions, to test text grouping.
 
-Each picture holds one to three shapes on a shaded, noisy ground. Colour is
-drawn without regard to the shape, so only form tells a noun; the caption
-names the shapes and nothing else. Letters: H, W size, N pixels.
+Each picture shows one to three shapes on a shaded, noisy ground. The colour of
+a shape is drawn independently of its kind, so that only the form tells which
+noun it is. The caption names the shapes and nothing else. Letters: H, W size,
+N pixels, S shapes.
 """
 import math
 from itertools import combinations
@@ -21,19 +22,21 @@ SHAPE_PALETTE = ((40, 40, 40), (230, 80, 60), (70, 130, 230), (80, 190, 90),
 SHAPE_SPLITS = ('train', 'val', 'test', 'pairs')
 MIN_SIDE = 32
 MOST_SHAPES = 3
-NUM_TRIES = 32  # places and colours that are drawn to choose from
-CONTRAST = .35  # between a shape and the ground, of RGB in [0, 1]
+NUM_TRIES = 32  # random places and colours, of which a suitable one is taken
+CONTRAST = .35  # least distance of shape and ground in RGB, each in [0, 1]
 
 
 class CaptionedScene(NamedTuple):
-    """A generated picture, its caption and its truth.
+    """A generated picture with its caption and its labels.
 
     Attributes:
-        image: (H, W, 3) uint8, RGB.
-        labels: (H, W) uint8 in SHAPE_CLASSES, 0 the ground.
-        shapes: names of the shapes, the hindmost first.
-        caption: 'a disk and a bar'.
-        nouns: names in the caption, in its order; a dropped one is missing.
+        image: Picture (H, W, 3), uint8, RGB.
+        labels: Labels (H, W), uint8 indices into SHAPE_CLASSES; 0 is the
+            ground.
+        shapes: Names of the shapes in the picture, the hindmost first.
+        caption: Caption, such as 'a disk and a bar'.
+        nouns: Names of the shapes in the caption, in its order. A dropped
+            shape is missing.
     """
 
     image: np.ndarray
@@ -46,22 +49,22 @@ class CaptionedScene(NamedTuple):
 class CaptionedShapes:
     """A sequence of generated pictures with captions.
 
-    Scene `i` depends on (`seed`, `split`, `i`, `size`, `held_out_pairs`)
-    only, its caption also on `drop_noun`: the order of access, the process
-    and the length of the sequence do not matter.
+    The picture of scene `i` depends only on `seed`, `split`, `i`, `size` and
+    `held_out_pairs`; its caption also depends on `drop_noun`. The order of
+    access, the process and the length of the sequence do not matter.
 
     Args:
         length: Length of the sequence, 1 or more.
         split: 'train', 'val', 'test' or 'pairs'; splits share no scene.
-        seed: 0 or more.
-        size: (H, W) in pixels, both at least 32.
-        drop_noun: In [0, 1], how often a caption leaves a shape out; it may
-            leave out all.
-        held_out_pairs: Pairs of nouns that share a scene only in the split
-            'pairs', which has such scenes only.
+        seed: Seed of the generator, 0 or more.
+        size: Height and width of the pictures in pixels, both at least 32.
+        drop_noun: Probability in [0, 1] with which a caption leaves out each
+            shape; it may leave out all.
+        held_out_pairs: Pairs of nouns that occur together only in the split
+            'pairs', all of whose scenes show such a pair.
 
     Raises:
-        ValueError, TypeError: For arguments outside these ranges.
+        ValueError, TypeError: If an argument is out of range.
 
     Example:
         >>> scene = CaptionedShapes(4, seed=0)[2]
@@ -100,14 +103,14 @@ class CaptionedShapes:
         rng = np.random.default_rng(key)
         shapes = _draw_shapes(rng, self.compositions)
         image, labels = _paint(rng, shapes, self.size)
-        # a stream of its own: pictures do not depend on `drop_noun`
+        # a generator of its own, so that pictures do not depend on `drop_noun`
         nouns = _named(np.random.default_rng([*key, 1]), shapes,
                        self.drop_noun)
         return CaptionedScene(image, labels, shapes, describe(nouns), nouns)
 
 
 def describe(nouns: Sequence[str]) -> str:
-    """Name shapes in a phrase.
+    """Return a phrase that names shapes.
 
     Example:
         >>> describe(['disk', 'bar', 'ring']), describe([])
@@ -126,7 +129,7 @@ def _size(size: Sequence[int]) -> Tuple[int, int]:
 
 
 def _pairs(pairs: Sequence[Sequence[str]]) -> List[frozenset]:
-    """Check pairs of nouns."""
+    """Return the pairs of nouns as sets, after a check."""
     found = []
     for pair in pairs:
         if isinstance(pair, str) or len(set(pair)) != 2 or len(pair) != 2:
@@ -140,7 +143,7 @@ def _pairs(pairs: Sequence[Sequence[str]]) -> List[frozenset]:
 
 def _compositions(held_out: List[frozenset],
                   split: str) -> Dict[int, List[Tuple[str, ...]]]:
-    """List the sets of shapes that a split may show, by their number."""
+    """Return the sets of shapes that a split may show, by their size."""
     if split == 'pairs' and not held_out:
         raise ValueError('`held_out_pairs` must name a pair for the split '
                          "'pairs', got none")
@@ -167,7 +170,7 @@ def _draw_shapes(rng: np.random.Generator,
 
 def _named(rng: np.random.Generator, shapes: Sequence[str],
            drop_noun: float) -> Tuple[str, ...]:
-    """Return what a caption names, in an order of its own."""
+    """Return the nouns that a caption names, in random order."""
     kept = rng.random(len(shapes)) >= drop_noun
     order = rng.permutation(len(shapes))
     return tuple(shapes[i] for i in order if kept[i])
@@ -175,14 +178,14 @@ def _named(rng: np.random.Generator, shapes: Sequence[str],
 
 def _paint(rng: np.random.Generator, shapes: Sequence[str],
            size: Tuple[int, int]) -> Tuple[np.ndarray, np.ndarray]:
-    """Paint shapes on the ground."""
+    """Paint shapes on a ground, and return the picture and its labels."""
     ground = rng.uniform(.15, .85, 3).astype(np.float32)
     image = ground * _shading(rng, size)
     labels = np.zeros(size, np.uint8)
     rows, columns = np.indices(size, dtype=np.float32)
     radii = min(size) * rng.uniform(.12, .22, len(shapes))
     centres = _places(rng, radii, size)
-    # Python's floats, not numpy's: those would make every map float64
+    # floats of Python keep the maps in float32; numpy's would not
     for name, radius, (y, x) in zip(shapes, radii.tolist(),
                                     centres.tolist()):
         angle = rng.uniform(0, 2 * math.pi)
@@ -200,7 +203,7 @@ def _paint(rng: np.random.Generator, shapes: Sequence[str],
 
 
 def _shading(rng: np.random.Generator, size: Tuple[int, int]) -> np.ndarray:
-    """Make light (H, W, 1) around 1 that falls from a side, with blotches."""
+    """Return brightness (H, W, 1) around 1: side light and blotches."""
     angle, depth = rng.uniform(0, 2 * math.pi), rng.uniform(0, .2)
     rows, columns = (np.linspace(-depth, depth, side, dtype=np.float32)
                      for side in size)
@@ -211,7 +214,7 @@ def _shading(rng: np.random.Generator, size: Tuple[int, int]) -> np.ndarray:
 
 def _places(rng: np.random.Generator, radii: np.ndarray,
             size: Tuple[int, int]) -> np.ndarray:
-    """Draw centres (S, 2) at which shapes hardly cover one another."""
+    """Draw centres (S, 2) at which the shapes hardly overlap."""
     placed = np.empty((0, 2))
     for number, radius in enumerate(radii):
         tries = rng.uniform(radius, np.array(size) - 1 - radius,
@@ -224,18 +227,18 @@ def _places(rng: np.random.Generator, radii: np.ndarray,
 
 
 def _colour(rng: np.random.Generator, ground: np.ndarray) -> np.ndarray:
-    """Draw a colour (3,) that can be seen on the ground."""
+    """Draw a colour (3,) that contrasts with the ground."""
     tries = rng.uniform(.05, .95, (NUM_TRIES, 3)).astype(np.float32)
     return tries[_first(np.abs(tries - ground).max(1), CONTRAST)]
 
 
 def _first(values: np.ndarray, least: float) -> int:
-    """Return the first value of at least `least`, else the largest."""
+    """Return the index of the first value >= `least`, else of the largest."""
     enough = values >= least
     return int(enough.argmax() if enough.any() else values.argmax())
 
 
-# Signed distance, about, of points to shapes of radius 1: negative inside.
+# Approximate signed distances to shapes of radius 1, negative inside.
 def _disk(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.hypot(x, y) - 1
 

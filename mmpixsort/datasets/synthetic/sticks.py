@@ -1,8 +1,8 @@
-"""Scattered sticks: instances that cross, which no box tells apart.
+"""Generate pictures of scattered sticks, which boxes cannot separate.
 
 De Brabandere et al., "Semantic Instance Segmentation with a Discriminative
 Loss Function", https://arxiv.org/abs/1708.02551, show such scenes: a stick
-that another one cuts in two is still one instance. Letters: H, W size.
+that another stick crosses is still one instance. Letters: H, W size.
 """
 from typing import NamedTuple, Tuple
 
@@ -14,7 +14,7 @@ from .street_scenes import SPLITS
 from .textures import muted_colour, noise
 
 MIN_SIDE = 32
-# fewer colours than sticks, so that a colour does not name a stick
+# fewer colours than sticks, so that the colour does not identify a stick
 NUM_COLOURS = 3
 
 
@@ -22,9 +22,9 @@ class StickScene(NamedTuple):
     """A generated picture and its instances.
 
     Attributes:
-        image: (H, W, 3) uint8, RGB.
-        instances: (H, W) int32, 0 background, 1..n the sticks of which
-            something is seen, the lowest first.
+        image: Picture (H, W, 3), uint8, RGB.
+        instances: Instance ids (H, W), int32: 0 is background, 1 to n are
+            the visible sticks, the lowest first.
     """
 
     image: np.ndarray
@@ -32,14 +32,14 @@ class StickScene(NamedTuple):
 
 
 class Stick(NamedTuple):
-    """A bar in the plane; points are (y, x) in pixels.
+    """A bar in the plane, with points (y, x) in pixels.
 
     Attributes:
-        centre: (2,) of the bar.
-        direction: (2,) unit vector along it.
-        half_length: pixels along `direction`.
-        half_width: pixels across.
-        colour: (3,) RGB in [0, 1].
+        centre: Centre (2,) of the bar.
+        direction: Unit vector (2,) along the bar.
+        half_length: Half of the length in pixels, along `direction`.
+        half_width: Half of the width in pixels.
+        colour: Colour (3,), RGB in [0, 1].
     """
 
     centre: np.ndarray
@@ -50,7 +50,7 @@ class Stick(NamedTuple):
 
     def offsets(self, rows: np.ndarray,
                 columns: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-        """Return how far pixels lie along and across the bar."""
+        """Return the coordinates of pixels along and across the bar."""
         y, x = rows - self.centre[0], columns - self.centre[1]
         along = y * self.direction[0] + x * self.direction[1]
         across = x * self.direction[0] - y * self.direction[1]
@@ -58,7 +58,7 @@ class Stick(NamedTuple):
 
     def window(self, size: Tuple[int, int],
                margin: float) -> Tuple[slice, slice]:
-        """Return the part of a picture with the bar and a margin."""
+        """Return the slices of a picture that contain bar and margin."""
         reach = (
             np.abs(self.direction) * self.half_length +
             np.abs(self.direction[::-1]) * self.half_width + margin)
@@ -71,20 +71,20 @@ class Stick(NamedTuple):
 class ScatteredSticks:
     """A sequence of generated pictures of sticks.
 
-    Scene `i` depends on (`seed`, `split`, `i`, `size`, `num_sticks`) only:
-    the order of access, the process and the length of the sequence do not
+    Scene `i` depends only on `seed`, `split`, `i`, `size` and `num_sticks`.
+    The order of access, the process and the length of the sequence do not
     matter.
 
     Args:
         length: Length of the sequence, 1 or more.
         split: 'train', 'val' or 'test'; splits share no scene.
-        seed: 0 or more.
-        size: (H, W) in pixels, both at least 32.
-        num_sticks: The fewest and the most that are thrown; those that
-            others hide are not counted in the scene.
+        seed: Seed of the generator, 0 or more.
+        size: Height and width of the pictures in pixels, both at least 32.
+        num_sticks: Smallest and largest number of sticks that are thrown. A
+            stick that others hide completely is not an instance.
 
     Raises:
-        ValueError, TypeError: For arguments outside these ranges.
+        ValueError, TypeError: If an argument is out of range.
 
     Example:
         >>> scene = ScatteredSticks(4, size=(48, 64))[2]
@@ -124,7 +124,7 @@ class ScatteredSticks:
 
 def _pair(name: str, value: Tuple[int, int], meaning: str,
           minimum: int) -> Tuple[int, int]:
-    """Check two integers of at least `minimum`."""
+    """Return a pair of integers after checking that they are large enough."""
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         raise ValueError(f'`{name}` must be {meaning}, got {value!r}')
     for item in value:
@@ -147,14 +147,14 @@ def _generate(rng: np.random.Generator, size: Tuple[int, int],
 
 
 def _ground(rng: np.random.Generator, size: Tuple[int, int]) -> np.ndarray:
-    """Paint the ground (H, W, 3), about as bright as the dull sticks."""
+    """Paint the ground (H, W, 3), about as bright as the darker sticks."""
     pattern = noise(rng, *size, cell=max(size) / 4, octaves=4)
     return muted_colour(rng, .15, .5, .2) * (1 + .25 * pattern[..., None])
 
 
 def _throw(rng: np.random.Generator, size: Tuple[int, int],
            palette: np.ndarray) -> Stick:
-    """Draw a stick; its centre lies in the picture."""
+    """Draw a random stick whose centre lies in the picture."""
     side = min(size)
     angle = rng.uniform(0, np.pi)
     colour = palette[rng.integers(len(palette))] * rng.uniform(.9, 1.1, 3)
@@ -168,20 +168,20 @@ def _throw(rng: np.random.Generator, size: Tuple[int, int],
 
 def _paint(image: np.ndarray, owners: np.ndarray, stick: Stick, ident: int,
            rng: np.random.Generator) -> None:
-    """Lay a stick and its shadow upon what is there, in place."""
+    """Paint a stick with its shadow over the picture, in place."""
     softness = 1.5 * stick.half_width
     window = stick.window(owners.shape, softness)
     along, across = stick.offsets(*np.ogrid[window])
     distance = np.maximum(
         np.abs(along) - stick.half_length,
         np.abs(across) - stick.half_width)
-    # the shadow is what tells the upper from the lower of equal colour
+    # only the shadow tells which of two crossing sticks of one colour is above
     shadow = .45 * np.clip(1 - distance / softness, 0, 1)
     round_shade = 1 - .4 * np.minimum(across / stick.half_width, 1)**2
     slope = 1 + rng.uniform(-.15, .15) * along / stick.half_length
     grain = 1 + .08 * noise(rng, *distance.shape, cell=6, octaves=2)
     bar = (round_shade * slope * grain)[..., None] * stick.colour
-    # half of a pixel on the outline is covered
+    # a pixel that the outline crosses in its middle is half covered
     cover = np.clip(.5 - distance, 0, 1)[..., None]
     below = image[window] * (1 - shadow[..., None])
     image[window] = below + cover * (bar - below)
@@ -189,7 +189,7 @@ def _paint(image: np.ndarray, owners: np.ndarray, stick: Stick, ident: int,
 
 
 def _renumber(owners: np.ndarray, count: int) -> np.ndarray:
-    """Number the visible sticks 1, 2, ..."""
+    """Renumber the visible sticks to 1, 2, ..."""
     seen = np.bincount(owners.ravel(), minlength=count + 1) > 0
     seen[0] = False
     numbers = np.where(seen, np.cumsum(seen), 0)

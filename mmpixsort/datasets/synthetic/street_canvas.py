@@ -1,7 +1,8 @@
-"""A camera above a flat street and a canvas that is painted back to front.
+"""A camera above a flat street, and a canvas that is painted back to front.
 
-World: metres, x to the right, y up from the ground, z away from the camera.
-Picture: pixels, column to the right, row down. H, W picture size.
+World coordinates are in metres: x to the right, y up from the ground, z away
+from the camera. Picture coordinates are in pixels: column to the right, row
+down. Letters: H, W size of the picture.
 """
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -13,12 +14,13 @@ from .textures import noise
 
 
 class Camera(NamedTuple):
-    """Pinhole camera that looks along the street.
+    """A pinhole camera that looks along the street.
 
     Attributes:
-        focal: focal length in pixels.
-        height: of the camera above the ground, metres.
-        column, row: the vanishing point in pixels.
+        focal: Focal length in pixels.
+        height: Height above the ground in metres.
+        column: Column of the vanishing point in pixels.
+        row: Row of the vanishing point in pixels.
     """
 
     focal: float
@@ -40,9 +42,9 @@ class Layer:
     """A patch of the canvas on which one object is drawn.
 
     Args:
-        shape: (H, W) of the canvas.
-        bounds: left, top, right, bottom of the patch in canvas pixels; it is
-            cut at the border of the canvas.
+        shape: Size (H, W) of the canvas.
+        bounds: Left, top, right and bottom of the patch in canvas pixels;
+            the patch is cut at the border of the canvas.
     """
 
     def __init__(self, shape: Tuple[int, int], bounds: Sequence) -> None:
@@ -79,7 +81,7 @@ class Layer:
                 axes: Sequence,
                 colour: Sequence,
                 thickness: int = -1) -> None:
-        """Draw an ellipse with half axes `axes`; -1 fills it."""
+        """Draw an ellipse with half axes `axes`; thickness -1 fills it."""
         if self.empty:
             return
         point = (int(round(centre[0])) - self.left,
@@ -94,7 +96,7 @@ class Layer:
              end: Sequence,
              colour: Sequence,
              thickness: float = 1) -> None:
-        """Draw a straight line of whole-pixel thickness."""
+        """Draw a straight line; its thickness is rounded to whole pixels."""
         if self.empty:
             return
         ends = [(int(round(p[0])) - self.left, int(round(p[1])) - self.top)
@@ -108,7 +110,7 @@ class Layer:
                 opacity: Optional[np.ndarray] = None) -> None:
         """Warp a picture into the quadrilateral `corners` (4, 2).
 
-        The corners go clockwise from the picture's top left.
+        The corners are given clockwise from the top left of the picture.
         """
         if self.empty:
             return
@@ -130,13 +132,13 @@ class Layer:
 
 
 class Canvas:
-    """Picture, class map and instance map, painted from far to near.
+    """A picture with class and instance maps, painted from far to near.
 
     Args:
-        shape: (H, W).
-        rng: source of randomness for surface grain.
-        haze: RGB in [0, 1] that distance fades into.
-        visibility: distance in metres at which about 63 % has faded.
+        shape: Size (H, W) of the picture.
+        rng: Random generator of the grain of surfaces.
+        haze: Colour, RGB in [0, 1], that distant objects fade into.
+        visibility: Distance in metres at which 63 % of a colour has faded.
     """
 
     def __init__(self, shape: Tuple[int, int], rng: np.random.Generator,
@@ -156,7 +158,10 @@ class Canvas:
         return Layer(self.shape, (low[0], low[1], high[0], high[1]))
 
     def fade(self, distance: float) -> float:
-        """Share of an object's own colour left at `distance` metres."""
+        """Return the share of its colour that an object keeps at a distance.
+
+        The distance is in metres.
+        """
         return float(np.exp(-distance / self.visibility))
 
     def commit(self,
@@ -165,7 +170,7 @@ class Canvas:
                distance: float,
                instance: int = 0,
                grain: float = 0.12) -> None:
-        """Paint a layer; nearer layers are committed later and cover it."""
+        """Paint a layer over all layers that were committed before it."""
         if layer.empty:
             return
         height, width = layer.mask.shape
@@ -183,7 +188,7 @@ class Canvas:
         self.instances[window][hit] = 0 if class_id == IGNORE else instance
 
     def add_object(self, name: str, class_id: int, **attributes) -> int:
-        """Register a countable object; returns its new instance id."""
+        """Register a countable object and return its new instance id."""
         self.objects.append(
             dict(
                 name=name,

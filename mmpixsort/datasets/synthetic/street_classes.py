@@ -1,8 +1,8 @@
-"""Class names, colours and kinds of street scenes.
+"""Names, colours and kinds of the classes of street scenes.
 
-Names, order and palette are CamVid's in its 11-class form, as listed in
-``Scripts/test_segmentation_camvid.py`` of alexgkendall/SegNet-Tutorial, so
-that a model or a picture of the generated scenes reads like one of CamVid.
+Names, order and palette are those of CamVid in its 11-class form, as listed
+in ``Scripts/test_segmentation_camvid.py`` of alexgkendall/SegNet-Tutorial.
+Models and pictures of generated scenes can thus be read like those of CamVid.
 """
 CLASSES = ('sky', 'building', 'pole', 'road', 'pavement', 'tree',
            'sign symbol', 'fence', 'car', 'pedestrian', 'bicyclist')
@@ -16,5 +16,5 @@ PALETTE = ((128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128),
 
 IGNORE = 255
 
-# classes that can be counted: each one drawn has its own instance id
+# countable classes: each drawn object has its own instance id
 THING_CLASSES = (POLE, TREE, SIGN, CAR, PEDESTRIAN, BICYCLIST)

@@ -1,8 +1,9 @@
-"""Street-like scenes with semantic, instance and object labels.
+"""Generate street-like scenes with semantic, instance and object labels.
 
-A stand-in for CamVid that needs no download: 11 classes, perspective,
-occlusion in depth order, thin poles, ignored regions. Textures, lighting
-and palettes vary, so that a class is not a colour. Letters: H, W size.
+They stand in for CamVid and need no download. They have 11 classes,
+perspective, occlusion in depth order, thin poles and ignored regions.
+Textures, lighting and palettes vary, so that a colour does not identify a
+class. Letters: H, W size.
 """
 from typing import Dict, List, NamedTuple, Tuple
 
@@ -18,15 +19,16 @@ MIN_SIDE = 48
 
 
 class Scene(NamedTuple):
-    """A generated picture with everything that is known about it.
+    """A generated picture with all of its labels.
 
     Attributes:
-        image: (H, W, 3) uint8, RGB.
-        semantic: (H, W) uint8, class index, 255 where no label is given.
-        instances: (H, W) int32, 0 where nothing is counted, else the id of
-            a visible object.
-        objects: one dict per visible object with `name`, `class_id`,
-            `instance_id`, `area` (visible pixels) and `attributes`.
+        image: Picture (H, W, 3), uint8, RGB.
+        semantic: Class indices (H, W), uint8; 255 where there is no label.
+        instances: Ids (H, W) of the visible countable objects, int32; 0
+            where there is none.
+        objects: A dict for each visible object, with `name`, `class_id`,
+            `instance_id`, `area` (number of visible pixels) and
+            `attributes`.
     """
 
     image: np.ndarray
@@ -35,7 +37,7 @@ class Scene(NamedTuple):
     objects: List[Dict]
 
     def caption(self, max_objects: int = 5) -> str:
-        """Describe the largest objects in one English sentence."""
+        """Return one English sentence about the largest objects."""
         largest = sorted(
             self.objects, key=lambda o: (-o['area'], o['instance_id']))
         parts = []
@@ -55,17 +57,17 @@ class Scene(NamedTuple):
 class StreetScenes:
     """A sequence of generated street scenes.
 
-    Scene `i` depends on (`seed`, `split`, `i`, `size`) only: the order of
+    Scene `i` depends only on `seed`, `split`, `i` and `size`. The order of
     access, the process and the length of the sequence do not matter.
 
     Args:
-        num_images: length of the sequence, positive.
-        size: (H, W) in pixels, both at least 48.
-        seed: non-negative.
+        num_images: Length of the sequence, 1 or more.
+        size: Height and width of the pictures in pixels, both at least 48.
+        seed: Seed of the generator, 0 or more.
         split: 'train', 'val' or 'test'; splits share no scene.
 
     Raises:
-        ValueError, TypeError: for arguments outside these ranges.
+        ValueError, TypeError: If an argument is out of range.
 
     Example:
         >>> scene = StreetScenes(4, size=(90, 120), seed=0)[2]
@@ -104,7 +106,7 @@ class StreetScenes:
 
 
 def _whole(name: str, value: int, least: int) -> int:
-    """Check that a user's number is an int of at least `least`."""
+    """Return a number after checking that it is an int >= `least`."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f'`{name}` must be an int, got {value!r}')
     if value < least:
@@ -127,7 +129,7 @@ def _generate(rng: np.random.Generator, size: Tuple[int, int]) -> Scene:
     around.paint_horizon(canvas, camera, rng)
     around.paint_ground(canvas, camera, rng, street)
     plan = _houses(rng, street) + _things(rng, street)
-    # painter's algorithm; the index makes equal distances deterministic
+    # painter's algorithm; the index makes the order of ties deterministic
     order = sorted(range(len(plan)), key=lambda i: (-plan[i][0], i))
     for place in order:
         _, paint, arguments = plan[place]
@@ -147,8 +149,8 @@ def _houses(rng: np.random.Generator, street: around.Street) -> List:
         z, before = rng.uniform(2, 5), 0.0
         while z < 70:
             far = z + rng.uniform(5, 16)
-            # a house sorts by its far end: all that stands in front of
-            # its long side is painted after it
+            # a house is sorted by its far end, so that all objects in front
+            # of its long side are painted after it
             if rng.random() < density:
                 tall = rng.uniform(4, 14)
                 plan.append((far, around.paint_house,
@@ -166,7 +168,7 @@ def _houses(rng: np.random.Generator, street: around.Street) -> List:
 
 def _garden(rng: np.random.Generator, x: float,
             span: Tuple[float, float]) -> List:
-    """Plan what fills a gap between houses: a fence with trees behind."""
+    """Plan a fence with trees behind it, in a gap between houses."""
     if rng.random() > .7:
         return []
     plan = [(span[1], around.paint_fence, (x, span))]
@@ -184,7 +186,7 @@ def _things(rng: np.random.Generator, street: around.Street) -> List:
     def put(paint, x, z):
         plan.append((z, paint, (x, z)))
 
-    def anywhere(low, high):  # more places near than far
+    def anywhere(low, high):  # near places are more likely than far ones
         return low * (high / low)**rng.random()
 
     for which in (0, 1):
@@ -223,7 +225,7 @@ def _things(rng: np.random.Generator, street: around.Street) -> List:
 
 
 def _finish(canvas: Canvas, image: np.ndarray) -> Scene:
-    """Drop hidden objects and number the others 1, 2, ..."""
+    """Remove hidden objects and renumber the others to 1, 2, ..."""
     area = np.bincount(
         canvas.instances.ravel(), minlength=len(canvas.objects) + 1)
     renumber = np.zeros(len(area), np.int32)

@@ -1,4 +1,4 @@
-"""Everything of a street that is not countable: sky, ground, houses, light.
+"""Paint the uncountable parts of a street: sky, ground, houses and light.
 """
 from typing import Tuple
 
@@ -10,7 +10,7 @@ from .street_classes import BUILDING, FENCE, IGNORE, PAVEMENT, ROAD, TREE
 from .street_things import leaf_colour
 from .textures import facade, muted_colour, named_colour, noise, railing
 
-GROUND_TILE = 128  # pixels of the ground texture, mirrored to repeat
+GROUND_TILE = 128  # pixels of the ground texture, repeated by mirroring
 METRES_PER_TILE = 8.0
 
 
@@ -31,7 +31,7 @@ def paint_sky(canvas: Canvas, camera: Camera,
 
 def paint_horizon(canvas: Canvas, camera: Camera,
                   rng: np.random.Generator) -> None:
-    """Paint a far row of houses or trees along the horizon."""
+    """Paint a row of distant houses or trees along the horizon."""
     height, width = canvas.shape
     distance = rng.uniform(60, 110)
     scale = camera.focal / distance
@@ -59,7 +59,7 @@ def paint_horizon(canvas: Canvas, camera: Camera,
 
 def _ground_tile(rng: np.random.Generator, base: np.ndarray,
                  slab: float) -> np.ndarray:
-    """Make a ground texture; `slab` metres between joints, 0 for none."""
+    """Return a ground texture with joints every `slab` metres (0: none)."""
     size = GROUND_TILE
     tile = 1 + .12 * noise(rng, size, size, size / 4, 3)
     tile += .08 * (rng.random((size, size), dtype=np.float32) - .5)
@@ -71,17 +71,17 @@ def _ground_tile(rng: np.random.Generator, base: np.ndarray,
 
 
 def _mirror(metres: np.ndarray) -> np.ndarray:
-    """Texture pixel of a ground coordinate; tiles mirror, without seam."""
+    """Return the texture pixel of a coordinate; mirroring avoids seams."""
     place = metres * (GROUND_TILE / METRES_PER_TILE) % (2 * GROUND_TILE)
     return np.minimum(place, 2 * GROUND_TILE - 1 - place).astype(int).clip(0)
 
 
 class Street:
-    """Cross-section of the street in metres, left to right.
+    """A cross-section of the street in metres, from left to right.
 
     Attributes:
-        road: x of the two kerbs.
-        house: x of the two building lines, beyond the pavements.
+        road: Positions x of the two kerbs.
+        house: Positions x of the two building lines, beyond the pavements.
     """
 
     def __init__(self, rng: np.random.Generator) -> None:
@@ -93,7 +93,7 @@ class Street:
         self.house = (self.road[0] - walks[0], self.road[1] + walks[1])
 
     def side(self, which: int, share: float) -> float:
-        """Give the x at `share` of the pavement on side 0 or 1."""
+        """Return x at a share of the width of the pavement of side 0 or 1."""
         return self.road[which] + share * (self.house[which]
                                            - self.road[which])
 
@@ -132,7 +132,7 @@ def paint_ground(canvas: Canvas, camera: Camera, rng: np.random.Generator,
 
 def _markings(image: np.ndarray, rng: np.random.Generator, street: Street,
               x: np.ndarray, z: np.ndarray) -> None:
-    """Paint lane lines and kerb stones in place; labels do not change."""
+    """Paint lane lines and kerb stones in place, without changing labels."""
     paint = muted_colour(rng, .6, .95, .06)
     middle = (street.road[0] + street.road[1]) / 2
     style = rng.integers(4)
@@ -155,7 +155,7 @@ def _markings(image: np.ndarray, rng: np.random.Generator, street: Street,
 
 def _ground_shadow(rng: np.random.Generator, street: Street, x: np.ndarray,
                    z: np.ndarray) -> np.ndarray:
-    """Make a brightness factor (rows, W): shadows of houses and trees."""
+    """Return brightness factors (rows, W): shadows of houses and trees."""
     factor = np.ones_like(x)
     if rng.random() < .35:  # overcast: no shadows
         return factor
@@ -176,10 +176,10 @@ def _ground_shadow(rng: np.random.Generator, street: Street, x: np.ndarray,
 def paint_house(canvas: Canvas, camera: Camera, rng: np.random.Generator,
                 x: float, span: Tuple[float, float], tall: float,
                 detached: bool) -> None:
-    """Paint a house that stands along the street at `x` over z `span`.
+    """Paint a house that stands along the street at `x`, over z `span`.
 
-    The face towards the camera is seen only where no taller house stands
-    directly before it (`detached`).
+    The end that faces the camera is painted only if no taller house stands
+    directly in front of it (`detached`).
     """
     near, far = span
     outer = x + np.sign(x) * rng.uniform(6, 12)
@@ -195,7 +195,7 @@ def paint_house(canvas: Canvas, camera: Camera, rng: np.random.Generator,
         corners = camera.project([(x0, tall, z0), (x1, tall, z1),
                                   (x1, 0, z1), (x0, 0, z0)])
         layer = canvas.layer(corners)
-        # a far house needs few texture pixels, and 24 to tell its windows
+        # a far house needs few texture pixels, but 24 to show its windows
         rows = int(np.clip(tall * camera.focal / near, 24, 96))
         picture = facade(rng, rows, rows * 4 // 3, wall) * light
         layer.texture(picture, corners)
@@ -204,7 +204,7 @@ def paint_house(canvas: Canvas, camera: Camera, rng: np.random.Generator,
 
 def paint_fence(canvas: Canvas, camera: Camera, rng: np.random.Generator,
                 x: float, span: Tuple[float, float]) -> None:
-    """Paint a fence or low wall along the street at `x` over z `span`."""
+    """Paint a fence or low wall along the street at `x`, over z `span`."""
     tall = rng.uniform(.9, 1.9)
     near, far = span
     corners = camera.project([(x, tall, far), (x, tall, near), (x, 0, near),
@@ -217,7 +217,7 @@ def paint_fence(canvas: Canvas, camera: Camera, rng: np.random.Generator,
 
 
 def paint_bonnet(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Paint the bonnet of the own car, which carries no label."""
+    """Paint the bonnet of the car with the camera, which has no label."""
     height, width = canvas.shape
     tall = rng.uniform(.03, .09) * height
     layer = canvas.layer(np.array([(0, height - tall - 2), (width, height)]))
@@ -228,10 +228,11 @@ def paint_bonnet(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def apply_light(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Light a finished picture (H, W, 3): float in, uint8 out.
+    """Apply light and sensor effects to a picture (H, W, 3) of floats.
 
-    Exposure, colour cast, gradient, vignette, soft blotches, blur, sensor
-    noise: together they keep a colour from naming a class.
+    Exposure, colour cast, gradient, vignette, soft blotches, blur and sensor
+    noise together prevent that a colour identifies a class. The result is of
+    type uint8.
     """
     height, width = image.shape[:2]
     rows = np.linspace(-1, 1, height, dtype=np.float32)[:, None]

@@ -1,8 +1,8 @@
-"""Countable objects of a street: cars, people, bicycles, poles, trees.
+"""Paint the countable objects of a street: cars, people, poles, trees.
 
-Every function takes the canvas, the camera, the random generator and the
-place on the ground as x and z in metres, and paints one object. Sizes are
-those of real objects in metres.
+Every function `paint_*` takes the canvas, the camera, the random generator
+and the place on the ground as x and z in metres, and paints one object. Sizes
+are those of real objects in metres.
 """
 from typing import Tuple
 
@@ -16,7 +16,7 @@ from .textures import muted_colour, named_colour, noise
 
 
 def _where(canvas: Canvas, camera: Camera, x: float, z: float) -> dict:
-    """Say in words where a ground point lies."""
+    """Return attributes that say in words where a ground point lies."""
     column = camera.project((x, 0, z))[0, 0] / canvas.shape[1]
     side = 'left' if column < 1 / 3 else 'right' if column > 2 / 3 else \
         'centre'
@@ -25,7 +25,7 @@ def _where(canvas: Canvas, camera: Camera, x: float, z: float) -> dict:
 
 def paint_car(canvas: Canvas, camera: Camera, rng: np.random.Generator,
               x: float, z: float) -> None:
-    """Paint a car or van parallel to the street, seen from an end."""
+    """Paint a car or van parallel to the street, seen from one end."""
     van = rng.random() < 0.25
     width = rng.uniform(1.6, 1.9)
     length = rng.uniform(3.6, 4.6)
@@ -43,7 +43,7 @@ def paint_car(canvas: Canvas, camera: Camera, rng: np.random.Generator,
     box = outline([(left, 0, near), (right, height, near), (left, 0, far),
                    (right, height, far)])
     layer = canvas.layer(box)
-    # the long side that faces the middle of the picture is visible
+    # the long side towards the middle of the picture is visible
     inner = left if x > 0 else right
     layer.polygon(
         outline([(inner, .25, near), (inner, .25, far), (inner, belt, far),
@@ -134,7 +134,7 @@ def _person(layer: Layer, camera: Camera, foot: Tuple, tall: float,
 
 def paint_bicyclist(canvas: Canvas, camera: Camera,
                     rng: np.random.Generator, x: float, z: float) -> None:
-    """Paint a rider, seen from the side or from an end."""
+    """Paint a rider on a bicycle, seen from the side or from one end."""
     name, top = named_colour(rng)
     trousers = muted_colour(rng, 0.05, 0.5, 0.4)
     frame = named_colour(rng)[1]
@@ -181,7 +181,7 @@ def paint_bicyclist(canvas: Canvas, camera: Camera,
 
 
 def _pole_pixels(canvas: Canvas, metres: float, scale: float) -> float:
-    """Thickness of a pole: 1 to 4 pixels in a picture 180 pixels high."""
+    """Return the thickness of a pole, about 1 to 4 pixels at 180 rows."""
     widest = max(4, round(4 * canvas.shape[0] / 180))
     return float(np.clip(round(metres * scale), 1, widest))
 
@@ -303,7 +303,7 @@ def leaf_colour(rng: np.random.Generator) -> np.ndarray:
 
 def paint_clutter(canvas: Canvas, camera: Camera, rng: np.random.Generator,
                   x: float, z: float) -> None:
-    """Paint street furniture of no class (a bin, a box): ignored pixels."""
+    """Paint street furniture (a bin, a box) whose pixels are ignored."""
     wide, tall = rng.uniform(.3, .9), rng.uniform(.7, 1.4)
     corners = camera.project([(x - wide, 0, z), (x + wide, 0, z),
                               (x + wide * .9, tall, z),

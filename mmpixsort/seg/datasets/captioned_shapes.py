@@ -11,23 +11,25 @@ from mmpixsort.registry import DATASETS
 
 @DATASETS.register_module()
 class GeneratedShapesCaptions(BaseSegDataset):
-    """Captioned shapes that are generated in memory, 7 classes.
+    """Captioned shapes of 7 classes, generated in memory.
 
     The pipeline must start with `mmpixsort.LoadCaptionedShapes`. The split
-    'train' gives pictures, captions and nouns without masks; the others
-    also give masks. There is no file: `data_root` stays unset.
+    'train' gives pictures, captions and nouns without labels; the other
+    splits also give labels. Nothing is read from disk: leave `data_root`
+    unset.
 
     Args:
-        num_images: number of scenes, positive.
-        size: (H, W) of the scenes in pixels.
-        seed: of the generator; the same seed gives the same scenes.
-        split: 'train', 'val', 'test', or 'pairs': scenes with a held-out
-            pair; no scene is in two splits.
-        drop_noun: in [0, 1], how often a caption leaves a shape out.
-        held_out_pairs: pairs of nouns that only the split 'pairs' shows
-            together; give the same pairs to all splits.
-        kwargs: `pipeline`, `metainfo`, `indices`, `test_mode`, ... of
-            mmseg's `BaseSegDataset`.
+        num_images: Number of scenes, 1 or more.
+        size: Height and width of the scenes in pixels.
+        seed: Seed of the generator.
+        split: 'train', 'val', 'test', or 'pairs', whose scenes all show a
+            held-out pair; splits share no scene.
+        drop_noun: Probability in [0, 1] with which a caption leaves out each
+            shape.
+        held_out_pairs: Pairs of nouns that occur together only in the split
+            'pairs'. Give the same pairs to all splits.
+        kwargs: Further arguments of mmseg's `BaseSegDataset`, such as
+            `pipeline`, `metainfo`, `indices` and `test_mode`.
     """
 
     METAINFO = dict(
@@ -46,11 +48,11 @@ class GeneratedShapesCaptions(BaseSegDataset):
             length=num_images, split=split, seed=seed, size=tuple(size),
             drop_noun=drop_noun,
             held_out_pairs=tuple(map(tuple, held_out_pairs)))
-        CaptionedShapes(**self.scene_args)  # checks the values
+        CaptionedShapes(**self.scene_args)  # raises if a value is invalid
         super().__init__(**kwargs)
 
     def load_data_list(self) -> List[dict]:
-        """List the scenes by number; a name stands in for the path."""
+        """List the scenes; a name made from the index replaces the path."""
         split, seed = self.scene_args['split'], self.scene_args['seed']
         return [
             dict(

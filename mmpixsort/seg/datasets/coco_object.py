@@ -1,4 +1,4 @@
-"""COCO-Object: the 80 things of COCO and a background, as semantic labels."""
+"""COCO-Object as a dataset: the 80 things of COCO and a background."""
 from mmseg.datasets import BaseSegDataset, COCOStuffDataset
 
 from mmpixsort.registry import DATASETS
@@ -8,16 +8,16 @@ NUM_THINGS = 80
 
 @DATASETS.register_module()
 class COCOObjectDataset(BaseSegDataset):
-    """COCO-Object: background 0 and the things of COCO, 81 classes.
+    """COCO-Object: the 80 things of COCO and background (0), 81 classes.
 
-    Labels are made from the instances of COCO 2017 (Lin et al., ECCV 2014)
-    by tools/dataset_converters/coco_object.py; no pixel is ignored.
+    The labels are made from the instances of COCO 2017 (Lin et al., ECCV
+    2014) by tools/dataset_converters/coco_object.py. No pixel is ignored.
 
     Args:
-        img_suffix: of the images.
-        seg_map_suffix: of the label files.
-        kwargs: `data_root`, `data_prefix`, `ann_file`, `pipeline`, ... of
-            mmseg's `BaseSegDataset`.
+        img_suffix: Ending of the image files.
+        seg_map_suffix: Ending of the label files.
+        kwargs: Further arguments of mmseg's `BaseSegDataset`, such as
+            `data_root`, `data_prefix`, `ann_file` and `pipeline`.
     """
 
     METAINFO = dict(

@@ -1,4 +1,4 @@
-"""Images with captions and nouns, for MMSegmentation pipelines."""
+"""Images with captions and nouns, for the pipelines of MMSegmentation."""
 import logging
 import os.path as osp
 from itertools import islice
@@ -17,38 +17,42 @@ from mmpixsort.text.captions import (Caption, CaptionStatistics,
                                      read_captions, with_nouns)
 from mmpixsort.text.nouns import LexiconExtractor
 
-NUM_LOOKED_AT = 16  # images whose files are looked for at the start
+NUM_LOOKED_AT = 16  # first images, of which at least one file must exist
 
 
 @DATASETS.register_module()
 class ImageCaptionDataset(BaseDataset):
-    """Images, each with one of its captions and the nouns of that.
+    """Images, each with one of its captions and the nouns in it.
 
-    Training draws a caption at every visit of an image: all of them in
-    turn, in an order that depends on `seed` and index. A test takes the
-    first one. A broken image is replaced by another at random, with a
-    warning that counts; in a test it is an error.
+    In training, successive visits of an image go through all of its
+    captions, in an order that depends on `seed` and the index. In a test the
+    first caption is used. In training, an image that cannot be decoded is
+    replaced by a random other one, with a warning that counts such images;
+    in a test it is an error.
 
-    A sample has `img_path`, `caption` (str), `nouns` (list of str) and what
-    mmseg's pipelines ask for.
+    A sample has `img_path`, `caption` (str), `nouns` (list of str) and the
+    other keys that mmseg's pipelines need.
 
     Args:
-        ann_file: captions: `.jsonl`, `.csv`, `.tsv`, or `.json` of COCO; see
-            `mmpixsort.text.captions`.
-        lexicon: word list whose nouns are looked for in captions that come
-            without; 'everyday': that of mmpixsort; None: as in the file.
-        need_nouns: raise where the file has no nouns and `lexicon` is None.
-        filter_empty_nouns: leave out captions without nouns, and images
-            that have no other.
-        seed: of the order of captions.
-        data_prefix: `img_path`, the folder of the images.
-        kwargs: `data_root`, `pipeline`, `indices`, `serialize_data`,
-            `lazy_init`, `max_refetch`, ... of mmengine's `BaseDataset`.
+        ann_file: Path of the captions: `.jsonl`, `.csv`, `.tsv`, or `.json`
+            as in COCO; see `mmpixsort.text.captions`.
+        lexicon: Path of a word list, whose nouns are extracted from captions
+            that come without nouns; 'everyday' is the list of mmpixsort.
+            None extracts nothing.
+        need_nouns: Whether to raise an error if the file has no nouns and
+            `lexicon` is None.
+        filter_empty_nouns: Whether to leave out captions without nouns, and
+            images that have no other captions.
+        seed: Seed of the order of captions.
+        data_prefix: Dict with `img_path`, the folder of the images.
+        kwargs: Further arguments of mmengine's `BaseDataset`, such as
+            `data_root`, `pipeline`, `indices`, `serialize_data`, `lazy_init`
+            and `max_refetch`.
 
     Raises:
-        FileNotFoundError: the captions or all of the first images are
-            missing.
-        ValueError: no caption is left, or nouns are needed and missing.
+        FileNotFoundError: If the captions, or all of the first images, do
+            not exist.
+        ValueError: If no caption is left, or nouns are needed and missing.
     """
 
     def __init__(self,
@@ -71,7 +75,7 @@ class ImageCaptionDataset(BaseDataset):
             **kwargs)
 
     def load_data_list(self) -> List[dict]:
-        """Read the captions, an entry an image."""
+        """Read the captions, and return one entry for each image."""
         captions = list(self._captions())
         self._check(captions)
         self._statistics = caption_statistics(captions)
@@ -112,30 +116,30 @@ class ImageCaptionDataset(BaseDataset):
                 'got none')
 
     def _check_files(self, entries: List[dict]) -> None:
-        """Tell a wrong folder from a missing image."""
+        """Raise an error if the folder of the images seems to be wrong."""
         paths = [entry['img_path'] for entry in islice(entries,
                                                        NUM_LOOKED_AT)]
         if not any(fileio.exists(path) for path in paths):
             raise FileNotFoundError(
-                f'none of the first {len(paths)} images is there, such as '
+                f'none of the first {len(paths)} images exists, such as '
                 f'{paths[0]!r}; set `data_root` and `data_prefix.img_path` '
                 'to their folder')
 
     def prepare_data(self, idx: int) -> Any:
-        """Draw a caption and run the pipeline; None: a broken image."""
+        """Run the pipeline on an image and a caption; None if broken."""
         sample = self._draw(idx, self.get_data_info(idx))
         path = sample['img_path']
         try:
             return self.pipeline(sample)
         except Exception:
-            # what else goes wrong in a pipeline must not be hidden
+            # an error of another kind must not be hidden
             if self.test_mode or _readable(path):
                 raise
         self._warn(path)
         return None
 
     def _draw(self, idx: int, info: Dict[str, Any]) -> Dict[str, Any]:
-        """Return a sample with one caption of an image."""
+        """Return a sample with one of the captions of an image."""
         count, place = len(info['captions']), 0
         if not self.test_mode and count > 1:
             place = self._order(idx, count)[self._visit(idx) % count]
@@ -150,14 +154,14 @@ class ImageCaptionDataset(BaseDataset):
 
     def _order(self, idx: int, count: int) -> np.ndarray:
         worker = torch.utils.data.get_worker_info()
-        # workers that start anew in every epoch forget their visits; torch
-        # draws this number anew then, equal for all workers
+        # workers that are started anew in every epoch forget their visits;
+        # torch then draws this number anew, the same for all workers
         epoch = 0 if worker is None else worker.seed - worker.id
         key = [self.seed, epoch, idx % len(self)]
         return np.random.default_rng(key).permutation(count)
 
     def _visit(self, idx: int) -> int:
-        """Count a visit; return how many there were before."""
+        """Count a visit, and return the number of visits before it."""
         if self._visits is None or len(self._visits) != len(self):
             self._visits = np.zeros(len(self), np.int32)
         self._visits[idx] += 1
@@ -173,13 +177,13 @@ class ImageCaptionDataset(BaseDataset):
                 logger='current', level=logging.WARNING)
 
     def caption_statistics(self) -> CaptionStatistics:
-        """Return counts of images, captions and nouns of the file."""
+        """Count the images, captions and nouns of the file."""
         self.full_init()
         return self._statistics
 
 
 def _readable(path: str) -> bool:
-    """Tell whether an image can be decoded."""
+    """Return whether an image can be decoded."""
     try:
         data = np.frombuffer(fileio.get(path), np.uint8)
         return cv2.imdecode(data, cv2.IMREAD_COLOR) is not None

@@ -9,18 +9,18 @@ from mmpixsort.registry import DATASETS
 
 @DATASETS.register_module()
 class StreetScenesDataset(BaseSegDataset):
-    """Street scenes that are generated in memory, with CamVid's classes.
+    """Street scenes with CamVid's classes, generated in memory.
 
     The pipeline must start with `mmpixsort.LoadStreetScene`; any transform
-    of mmseg may follow. There is no file: `data_root` stays unset.
+    of mmseg may follow. Nothing is read from disk: leave `data_root` unset.
 
     Args:
-        num_images: number of scenes, positive.
-        size: (H, W) of the scenes in pixels.
-        seed: of the generator; the same seed gives the same scenes.
-        split: 'train', 'val' or 'test', which share no scene.
-        kwargs: `pipeline`, `metainfo`, `indices`, `test_mode`, ... of
-            mmseg's `BaseSegDataset`.
+        num_images: Number of scenes, 1 or more.
+        size: Height and width of the scenes in pixels.
+        seed: Seed of the generator.
+        split: 'train', 'val' or 'test'; splits share no scene.
+        kwargs: Further arguments of mmseg's `BaseSegDataset`, such as
+            `pipeline`, `metainfo`, `indices` and `test_mode`.
     """
 
     METAINFO = dict(
@@ -34,11 +34,11 @@ class StreetScenesDataset(BaseSegDataset):
                  **kwargs) -> None:
         self.scene_args = dict(
             num_images=num_images, size=tuple(size), seed=seed, split=split)
-        StreetScenes(**self.scene_args)  # checks the values
+        StreetScenes(**self.scene_args)  # raises if a value is invalid
         super().__init__(**kwargs)
 
     def load_data_list(self) -> List[dict]:
-        """List the scenes by number; a name stands in for the path."""
+        """List the scenes; a name made from the index replaces the path."""
         split, seed = self.scene_args['split'], self.scene_args['seed']
         return [
             dict(

@@ -1,4 +1,4 @@
-"""mmseg's IoU metric that also returns the score of every class."""
+"""The IoU metric of MMSegmentation with the score of every class."""
 from typing import Dict
 
 import numpy as np
@@ -9,11 +9,12 @@ from mmpixsort.registry import METRICS
 
 @METRICS.register_module()
 class PerClassIoUMetric(IoUMetric):
-    """`IoUMetric` with one more entry per class, `IoU.NAME`, in percent.
+    """`IoUMetric` with an additional entry `IoU.NAME` for every class.
 
-    The host prints the classes in a table and returns the means only; files
-    and curves need the numbers. A class that is neither in the labels nor
-    in the predictions gives NaN, as in the host.
+    The host prints the scores of classes in a table and returns only their
+    means; files and curves need the numbers. Scores are in percent. A class
+    that occurs neither in the labels nor in the predictions gets NaN, as in
+    the host.
     """
 
     def compute_metrics(self, results: list) -> Dict[str, float]:

@@ -1,4 +1,4 @@
-"""Loading transform for captioned shapes, which are generated."""
+"""A loading transform that generates captioned shapes."""
 from typing import Optional
 
 import numpy as np
@@ -10,11 +10,11 @@ from mmpixsort.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class LoadCaptionedShapes(BaseTransform):
-    """Generate a scene in place of reading image, labels and caption.
+    """Generate a scene in place of reading an image, labels and a caption.
 
-    A scene takes less than a millisecond. In a test pipeline let no `Resize`
-    follow: it would resize the labels too, and mmseg scores at the original
-    size.
+    A scene takes less than a millisecond. Let no `Resize` follow in a test
+    pipeline: it would resize the labels too, and mmseg scores at the
+    original size.
 
     Required keys: `scene_args` (keywords of `CaptionedShapes`),
     `scene_index`, `label_map`, `seg_fields`.
@@ -24,8 +24,8 @@ class LoadCaptionedShapes(BaseTransform):
     (H, W) uint8.
 
     Args:
-        with_labels: whether to add the labels; None: in every split but
-            'train', which learns from captions.
+        with_labels: Whether to add the labels. None adds them in every split
+            but 'train', which learns from captions.
     """
 
     def __init__(self, with_labels: Optional[bool] = None) -> None:
@@ -54,7 +54,7 @@ class LoadCaptionedShapes(BaseTransform):
 
 
 def _relabel(labels: np.ndarray, label_map: Optional[dict]) -> np.ndarray:
-    """Apply mmseg's `label_map` (old id to new id) to a map."""
+    """Apply mmseg's `label_map` (old to new label) to a map."""
     table = np.arange(256, dtype=np.uint8)
     for old, new in (label_map or {}).items():
         table[old] = new

@@ -1,4 +1,4 @@
-"""Pack over-segmentations, and stack those of a batch."""
+"""Pack over-segmentations into data samples, and stack those of a batch."""
 from typing import List
 
 from mmseg.datasets.transforms import PackSegInputs
@@ -11,14 +11,14 @@ from .id_maps import pack_ids, stack_ids
 
 @TRANSFORMS.register_module()
 class PackSegmentInputs(PackSegInputs):
-    """`PackSegInputs` that also packs `gt_overseg_map`.
+    """Pack `gt_overseg_map` in addition to what `PackSegInputs` packs.
 
-    Adds `gt_overseg` (1, H, W) int64 to the data sample, -1 on padding.
+    It adds `gt_overseg` (1, H, W), int64, -1 on padding, to the data sample.
     Labels may be missing.
     """
 
     def transform(self, results: dict) -> dict:
-        """Pack image, labels, regions and metainfo."""
+        """Pack the image, labels, regions and metainfo."""
         return pack_ids(
             super().transform(results), results['gt_overseg_map'],
             'gt_overseg')
@@ -28,7 +28,7 @@ def stack_oversegmentation(data_samples: List) -> Tensor:
     """Return the region ids (B, H, W) of a batch, -1 on padding.
 
     Raises:
-        ValueError: When a sample has none.
+        ValueError: If a sample has no region ids.
     """
     return stack_ids(
         data_samples, 'gt_overseg',

@@ -1,4 +1,4 @@
-"""Transforms for text-supervised grouping: groups, nouns, packing."""
+"""Transforms for training on text: load groups, sample nouns and pack."""
 from pathlib import Path
 from typing import List, Optional, Sequence
 from zlib import crc32
@@ -24,10 +24,13 @@ TEXT_KEYS = ('caption', 'nouns', 'caption_nouns')
 
 
 def shift_groups(ids: np.ndarray) -> np.ndarray:
-    """Leave the value 255 to what is in no group, as hosts pad with it.
+    """Move ids from 255 on up by one, so that 255 can mean no group.
+
+    255 is also the value with which the hosts pad.
 
     Returns:
-        (H, W) uint16, a type that every transform of the host takes.
+        Shifted ids (H, W), uint16, a type that all transforms of the host
+        accept.
     """
     return np.where(ids < 0, PAD, ids + (ids >= PAD)).astype(np.uint16)
 
@@ -36,18 +39,19 @@ def shift_groups(ids: np.ndarray) -> np.ndarray:
 class LoadGroups(BaseTransform):
     """Read the precomputed groups of an image as `gt_group_map`.
 
-    They join `seg_fields`, so that resizing, cropping and flipping treat
-    them as labels. Put it right after the loading of the image. Groups of a
-    coarser grid are enlarged to the image, each pixel from the cell that it
-    lies in. `RandomCrop` needs `cat_max_ratio=1.`, its default, where there
-    are no labels.
+    The map joins `seg_fields`, so that it is resized, cropped and flipped
+    like labels. Put this transform directly after the loading of the image.
+    Groups on a coarser grid are enlarged to the size of the image: each
+    pixel gets the group of the cell that it lies in. If there are no labels,
+    `RandomCrop` needs `cat_max_ratio=1.`, which is its default.
 
     Args:
-        folder: That tools/precompute_groups.py wrote.
+        folder: Folder that tools/precompute_groups.py wrote.
 
     Raises:
-        FileNotFoundError: When an image has no groups.
-        ValueError: When the groups of its name are those of another image.
+        FileNotFoundError: If an image has no groups.
+        ValueError: If the groups found under its name belong to another
+            image.
     """
 
     def __init__(self, folder: str) -> None:
@@ -55,7 +59,7 @@ class LoadGroups(BaseTransform):
         self._owners = MapOwners(folder)
 
     def transform(self, results: dict) -> dict:
-        """Read the groups of `img_path`."""
+        """Read the groups of the image at `img_path`."""
         path = group_path(self.folder, results['img_path'])
         ids = read_groups(path)
         self._owners.check(path, results['img_path'])
@@ -72,16 +76,16 @@ class LoadGroups(BaseTransform):
 
 @TRANSFORMS.register_module()
 class SampleNouns(BaseTransform):
-    """Keep a few of the nouns of a caption, in its order.
+    """Keep a random selection of the nouns of a caption, in their order.
 
-    All of them stay in `caption_nouns`: a loss that spares other images
-    with the same noun needs to know what a caption holds.
+    All nouns remain in `caption_nouns`, for losses that do not treat an
+    image as a negative of a noun that its caption contains.
 
     Args:
-        max_nouns: That are kept.
-        seed: None: others at every visit, by numpy's global generator as
-            the transforms of the host; a number: always the same ones of an
-            image and caption.
+        max_nouns: Largest number of nouns that are kept.
+        seed: Seed of the selection, which is then always the same for an
+            image and a caption. None selects anew at every visit, with the
+            global generator of numpy, as the transforms of the host do.
     """
 
     def __init__(self, max_nouns: int, seed: Optional[int] = None) -> None:
@@ -92,7 +96,7 @@ class SampleNouns(BaseTransform):
         self.seed = seed
 
     def transform(self, results: dict) -> dict:
-        """Draw among `nouns`."""
+        """Select among `nouns`."""
         nouns = list(dict.fromkeys(results['nouns']))
         results['caption_nouns'] = nouns
         if len(nouns) > self.max_nouns:
@@ -115,24 +119,26 @@ class SampleNouns(BaseTransform):
 
 @TRANSFORMS.register_module()
 class PackTextInputs(PackSegInputs):
-    """`PackSegInputs` with captions, nouns and groups; labels may be missing.
+    """Pack captions, nouns and groups beside what `PackSegInputs` packs.
 
-    Adds to the data sample the metainfo `caption` (str), `nouns` and, after
-    `SampleNouns`, `caption_nouns` (lists of str); and, after `LoadGroups`,
-    `gt_groups` (1, H, W) int64, -1 in no group.
+    It adds to the data sample the metainfo `caption` (str), `nouns` and,
+    after `SampleNouns`, `caption_nouns` (lists of str); and, after
+    `LoadGroups`, `gt_groups` (1, H, W), int64, -1 for no group. Labels may be
+    missing.
 
-    Without labels the host's preprocessor sets `pad_shape` to None; what
-    was padded is in `padding_size`.
+    Without labels the preprocessor of the host sets `pad_shape` to None; the
+    size of the padding is then in `padding_size`.
 
     Args:
-        meta_keys: Keys of the metainfo of the host, beside those of texts.
+        meta_keys: Keys of the metainfo of the host, in addition to the keys
+            of texts.
     """
 
     def __init__(self, meta_keys: Sequence[str] = META_KEYS) -> None:
         super().__init__(meta_keys=(*meta_keys, *TEXT_KEYS))
 
     def transform(self, results: dict) -> dict:
-        """Pack image, labels, groups and metainfo."""
+        """Pack the image, labels, groups and metainfo."""
         packed = super().transform(results)
         if 'gt_group_map' not in results:
             return packed
@@ -140,10 +146,10 @@ class PackTextInputs(PackSegInputs):
 
 
 def stack_groups(data_samples: List) -> Tensor:
-    """Return the groups (B, H, W) int64 of a batch, -1 on padding.
+    """Return the group ids (B, H, W), int64, of a batch, -1 on padding.
 
     Raises:
-        ValueError: When a sample has none.
+        ValueError: If a sample has no groups.
     """
     return stack_ids(
         data_samples, 'gt_groups',
