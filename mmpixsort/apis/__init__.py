@@ -1,4 +1,4 @@
-"""What users call: attach a method to a host, build banks, explain."""
+"""Functions for users: attach methods, build banks, explain predictions."""
 from mmpixsort.utils import engine  # noqa: F401  says what is missing
 
 from .attach import METHODS, Method, attach, attach_file, register_method

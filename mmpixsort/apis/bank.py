@@ -32,27 +32,27 @@ def build_bank(cfg: Union[str, Path, Config],
                restart: bool = False) -> PrototypeBank:
     """Embed annotated images one by one and write their segments as a bank.
 
-    The work is shared by all ranks of a process group; parts lie in
-    ``OUT.parts`` until the bank is written, and a build that was cut off
-    goes on where it was. The file does not depend on the number of
-    processes.
+    All ranks of a process group share the work. Parts of the bank are kept
+    in ``OUT.parts`` until it is complete; an interrupted build continues
+    from them. The file does not depend on the number of processes.
 
     Args:
-        cfg: Path of a config, or the config.
+        cfg: Config, or its path.
         checkpoint: Path of the weights.
-        out: The file: .npz, or another ending for safetensors.
+        out: Path of the bank. The ending .npz selects NumPy's format, any
+            other ending safetensors.
         split: 'train', 'val' or 'test'.
-        rules: How segments become rows.
+        rules: Rules by which segments become rows.
         dtype: Data type of the features, 'float16' or 'float32'.
-        max_images: Number of images to use, evenly spread; None: all.
-        restart: Throw away the parts of a build that was cut off.
+        max_images: Number of images to use, evenly spaced; None uses all.
+        restart: Whether to discard the parts of an interrupted build.
 
     Returns:
-        The bank, on the main process as on all others.
+        The bank, on every process.
 
     Raises:
-        ValueError: When model, checkpoint or data do not fit, or another
-            process builds this bank.
+        ValueError: If the model, checkpoint and data do not fit together, or
+            another process is building this bank.
     """
     from mmpixsort.seg.segmentors.retrieval_bank import chosen_images, meta_of
     rules = rules.check()
@@ -88,7 +88,7 @@ def build_bank(cfg: Union[str, Path, Config],
 @torch.no_grad()
 def _embed_parts(model: nn.Module, dataset, images: list, rules: RowRules,
                  folder: Path) -> None:
-    """Write the parts that are missing, every rank its share."""
+    """Write the missing parts; every rank writes its share."""
     own = part_ranges(len(images))[get_rank()::get_world_size()]
     with progress(sum(map(len, own)), 'embedding') as advance:
         for part in own:
@@ -101,7 +101,7 @@ def _embed_parts(model: nn.Module, dataset, images: list, rules: RowRules,
 
 
 def file_hash(path: Union[str, Path]) -> str:
-    """Return the SHA-256 of a file, '' for an address."""
+    """Return the SHA-256 of a file, or '' for a URL."""
     path = Path(path)
     if not path.is_file():
         return ''

@@ -1,4 +1,4 @@
-"""Say how alike the contexts of retrieved instances are."""
+"""Report how similar the contexts of retrieved instances are."""
 import math
 from pathlib import Path
 from typing import Dict, NamedTuple, Optional
@@ -14,16 +14,16 @@ from .instance_bank import build_instance_bank
 
 
 class ContextReport(NamedTuple):
-    """Context consistency of a bank.
+    """Context consistency of a bank of instances.
 
     Attributes:
-        num_neighbors: k.
-        num_instances: Number of instances of the bank.
-        embedding: Scores of the embedding; `expected` is that of random
-            instances of the class.
+        num_neighbors: Number of neighbours k.
+        num_instances: Number of instances in the bank.
+        embedding: Scores of the embedding; its `expected` is the score of
+            random instances of the same class.
         baseline: Scores of the feature of a classifier.
-        feature: Its name.
-        over_baseline: Relative gain of the embedding over it.
+        feature: Name of that feature.
+        over_baseline: Relative gain of the embedding over that feature.
     """
 
     num_neighbors: int
@@ -34,7 +34,7 @@ class ContextReport(NamedTuple):
     over_baseline: float
 
     def to_json(self) -> Dict:
-        """Return dicts, strings and numbers, with None for NaN."""
+        """Return the report as dicts of strings and numbers; NaN is None."""
         scores = {name: {key: _number(value) for key, value in
                          getattr(self, name)._asdict().items()}
                   for name in ('embedding', 'baseline')}
@@ -43,7 +43,7 @@ class ContextReport(NamedTuple):
             over_baseline=_number(self.over_baseline))
 
     def table(self) -> str:
-        """Return the scores as lines of text."""
+        """Return the scores as a table in plain text."""
         own, base = self.embedding, self.baseline
         lines = [
             f'context consistency of {own.num_queries} of '
@@ -64,19 +64,21 @@ def report_context(stored: StoredInstances,
                    other: Optional[StoredInstances] = None,
                    num_draws: int = 10,
                    seed: int = 0) -> ContextReport:
-    """Score a bank, against random instances and a classifier.
+    """Compare a bank with random instances and with a classifier.
 
     Args:
         stored: Bank of instances.
-        num_neighbors: k.
-        other: Bank of the same instances whose baseline to take, made with
-            a net that was trained without metric loss; None: its own.
-        num_draws: Number of draws of random instances, which give the spread.
+        num_neighbors: Number of neighbours k.
+        other: Bank of the same instances, made with a network that was
+            trained without a metric loss, whose baseline feature is used.
+            None uses that of `stored`.
+        num_draws: Number of random draws of instances, from which the spread
+            is computed.
         seed: Seed of the random draws.
 
     Raises:
-        ValueError: When no class has instances with a context in two images,
-            or `other` is of other instances.
+        ValueError: If no class has instances with a context in two images,
+            or `other` contains other instances.
     """
     other = stored if other is None else other
     _check_same(stored, other)
@@ -98,16 +100,17 @@ def report_context(stored: StoredInstances,
 
 
 def score_context_of_run(cfg: Config, checkpoint: Path) -> Dict[str, float]:
-    """Score the contexts that a trained network retrieves: for studies.
+    """Score the contexts that a trained network retrieves, in a study.
 
     Args:
-        cfg: With `test_dataloader`; the bank is written to its work dir.
+        cfg: Config with `test_dataloader`; the bank is written to its work
+            directory.
         checkpoint: Path of the weights.
 
     Returns:
-        In percent, the gain over random instances of the class of the
-        embedding, of the logits and of the feature of the classifier, and
-        what the embedding gains over the logits.
+        Relative gains in percent: those of the embedding, of the logits and
+        of the classifier's feature over random instances of the same class,
+        and that of the embedding over the logits.
     """
     scores = {}
     for feature in ('logits', 'classifier'):

@@ -1,4 +1,4 @@
-"""Turn files of CLIP into checkpoints of mmengine."""
+"""Convert CLIP weights into checkpoints of mmengine."""
 import os
 from pathlib import Path
 from typing import Optional, Union
@@ -15,26 +15,26 @@ def convert_clip(source: Union[str, Path],
                  *,
                  prefix: Optional[str] = None,
                  target_prefix: str = '') -> ClipWeights:
-    """Write the weights of a CLIP for :class:`OpenCLIPDual`.
+    """Write the weights of a CLIP as a checkpoint for :class:`OpenCLIPDual`.
 
-    All are float32, and the activation that they need, where it is known, is
-    an entry beside them, so that every way of loading them sets it. The file
-    appears whole or not at all.
+    The weights are stored in float32. The activation that they need, if it
+    is known, is stored beside them, so that it is set however the checkpoint
+    is loaded. The file is written completely or not at all.
 
     Args:
-        source: OpenAI's archive, or a state dict of open_clip; see
-            :func:`mmpixsort.text.encoders.clip_weights.read_clip`.
-        target: Where to, .pth.
-        prefix: Before the names in `source`; None: found.
-        target_prefix: Before the names in `target`: '' for the `init_cfg` of
-            a dual encoder, the path of the dual encoder in the model and a
-            dot for `load_from`.
+        source: Path of an archive of OpenAI or a state dict of open_clip;
+            see :func:`mmpixsort.text.encoders.clip_weights.read_clip`.
+        target: Path of the checkpoint, .pth.
+        prefix: Prefix of the names in `source`; None finds it.
+        target_prefix: Prefix of the names in `target`. Use '' for the
+            `init_cfg` of a dual encoder; for `load_from`, the path of the
+            dual encoder in the model and a dot.
 
     Returns:
-        What was read, with the entries that were left out.
+        The weights that were read, and the names that were left out.
 
     Raises:
-        ValueError: If `source` holds no whole CLIP with a ViT.
+        ValueError: If `source` does not contain a complete CLIP with a ViT.
     """
     weights = read_clip(source, prefix=prefix)
     target = Path(target)
@@ -62,7 +62,7 @@ def convert_clip(source: Union[str, Path],
 
 
 def describe_clip(weights: ClipWeights) -> str:
-    """Return what was read, a line each."""
+    """Return a description of the weights, one property a line."""
     vision, text = (weights.settings[key] for key in (
         'vision_cfg', 'text_cfg'))
     lines = [

@@ -1,7 +1,7 @@
-"""The demonstration: train, test, write scores and pictures.
+"""Run the demonstration: train, test, and write scores and pictures.
 
-Nothing here is special to the demonstration but its few options: the same
-model is trained by ``tools/train.py CONFIG`` and tested by ``tools/test.py``.
+The demonstration only adds a few options: ``tools/train.py CONFIG`` trains
+the same model, and ``tools/test.py`` tests it.
 """
 import json
 import logging
@@ -26,36 +26,39 @@ def run_demo(config: Path,
              seed: int = 0,
              method: str = 'pixel-contrast',
              cfg_options: Optional[dict] = None) -> Dict[str, float]:
-    """Train and test one config; write scores and pictures to a folder.
+    """Train and test one config, and write scores and pictures to a folder.
 
     Args:
-        config: config file with a data set and a model with a metric head.
-        out: folder for all results; made if absent.
-        data: `data_root` of the config's data sets, None to keep it.
-        weights: checkpoint of the backbone, None to start from scratch.
-        iters: training iterations, None for those of the config; decay and
-            warm-up are scaled alike.
-        seed: of weights and order of the data.
+        config: Path of a config with a data set and a model with a metric
+            head.
+        out: Folder of all results; it is created if needed.
+        data: Folder that replaces `data_root` of the data sets; None keeps
+            that of the config.
+        weights: Checkpoint of the backbone; None starts from random weights.
+        iters: Number of training iterations, by which the schedule and the
+            warm-up are scaled too; None keeps that of the config.
+        seed: Seed of the weights and of the order of the data.
         method: 'pixel-contrast', or 'none' for the plain host model.
-        cfg_options: further settings, as ``--cfg-options`` of mmseg.
+        cfg_options: Further settings, as for ``--cfg-options`` of mmseg.
 
     Returns:
-        The test metrics: aAcc, mIoU, mAcc and the IoU of every class, in
-        percent.
+        The test metrics in percent: aAcc, mIoU, mAcc and the IoU of every
+        class.
 
     Raises:
-        FileNotFoundError, ValueError: before anything is built.
+        FileNotFoundError, ValueError: If an argument is invalid; nothing has
+            been built then.
     """
     cfg = demo_config(config, data, weights, iters, seed, method)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     cfg.work_dir = str(out)
-    # a name of its own, or a second run of a process would write its
-    # pictures to the folder of the first
+    # visualizers are found by name: with a fixed name, a second run in one
+    # process would write its pictures to the folder of the first
     cfg.visualizer.name = f'demo {out.resolve()}'
     cfg.merge_from_dict(cfg_options or {})
-    # while building, mmengine would log the whole config (it also writes it
-    # to a file) and all hooks
+    # while building, mmengine would log the whole config (which it also
+    # writes to a file) and all hooks
     cfg.log_level = 'WARNING'
     runner = Runner.from_cfg(cfg)
     for handler in (runner.logger, *runner.logger.handlers):
@@ -92,7 +95,7 @@ def demo_config(config: Path, data: Optional[Path], weights: Optional[Path],
 
 def _check(config: Path, data: Optional[Path], weights: Optional[Path],
            iters: Optional[int], method: str) -> None:
-    """Refuse what cannot work before anything heavy starts."""
+    """Raise an error for invalid arguments before anything slow starts."""
     if not Path(config).is_file():
         raise FileNotFoundError(f'`config` {str(config)!r} not found')
     if data is not None and not Path(data).is_dir():
@@ -110,7 +113,7 @@ def _check(config: Path, data: Optional[Path], weights: Optional[Path],
 
 
 def _strip_method(cfg: Config) -> None:
-    """Turn the config into that of the plain host model, in place."""
+    """Change a config into that of the plain host model, in place."""
     cfg.model.type = 'EncoderDecoder'
     cfg.model.pop('metric_head')
     hooks = []
@@ -123,11 +126,11 @@ def _strip_method(cfg: Config) -> None:
 
 
 def rescale(cfg: Config, iters: int) -> None:
-    """Set the number of iterations and scale all that counts them."""
+    """Set the number of iterations and scale all numbers that depend on it."""
     factor = iters / cfg.train_cfg.max_iters
     for schedule in cfg.param_scheduler:
         schedule.begin = int(schedule.begin * factor)
-        # a schedule of no iteration is an error in mmengine
+        # mmengine raises for a schedule without an iteration
         schedule.end = max(int(schedule.end * factor), schedule.begin + 1)
     if 'metric_head' in cfg.model:
         head = cfg.model.metric_head
@@ -138,17 +141,17 @@ def rescale(cfg: Config, iters: int) -> None:
 
 
 def is_progress(record: logging.LogRecord) -> bool:
-    """Drop the lines that mmengine logs for every single parameter."""
+    """Return False for records that mmengine logs for each parameter."""
     return not record.getMessage().startswith('paramwise_options')
 
 
 def write_scores(out: Path, metrics: Dict[str, float], run: dict) -> None:
-    """Write scores.json and the same as a table, scores.txt.
+    """Write scores.json, and scores.txt with the same scores as a table.
 
     Args:
-        out: folder, which exists.
-        metrics: means, and `IoU.NAME` per class, in percent.
-        run: what the scores belong to; kept in both files.
+        out: Existing folder.
+        metrics: Means, and `IoU.NAME` for each class, in percent.
+        run: Description of the run, which is written to both files.
     """
     classes = {
         name[len('IoU.'):]: value
@@ -156,7 +159,7 @@ def write_scores(out: Path, metrics: Dict[str, float], run: dict) -> None:
     }
     means = {k: metrics[k] for k in ('mIoU', 'mAcc', 'aAcc') if k in metrics}
     text = json.dumps(dict(run, **means, IoU=classes), indent=2)
-    # JSON has no NaN: a class that never occurs has no score
+    # JSON has no NaN, which is the score of a class that never occurs
     write_whole(out / 'scores.json', text.replace('NaN', 'null') + '\n')
     width = max(map(len, (*classes, *means)), default=0)
     lines = [f'{name}: {value}' for name, value in run.items()]
@@ -168,7 +171,7 @@ def write_scores(out: Path, metrics: Dict[str, float], run: dict) -> None:
 
 
 def _collect_pictures(source: Path, target: Path) -> None:
-    """Copy the pictures of this run to one plain folder."""
+    """Copy the pictures of this run to one flat folder."""
     target.mkdir(exist_ok=True)
     for old in target.glob('*.png'):
         old.unlink()

@@ -1,4 +1,4 @@
-"""The demonstration of text grouping: what words learn from captions alone."""
+"""Run the demonstration of text grouping, which learns from captions alone."""
 import json
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Sequence
@@ -17,7 +17,7 @@ from .demo import is_progress, rescale
 from .loading import load_text_segmentor
 from .tune_background import mean_iou, tune_background
 
-# Pairs of nouns that no training scene holds together
+# pairs of nouns that occur together in no training scene
 HELD_OUT = (('disk', 'ring'), ('square', 'bar'), ('triangle', 'cross'))
 THRESHOLDS = [round(.3 + .025 * i, 3) for i in range(27)]
 KINDS = dict(
@@ -33,10 +33,12 @@ class TextRun(NamedTuple):
         seed: Seed of the weights and of the order of the images.
         threshold: Threshold of the background, chosen on the validation
             scenes.
-        mean_iou: On test scenes.
-        accuracy: Groups of shapes named rightly, there.
-        pairs: mIoU on scenes with a pair that training never showed.
-        oracle: mIoU of the same groups, named by the annotation.
+        mean_iou: mIoU on the test scenes.
+        accuracy: Share of groups on shapes in the test scenes that are named
+            correctly.
+        pairs: mIoU on scenes with a pair of nouns that never occurred
+            together in training.
+        oracle: mIoU on the test scenes if the annotation names the groups.
     """
 
     kind: str
@@ -54,17 +56,19 @@ def run_text_demo(config: Path,
                   seeds: Sequence[int] = (0, ),
                   iters: int = None,
                   image_level: bool = True) -> List[TextRun]:
-    """Train, choose the threshold, test; write scores and pictures.
+    """Train, choose the threshold and test; write scores and pictures.
 
     Args:
-        config: Config of the generated shapes with captions.
-        out: Folder for all results; made if absent.
+        config: Path of a config of the generated shapes with captions.
+        out: Folder of all results; it is created if needed.
         seeds: Seeds of the trainings.
-        iters: Number of iterations of a training; None: that of the config.
-        image_level: Whether to train the contrast of whole images too.
+        iters: Number of iterations of a training; None keeps that of the
+            config.
+        image_level: Whether to train also with the contrast of whole images.
 
     Returns:
-        A row for every training; also in OUT/scores.json and scores.txt.
+        The scores of every training, which are also written to
+        OUT/scores.json and OUT/scores.txt.
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -74,7 +78,7 @@ def run_text_demo(config: Path,
         for kind in list(KINDS)[:1 + image_level]:
             cfg = _config(config, kind, seed, iters)
             runs.append(_run(cfg, kind, seed, out / f'{kind}_seed{seed}'))
-            # after each, so that nothing is lost
+            # after each training, so that an interruption loses little
             _write(out, runs, baselines, cfg.train_cfg.max_iters)
     return runs
 
@@ -116,9 +120,9 @@ def _run(cfg: Config, kind: str, seed: int, out: Path) -> TextRun:
 
 
 def _runner(cfg: Config, stage: str) -> Runner:
-    """Build a runner that logs its progress and no more."""
+    """Build a runner that logs only the progress."""
     cfg = cfg.copy()
-    # names of their own, or runs of a process would share their pictures
+    # unique names, as runs of one process would share visualizers otherwise
     cfg.experiment_name = f'{cfg.work_dir} {stage}'
     cfg.visualizer.name = cfg.experiment_name
     runner = Runner.from_cfg(cfg)
@@ -129,11 +133,11 @@ def _runner(cfg: Config, stage: str) -> Runner:
 
 
 def text_baselines(cfg: Config, seed: int = 0) -> Dict[str, float]:
-    """Score what needs no learning, on the test scenes.
+    """Score two predictions that need no training, on the test scenes.
 
     Returns:
-        mIoU in percent of a random class for every group, and of background
-        everywhere.
+        The mIoU in percent of a random class for every group ('chance'), and
+        of background everywhere ('background').
     """
     init_default_scope('mmseg')
     model = load_text_segmentor(cfg.copy(), device='cpu').model
@@ -156,7 +160,7 @@ def text_baselines(cfg: Config, seed: int = 0) -> Dict[str, float]:
 
 def _write(out: Path, runs: Sequence[TextRun], baselines: Dict[str, float],
            iters: int) -> None:
-    """Write scores.json, and as a table scores.txt."""
+    """Write scores.json, and scores.txt with the same scores as a table."""
     write_whole(out / 'scores.json', json.dumps(dict(
         iterations=iters, baselines=baselines,
         runs=[run._asdict() for run in runs]), indent=1) + '\n')
@@ -166,7 +170,7 @@ def _write(out: Path, runs: Sequence[TextRun], baselines: Dict[str, float],
 
 def text_table(runs: Sequence[TextRun], baselines: Dict[str, float],
                iters: int) -> str:
-    """Return the scores as text."""
+    """Return the scores as a table in plain text."""
     lines = [
         f'mIoU of 7 classes on test scenes, {iters} iterations',
         '',

@@ -1,4 +1,4 @@
-"""Annotated segments of single images, for a bank that is changed."""
+"""Add segments of single annotated images to a bank of prototypes."""
 from pathlib import Path
 from typing import Sequence, Union
 
@@ -19,31 +19,31 @@ LOADING = ('LoadImageFromFile', 'LoadImageFromNDArray')
 
 
 def image_data(cfg: Config, image: Union[str, Path, np.ndarray]) -> dict:
-    """Prepare an image as the test pipeline of a config does.
+    """Prepare an image with the test pipeline of a config.
 
     Args:
         cfg: Config of the model.
-        image: File, or (H, W, 3) uint8 BGR, as OpenCV reads it.
+        image: Path, or array (H, W, 3), uint8 BGR, as OpenCV reads it.
 
     Raises:
-        FileNotFoundError: When there is no such file.
+        FileNotFoundError: If the file does not exist.
     """
     if not isinstance(image, np.ndarray) and not Path(image).is_file():
         raise FileNotFoundError(f'image {str(image)!r} not found')
     init_default_scope(cfg.get('default_scope') or 'mmseg')
-    # a single image has no annotation
+    # a single image comes without annotation
     return load_image(image, [step for step in view_pipeline(cfg)
                               if type_name(step) not in ANNOTATION])
 
 
 def load_image(image: Union[str, Path, np.ndarray],
                steps: Sequence[dict]) -> dict:
-    """Run an image file or an array through steps without annotation.
+    """Run an image through pipeline steps that need no annotation.
 
     Args:
-        image: File, or (H, W, 3) uint8 BGR, as OpenCV reads it.
-        steps: Configs of the transforms; what loads the image is exchanged
-            for what the kind of `image` asks for.
+        image: Path, or array (H, W, 3), uint8 BGR, as OpenCV reads it.
+        steps: Configs of the transforms. The loading transform is replaced
+            by the one that suits the type of `image`.
     """
     is_array = isinstance(image, np.ndarray)
     if is_array or not any(
@@ -65,22 +65,23 @@ def add_exemplars(cfg: Config,
                   image: Union[str, Path],
                   mask: Union[str, Path],
                   name: str) -> PrototypeBank:
-    """Add the segments under a mask to a bank, as a class.
+    """Add the segments under a mask to a bank, as examples of a class.
 
-    No training: a segment that resembles them gets the class from then on.
+    No training is needed: from then on, segments that resemble them are
+    given this class.
 
     Args:
         cfg: Config of the model.
-        model: See :func:`mmpixsort.apis.loading.load_model`.
-        bank: Bank that was made with its weights.
-        image: File of the image.
-        mask: File of its size (PNG, TIFF), drawn where the class is: neither
-            black nor transparent.
-        name: Name of the class, new or known.
+        model: Model; see :func:`mmpixsort.apis.loading.load_model`.
+        bank: Bank that was made with the weights of the model.
+        image: Path of the image.
+        mask: Path of a mask of the same size (PNG, TIFF). It marks all
+            pixels that are neither black nor transparent.
+        name: Name of the class, which may be new.
 
     Raises:
-        ValueError: When the mask is empty, of another size, or the bank of
-            other weights.
+        ValueError: If the mask is empty or of another size, or the bank was
+            made with other weights.
     """
     head = model.retrieval.metric_head
     check_fits(
@@ -90,7 +91,7 @@ def add_exemplars(cfg: Config,
     data = image_data(cfg, image)
     marked = read_mask(mask, tuple(data['data_samples'].ori_shape)) == 0
     ignored = head.ignore_index
-    number = int(ignored == 0)  # any class that is not ignored
+    number = int(ignored == 0)  # any class index that is not ignored
     data['data_samples'].gt_sem_seg = PixelData(
         data=torch.where(marked, number, ignored)[None])
     rows = model.retrieval.rows(data, RowRules())
@@ -105,10 +106,10 @@ def read_mask(path: Union[str, Path], size: tuple) -> torch.Tensor:
     """Return labels (H, W): 0 under the mask, 255 elsewhere.
 
     Raises:
-        FileNotFoundError: When there is no such file.
-        ValueError: When it is no mask (see
-            :func:`mmpixsort.datasets.id_maps.read_mask_image`), of another
-            size, or marks nothing.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is not a mask (see
+            :func:`mmpixsort.datasets.id_maps.read_mask_image`), has another
+            size, or marks no pixel.
     """
     mask = read_mask_image(path)
     if mask.shape != size or not mask.any():

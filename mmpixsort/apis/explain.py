@@ -25,7 +25,7 @@ from .loading import load_model
 
 
 class Explanation(NamedTuple):
-    """Files that were written, and what they show."""
+    """Paths of the files that were written, and the rows they show."""
 
     page: Path
     sheet: Path
@@ -40,21 +40,20 @@ def explain(cfg: Union[str, Path, Config],
             *,
             num_neighbors: int = 6,
             max_segments: int = 24) -> Explanation:
-    """Write a page and a sheet of the segments of an image and their
-    neighbours.
+    """Write a page and a sheet that show segments and their neighbours.
 
     Args:
         cfg: Config of the model.
         checkpoint: Checkpoint with its weights.
         bank: Bank of prototypes.
-        image: File of the image.
-        out: Folder, made if absent; gets NAME.html and NAME.png.
-        num_neighbors: To show of each segment.
-        max_segments: The largest segments to show.
+        image: Path of the image.
+        out: Folder for NAME.html and NAME.png; it is created if needed.
+        num_neighbors: Number of neighbours that are shown for each segment.
+        max_segments: Number of segments that are shown, the largest first.
 
     Raises:
-        ValueError: When bank and weights do not fit.
-        FileNotFoundError: When a file does not exist.
+        ValueError: If the bank was not made with these weights.
+        FileNotFoundError: If a file does not exist.
     """
     check_count('num_neighbors', num_neighbors)
     check_count('max_segments', max_segments)
@@ -84,7 +83,7 @@ def explain(cfg: Union[str, Path, Config],
 
 
 def picture_of(data: dict) -> np.ndarray:
-    """Return the picture (H, W, 3) RGB of an item at its original size."""
+    """Return the picture (H, W, 3), RGB, of an item at its original size."""
     height, width = data['data_samples'].ori_shape
     return cv2.resize(as_picture(data['inputs'].numpy()), (width, height))
 
@@ -92,7 +91,7 @@ def picture_of(data: dict) -> np.ndarray:
 def _rows(picture: np.ndarray, result, bank: PrototypeBank,
           sources: 'Sources', num_neighbors: int, max_segments: int,
           name: str) -> List[Row]:
-    """Describe the largest segments and their neighbours."""
+    """Return rows that show the largest segments and their neighbours."""
     segments = result.pred_segments
     ids = segments.data[0].cpu()
     areas = ids.flatten().bincount(minlength=len(segments.neighbors))
@@ -112,15 +111,16 @@ def _rows(picture: np.ndarray, result, bank: PrototypeBank,
 
 
 def read_vote(segments, segment: int) -> Tuple[int, str]:
-    """Return the class that a segment's neighbours voted for, and how.
+    """Return the class that a segment's neighbours voted for, and the votes.
 
     Args:
         segments: `pred_segments` of a result, with votes.
-        segment: Which one.
+        segment: Index of the segment.
 
     Returns:
-        The label, and '9/15': neighbours of this class among all; where
-        votes are weighed by similarity, their share of the weight too.
+        The label, and a text such as '9/15', the number of neighbours of
+        this class among all. If votes are weighted by similarity, the text
+        also has their share of the weight.
     """
     fractions = segments.fractions[segment]
     neighbors = segments.neighbor_labels[segment]
@@ -128,18 +128,18 @@ def read_vote(segments, segment: int) -> Tuple[int, str]:
     count = int((neighbors == label).sum())
     text = f'{count}/{len(neighbors)}'
     share = float(fractions[label])
-    # the rule of ties adds less than 1e-4 to a vote
+    # the rule for ties changes a vote by less than 1e-4
     if abs(share - count / len(neighbors)) > 1e-3:
         text += f', {share:.0%} of the weight'
     return label, text
 
 
 class Sources:
-    """The pictures that the rows of a bank come from.
+    """Pictures of the segments that are rows of a bank.
 
-    The bank holds boxes, not outlines: an image is cut again as when the
-    bank was made, and the segment of a box is found among its segments. A
-    row of another scale or of an exemplar is shown by its box.
+    The bank stores boxes and no outlines. An image is therefore segmented
+    again as when the bank was made, and the segment is found by its box. A
+    row of a resized image or of an exemplar is shown by its box alone.
     """
 
     def __init__(self, cfg: Config, model: nn.Module,
@@ -152,7 +152,7 @@ class Sources:
         self.known: Dict[str, tuple] = {}
 
     def crop(self, row: int, similarity: float) -> Crop:
-        """Return the segment of a row."""
+        """Return a picture of the segment of a row."""
         path = self.bank.meta['images'][int(self.bank.image_ids[row])]
         if path not in self.known:
             self.known[path] = self._read(path)
@@ -162,7 +162,7 @@ class Sources:
         x1, y1, x2, y2 = box.tolist()
         mask[y1:y2, x1:x2] = True
         if ids is not None:
-            # segments may share a box: the one of the size of the row
+            # segments may share a box; the area selects the right one
             outlines = [ids == int(i)
                         for i in (boxes == box).all(1).nonzero()]
             if outlines:
@@ -174,7 +174,7 @@ class Sources:
 
     @torch.no_grad()
     def _read(self, path: str) -> tuple:
-        """Return picture, segment ids (H, W) and their boxes (S, 4)."""
+        """Return the picture, its segment ids (H, W) and boxes (S, 4)."""
         if path not in self.numbers:
             picture = cv2.imread(path)
             if picture is None:
@@ -190,7 +190,7 @@ class Sources:
         return picture_of(data), painted.astype(int), boxes.cpu()
 
     def _cut(self, data: dict) -> tuple:
-        """Cut an annotated image as when the bank was made."""
+        """Segment an annotated image as when the bank was made."""
         ids, labels = self.model.retrieval.annotated_segments(
             data,
             drop_void=self.bank.meta['rules']['void'] == 'drop_pixels')

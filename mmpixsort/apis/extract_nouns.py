@@ -1,7 +1,7 @@
-"""Find the nouns of captions once, before any training.
+"""Extract the nouns of captions once, before any training.
 
-The result grows in `OUT.part`; a run that was cut off goes on there. It
-becomes `OUT` when it is whole.
+Results are appended to `OUT.part`, from which an interrupted run continues.
+The file is renamed to `OUT` when it is complete.
 """
 import json
 import os
@@ -14,7 +14,7 @@ from mmpixsort.text.captions import (Caption, CaptionStatistics,
                                      caption_statistics, read_captions)
 from mmpixsort.utils.files import only_builder, write_whole
 
-CHUNK = 256  # captions that are written at once
+CHUNK = 256  # number of captions that are written at once
 
 
 def extract_nouns(captions: Union[str, Path],
@@ -26,31 +26,32 @@ def extract_nouns(captions: Union[str, Path],
                   ) -> CaptionStatistics:
     """Write captions with their nouns as JSON lines.
 
-    The bytes do not depend on where a run was cut off: it goes on after
-    the last whole line, if captions and extractor are the same.
+    An interrupted run continues after the last complete line, if captions
+    and extractor are the same; the resulting bytes are the same.
 
     Args:
-        captions: A file that `read_captions` takes; its nouns are
-            replaced.
-        out: The file to write, `.jsonl`.
-        extractor: With `many(texts)` and `fingerprint`.
-        overwrite: Replace `out` where it is there.
-        progress: Is told how many are done, and of how many.
+        captions: Path of a file that `read_captions` accepts; nouns in it
+            are replaced.
+        out: Path of the file to write, .jsonl.
+        extractor: Object with `many(texts)` and `fingerprint`.
+        overwrite: Whether to replace an existing file.
+        progress: Function that is called with the number of finished
+            captions and the number of all.
 
     Returns:
-        What was found.
+        Counts of captions, images and nouns.
 
     Raises:
-        FileExistsError: When `out` is there and `overwrite` is not set.
-        ValueError: When `out` does not end on .jsonl or is `captions`, or
-            another process writes it.
+        FileExistsError: If `out` exists and `overwrite` is not set.
+        ValueError: If `out` does not end in .jsonl or equals `captions`, or
+            another process is writing it.
     """
     captions, out = Path(captions), Path(out)
     if out.suffix != '.jsonl' or out.resolve() == captions.resolve():
         raise ValueError('`out` must be another file than `captions` and '
-                         f'end on .jsonl, got {str(out)!r}')
+                         f'end in .jsonl, got {str(out)!r}')
     if out.exists() and not overwrite:
-        raise FileExistsError(f'{str(out)!r} is there already; remove it, or '
+        raise FileExistsError(f'{str(out)!r} exists already; remove it, or '
                               'set --overwrite')
     total = sum(1 for _ in read_captions(captions))  # also checks every line
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +74,7 @@ def extract_nouns(captions: Union[str, Path],
 
 
 def _key(captions: Path, extractor) -> str:
-    """Tell whether an unfinished file belongs to this run."""
+    """Return a key that is equal for runs of equal captions and extractor."""
     digest = sha256(extractor.fingerprint.encode())
     with captions.open('rb') as file:
         while block := file.read(1 << 20):
@@ -86,7 +87,7 @@ def _note(part: Path) -> Path:
 
 
 def _resume(part: Path, key: str) -> int:
-    """Keep the whole lines of an unfinished file; return their number."""
+    """Keep the complete lines of an unfinished file; return their number."""
     note = _note(part)
     if not (part.exists() and note.exists() and note.read_text() == key):
         part.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""Fit the metric head of a method to a host.
+"""Fit the metric head of a method to a host model.
 
-Shapes: B images, C channels, h w size of a feature.
+Shapes: B images, C channels, h w size of a feature map.
 """
 import inspect
 from typing import Iterable, Mapping, Optional
@@ -18,21 +18,23 @@ from mmpixsort.registry import MODELS
 def feature_source(host: Host) -> Source:
     """Choose the feature of a host that a metric head takes.
 
-    1. The decode head takes one level: this level (the paper's place).
-    2. It resizes and concatenates levels: these levels, resized to the first
-       and concatenated (the paper's place for HRNet and OCR).
-    3. Anything else, as pyramids and queries: the feature that enters the
-       classifier, or, where the tap finds none, the finest feature map.
+    1. If the decode head takes one level, it is this level (as in the
+       paper).
+    2. If it resizes and concatenates levels, it is these levels, resized to
+       the first and concatenated (as in the paper for HRNet and OCR).
+    3. For anything else, such as pyramids and queries, it is the feature
+       that enters the classifier, or, if that is not found, the finest
+       feature map.
 
     Returns:
-        `source` of the metric head.
+        The `source` of the metric head.
 
     Raises:
-        ValueError: When rule 3 is reached and the host did not run.
+        ValueError: If rule 3 applies and the host did not run.
     """
     index = host.in_index
     if isinstance(index, int) and _channels(host, index) == host.in_channels:
-        # -1 stays -1: DDRNet returns two maps in training, one in a test
+        # -1 stays -1, as DDRNet returns two maps in training but one in a test
         return index
     if host.input_transform == 'resize_concat' and all(
             _channels(host, i) for i in index):
@@ -49,7 +51,7 @@ def feature_source(host: Host) -> Source:
 
 
 def check_ran(host: Host) -> None:
-    """Raise ValueError when it is not known what the decoder does."""
+    """Raise ValueError if the training step of the host did not run."""
     if host.error is not None:
         raise ValueError(
             'the host must run a training step, got '
@@ -59,7 +61,7 @@ def check_ran(host: Host) -> None:
 
 
 def _channels(host: Host, index: int) -> Optional[int]:
-    """Return the channels of a level, None if it is no feature map."""
+    """Return the number of channels of a level, None for no feature map."""
     if not -len(host.levels) <= index < len(host.levels):
         return None
     level = host.levels[index]
@@ -70,13 +72,13 @@ def fit_head(method: Method, host: Host, overrides: Mapping) -> dict:
     """Return the config of a metric head that fits a host.
 
     Args:
-        method: Whose head.
-        host: What was found out.
-        overrides: Arguments that the head has; a part may leave out its
+        method: Method whose head is fitted.
+        host: Description of the host.
+        overrides: Arguments of the head; the config of a part may omit its
             `type`.
 
     Raises:
-        ValueError: On an argument that a part does not have, or that does
+        ValueError: If a part does not have an argument, or the value does
             not fit the host.
     """
     source = (overrides['source'] if 'source' in overrides else
@@ -101,10 +103,10 @@ def fit_head(method: Method, host: Host, overrides: Mapping) -> dict:
 
 
 def feature_at(host: Host, source: Source) -> Tensor:
-    """Return the feature (B, C, h, w) of a source, on the meta device.
+    """Return the feature map (B, C, h, w) of a source, on the meta device.
 
     Raises:
-        ValueError: When there is none.
+        ValueError: If the host has no such feature map.
     """
     if source == 'decoder':
         check_ran(host)
@@ -125,16 +127,17 @@ def feature_at(host: Host, source: Source) -> Tensor:
 
 
 def describe_levels(host: Host) -> str:
-    """List the levels of a host for a message."""
+    """Return a list of the levels of a host for a message."""
     return ', '.join(
         f'{i}: ' + ('no map' if level is None else f'{level.shape[1]} '
                     'channels') for i, level in enumerate(host.levels))
 
 
 def kept_norm(norm_cfg: Optional[Mapping], channels: int) -> Optional[dict]:
-    """Return the norm of a host where the head's own SyncBN would differ.
+    """Return the norm of the host if a head's default SyncBN would not fit.
 
-    Only norms of feature maps are kept, and those that fit the channels.
+    Only norms of feature maps are returned, and only if they fit the number
+    of channels.
     """
     if not norm_cfg or norm_cfg['type'] not in ('BN', 'SyncBN', 'GN'):
         return None
@@ -146,7 +149,7 @@ def kept_norm(norm_cfg: Optional[Mapping], channels: int) -> Optional[dict]:
 
 
 def _part(default: str, fitted: Mapping, override: Mapping) -> dict:
-    """Merge an override into what was fitted, if it is of the same type."""
+    """Merge an override into a fitted config if both have the same type."""
     kind = override.get('type', default)
     config = {'type': kind, **(fitted if kind == default else {}), **override}
     check_names(kind, {k: v for k, v in config.items() if k != 'type'})
@@ -166,10 +169,10 @@ def check_names(kind: str, names: Iterable[str]) -> None:
 
 
 def check_built(config: Mapping, host: Host) -> None:
-    """Build a head without memory, and give it the feature of the host.
+    """Build a head on the meta device and pass it the feature of the host.
 
     Raises:
-        ValueError: From the head, about a value.
+        ValueError: If the head rejects a value.
     """
     for name in ('num_classes', 'ignore_index'):
         if config.get(name, getattr(host, name)) != getattr(host, name):

@@ -1,8 +1,8 @@
 """Build a bank of instances, each with the classes around it.
 
-Shapes: n instances of an image, H W its original size, D embedding dims, E
-dims of the baseline, C classes, which include background where the net has
-it.
+Shapes: n instances of an image, H W its original size, D embedding
+dimensions, E dimensions of the baseline feature, C classes (including
+background if the network has it).
 """
 from pathlib import Path
 from typing import List, NamedTuple, Tuple, Union
@@ -39,21 +39,24 @@ from .bank import file_hash
 from .loading import load_detector
 
 FEATURES = ('logits', 'classifier')
-MASKS_AT_ONCE = 32  # of an image, whose contexts are counted
-# State that no embedding depends on
+MASKS_AT_ONCE = 32  # instances of an image whose contexts are counted at once
+# prefixes of state that no embedding depends on
 PASSING = ('head.bank.', 'head.clock.')
 
 
 class InstanceRules(NamedTuple):
-    """Which instances become rows, and how.
+    """Rules by which instances become rows of a bank.
 
     Attributes:
-        annotated: Masks and classes around are those of the annotation;
-            otherwise both are predicted.
-        min_area: Smaller instances are left out, pixels of the image.
-        rho: Radius of the ring by the root of the area.
-        feature: Baseline, averaged as the embedding is. 'logits': of the
-            semantic branch; 'classifier': what enters its last convolution.
+        annotated: Whether masks and the classes around them come from the
+            annotation; otherwise both are predicted.
+        min_area: Area in pixels of the image below which an instance is left
+            out.
+        rho: Radius of the ring around an instance, divided by the square
+            root of its area.
+        feature: Baseline feature, which is averaged like the embedding:
+            'logits', those of the semantic branch, or 'classifier', the
+            input of its last convolution.
     """
 
     annotated: bool = True
@@ -62,7 +65,7 @@ class InstanceRules(NamedTuple):
     feature: str = 'logits'
 
     def check(self) -> 'InstanceRules':
-        """Return the rules, or raise ValueError on a value out of range."""
+        """Return the rules, or raise ValueError for a value out of range."""
         check_count('min_area', self.min_area)
         check_positive('rho', self.rho)
         check_choice('feature', self.feature, FEATURES)
@@ -73,9 +76,9 @@ class ImageInstances(NamedTuple):
     """The instances of an image.
 
     Attributes:
-        ids: (H, W) int64, 1 .. n; below 1: none.
-        classes: (n,) int64.
-        semantic: (H, W) int64; outside [0, C): void.
+        ids: Instance ids (H, W), int64 from 1 to n; below 1 is no instance.
+        classes: Classes (n,) of the instances, int64.
+        semantic: Classes (H, W) of the pixels, int64; void outside [0, C).
     """
 
     ids: Tensor
@@ -84,7 +87,7 @@ class ImageInstances(NamedTuple):
 
 
 def detector_fingerprint(model: nn.Module) -> str:
-    """Return a hash of all of a model that instances depend on."""
+    """Return a hash of all weights that the rows of a bank depend on."""
     return weights_fingerprint(
         (item for item in model.state_dict().items()
          if not item[0].startswith(PASSING)), model.data_preprocessor)
@@ -102,35 +105,37 @@ def build_instance_bank(cfg: Union[str, Path, Config],
                         restart: bool = False) -> StoredInstances:
     """Describe the instances of images one by one and write them as a bank.
 
-    All ranks of a process group share the work; parts lie in ``OUT.parts``
-    until the bank is written, and a build that was cut off goes on where it
-    was. The file does not depend on the number of processes.
+    All ranks of a process group share the work. Parts of the bank are kept
+    in ``OUT.parts`` until it is complete; an interrupted build continues
+    from them. The file does not depend on the number of processes.
 
-    `feature` is what the embedding is compared with. The trunk of both
-    branches learns from both losses, so no feature of the net is of
-    cross-entropy alone but the last convolution of the semantic branch:
-    'logits' is what it makes of the trunk. 'classifier' is what enters it,
-    which has more dims, and which the metric loss has shaped too. A net
-    trained without metric loss is the clean comparison: build a bank with
-    it as well, see :func:`mmpixsort.apis.context_report.report_context`.
+    `feature` selects the baseline that the embedding is compared with. Both
+    branches share a trunk, which learns from both losses. So the only part
+    of the network that learns from cross-entropy alone is the last
+    convolution of the semantic branch, whose output is 'logits'. Its input,
+    'classifier', has more dimensions, but the metric loss has shaped it too.
+    A fair baseline is a network that was trained without the metric loss:
+    build a bank with it as well, and see
+    :func:`mmpixsort.apis.context_report.report_context`.
 
     Args:
-        cfg: Path of a config, or the config.
+        cfg: Config, or its path.
         checkpoint: Path of the weights.
-        out: The file, safetensors.
+        out: Path of the bank, in the safetensors format.
         split: 'train', 'val' or 'test'.
-        annotated: See :class:`InstanceRules`, as the next three.
-        min_area: 1 or more.
-        rho: Above 0.
-        feature: 'logits' or 'classifier'.
-        restart: Throw away the parts of a build that was cut off.
+        annotated: Whether instances come from the annotation; see
+            :class:`InstanceRules` for this argument and the next three.
+        min_area: Smallest area in pixels, 1 or more.
+        rho: Relative radius of the ring, above 0.
+        feature: Baseline feature, 'logits' or 'classifier'.
+        restart: Whether to discard the parts of an interrupted build.
 
     Returns:
-        The bank, on the main process as on all others.
+        The bank, on every process.
 
     Raises:
-        ValueError: When model, checkpoint or data do not fit.
-        ImportError: When safetensors is missing.
+        ValueError: If the model, checkpoint and data do not fit together.
+        ImportError: If safetensors is not installed.
     """
     rules = InstanceRules(annotated, min_area, float(rho), feature).check()
     cfg = cfg if isinstance(cfg, Config) else read_config(cfg)
@@ -170,7 +175,7 @@ def build_instance_bank(cfg: Union[str, Path, Config],
 
 def _describe_parts(model: nn.Module, dataset, rules: InstanceRules,
                     folder: Path) -> None:
-    """Write the parts that are missing, every rank its share."""
+    """Write the missing parts; every rank writes its share."""
     own = part_ranges(len(dataset))[get_rank()::get_world_size()]
     with progress(sum(map(len, own)), 'embedding') as advance:
         for part in own:
@@ -184,10 +189,10 @@ def _describe_parts(model: nn.Module, dataset, rules: InstanceRules,
 
 
 def context_classes(model: nn.Module, classes: Tuple[str, ...]) -> List[str]:
-    """Name the C classes around instances.
+    """Return the names of the C classes that surround instances.
 
     Raises:
-        ValueError: When the data have other classes than the net.
+        ValueError: If the classes of the data differ from the network's.
     """
     names, count = list(classes), _classifier(model.head).out_channels
     if count == len(names) + 1:
@@ -206,13 +211,13 @@ def describe_image(model: nn.Module,
     """Describe the instances of an image.
 
     Args:
-        model: Detector, as :func:`load_detector` returns it.
-        data: Item of a data set with the pipeline of the test.
-        rules: Which instances, and how.
-        image_id: To be noted.
+        model: Detector that :func:`load_detector` returned.
+        data: Item of a data set with the test pipeline.
+        rules: Rules by which instances become rows.
+        image_id: Index of the image, which is stored in the rows.
 
     Returns:
-        Rows, and the map (H, W) of their `numbers`, on the CPU.
+        The rows, and a map (H, W) of their `numbers`, both on the CPU.
     """
     batch = model.data_preprocessor(pseudo_collate([data]), False)
     sample, = batch['data_samples']
@@ -237,7 +242,7 @@ def describe_image(model: nn.Module,
 def _describe(scene: ImageInstances, embeddings: Tensor, baseline: Tensor,
               rules: InstanceRules, num_classes: int, *,
               unit: bool) -> InstanceRows:
-    """Average maps (D, H, W) and (E, H, W) by instance."""
+    """Average maps (D, H, W) and (E, H, W) over each instance."""
     count, owners = len(scene.classes), scene.ids.flatten() - 1
     areas = owners[owners >= 0].bincount(minlength=count)
     kept = (areas >= rules.min_area).nonzero().flatten()
@@ -256,10 +261,10 @@ def _describe(scene: ImageInstances, embeddings: Tensor, baseline: Tensor,
 
 
 def annotated_scene(sample, num_classes: int) -> ImageInstances:
-    """Read the annotation of an image.
+    """Return the annotated instances of an image.
 
     Raises:
-        ValueError: When it is missing or of another size.
+        ValueError: If the annotation is missing or of another size.
     """
     if 'gt_instance_map' not in sample:
         raise ValueError(
@@ -281,9 +286,9 @@ def annotated_scene(sample, num_classes: int) -> ImageInstances:
 
 
 def predicted_scene(sample, num_classes: int) -> ImageInstances:
-    """Read the prediction for an image."""
+    """Return the predicted instances of an image."""
     found = sample.pred_instances
-    # of masks that overlap the first, which is the surer one, is on top
+    # where masks overlap, the first one, which has the best score, is on top
     ids = paint_masks(found.masks)
     if 'pred_panoptic_seg' in sample:
         semantic = sample.pred_panoptic_seg.sem_seg[0] % INSTANCE_OFFSET
@@ -293,7 +298,7 @@ def predicted_scene(sample, num_classes: int) -> ImageInstances:
 
 
 def _painted(ids: Tensor, classes: Tensor, num_classes: int) -> Tensor:
-    """Return classes (H, W) of things on background, the last class."""
+    """Return a class map (H, W) of things; the last class is background."""
     background = classes.new_full((1, ), num_classes - 1)
     semantic = torch.cat([background, classes])[ids.clamp(min=0)]
     return semantic.masked_fill(ids < 0, -1)
@@ -305,7 +310,7 @@ def _classifier(head: nn.Module) -> nn.Module:
 
 def _original_maps(head: nn.Module, levels: List[Tensor], meta: dict,
                    feature: str) -> Tuple[Tensor, Tensor]:
-    """Return embedding (D, H, W) and baseline (E, H, W)."""
+    """Return the embedding (D, H, W) and baseline (E, H, W) of an image."""
     with tap(_classifier(head)) as calls:
         logits, embeddings = head(levels)
     baseline = logits if feature == 'logits' else calls[-1][0]
@@ -317,7 +322,7 @@ def _original_maps(head: nn.Module, levels: List[Tensor], meta: dict,
 
 
 def _original_size(maps: Tensor, meta: dict) -> Tensor:
-    """Cut the padding off maps (1, D, h, w) and resize them."""
+    """Remove the padding of maps (1, D, h, w) and resize them."""
     height, width = meta['img_shape'][:2]
     whole = resize_maps(maps.float(), meta['batch_input_shape'])
     return resize_maps(

@@ -1,4 +1,4 @@
-"""Show the instances that a net finds alike, with what surrounds them.
+"""Show the most similar instances of a bank, with their surroundings.
 
 Shapes: M instances of the bank, Q queries, k neighbours, C classes.
 """
@@ -31,21 +31,21 @@ from .explain import Explanation, picture_of
 from .instance_bank import InstanceRules, describe_image, detector_fingerprint
 from .loading import load_detector
 
-TILE = 160  # pixels: the surroundings are to be seen
+TILE = 160  # pixels, large enough to show the surroundings
 CAPTION = (
     'Left: an instance, its class and area. Right: the instances of other '
     'images nearest to it, with their similarity, how alike the classes '
     'around both are (1: the same shares), and their image. Yellow: the '
     'instance; white: the ring whose classes are counted.')
-ADDED = -1  # number of the image that is not of the bank
+ADDED = -1  # index of the image that is not in the bank
 
 
 class Picture(NamedTuple):
     """An image and its instances.
 
     Attributes:
-        pixels: (H, W, 3) uint8 RGB.
-        ids: (H, W) int64 numbers of instances; below 1: none.
+        pixels: Picture (H, W, 3), uint8, RGB.
+        ids: Instance numbers (H, W), int64; below 1 is no instance.
         name: Name of the image.
     """
 
@@ -65,26 +65,28 @@ def retrieve_instances(cfg: Union[str, Path, Config],
                        num_neighbors: int = 6,
                        max_instances: int = 24,
                        any_class: bool = False) -> Explanation:
-    """Write a page and a sheet of instances and their nearest ones.
+    """Write a page and a sheet of instances and their nearest instances.
 
-    Exactly one of `image`, `image_id` and `bank_rows` says which.
+    Exactly one of `image`, `image_id` and `bank_rows` selects the queries.
 
     Args:
         cfg: Config of the detector.
         checkpoint: Checkpoint with its weights.
-        bank: Bank of instances, see :func:`build_instance_bank`.
-        out: Folder, made if absent; gets NAME.html and NAME.png.
-        image: File of an image, whose predicted instances are looked up.
-        image_id: Image of the bank, whose instances are.
-        bank_rows: Rows of the bank.
-        num_neighbors: k.
-        max_instances: The largest instances of an image to show.
-        any_class: Look up instances of other classes too.
+        bank: Bank of instances; see :func:`build_instance_bank`.
+        out: Folder for NAME.html and NAME.png; it is created if needed.
+        image: Path of an image, whose predicted instances are the queries.
+        image_id: Index of an image of the bank, whose instances are the
+            queries.
+        bank_rows: Rows of the bank that are the queries.
+        num_neighbors: Number of neighbours k.
+        max_instances: Number of instances of an image that are shown, the
+            largest first.
+        any_class: Whether to search instances of other classes too.
 
     Raises:
-        ValueError: When bank and weights do not fit, no instance is found,
-            or on arguments out of range.
-        FileNotFoundError: When a file does not exist.
+        ValueError: If the bank was not made with these weights, no instance
+            is found, or an argument is out of range.
+        FileNotFoundError: If a file does not exist.
     """
     check_count('num_neighbors', num_neighbors)
     check_count('max_instances', max_instances)
@@ -113,7 +115,7 @@ def retrieve_instances(cfg: Union[str, Path, Config],
 
 def _write(out: Path, name: str, rows: List[Row],
            overview: List[np.ndarray]) -> Explanation:
-    """Write page and sheet."""
+    """Write the page and the sheet."""
     out.mkdir(parents=True, exist_ok=True)
     files = Explanation(out / f'{name}.html', out / f'{name}.png', rows)
     write_whole(files.page, page(
@@ -131,14 +133,14 @@ def nearest_rows(queries: InstanceRows,
     """Return the most similar instances of other images.
 
     Args:
-        queries: Q rows; an image of the bank has its number there.
-        stored: The bank.
-        num_neighbors: k.
-        any_class: Whether those of other classes count.
+        queries: Q rows; `image_ids` of an image in the bank is its index.
+        stored: Bank that is searched.
+        num_neighbors: Number of neighbours k.
+        any_class: Whether instances of other classes are returned too.
 
     Returns:
-        Similarities and rows of the bank (Q, k), most similar first; -1
-        where there are fewer. See :func:`row_similarity`.
+        Similarities and rows of the bank (Q, k), the most similar first; -1
+        where there are fewer than k. See :func:`row_similarity`.
     """
     check_count('num_neighbors', num_neighbors)
     bank = stored.rows
@@ -155,8 +157,8 @@ def nearest_rows(queries: InstanceRows,
 class Pictures:
     """The images of a bank, with the outlines of their instances.
 
-    The bank holds boxes, not outlines: annotation is read again, and where
-    instances were predicted they are once more.
+    The bank stores boxes and no outlines. Therefore the annotation is read
+    again, or predicted instances are predicted again.
     """
 
     def __init__(self, cfg: Config, model: nn.Module,
@@ -170,8 +172,8 @@ class Pictures:
     def add(self, data: dict, name: str) -> InstanceRows:
         """Return the predicted instances of another image.
 
-        One that is in the bank keeps its number, so that it does not find
-        itself.
+        An image that is in the bank keeps its index, so that it does not
+        find itself.
         """
         number = next(
             (number for number, other in enumerate(self.stored.meta['images'])
@@ -182,10 +184,10 @@ class Pictures:
         return rows
 
     def __getitem__(self, image_id: int) -> Picture:
-        """Return an image of the bank, or ADDED.
+        """Return an image of the bank, or the added one for ADDED.
 
         Raises:
-            ValueError: When the data set has another image in its place.
+            ValueError: If the data set has another image at this index.
         """
         if image_id not in self.known:
             self.known[image_id] = self._read(image_id)
@@ -206,7 +208,7 @@ class Pictures:
 
     def crop(self, rows: InstanceRows, row: int, picture: Picture,
              note: str) -> Crop:
-        """Return an instance with the ring around it."""
+        """Return a picture of an instance and the ring around it."""
         mask = picture.ids == int(rows.numbers[row])
         radius = self.rules.rho**2 * mask.sum()
         ring = grow_masks(mask[None], radius[None])[0] & ~mask
@@ -218,10 +220,10 @@ class Pictures:
 
 
 def _given(stored: StoredInstances, bank_rows: Sequence[int]) -> InstanceRows:
-    """Return rows of the bank.
+    """Return the given rows of the bank.
 
     Raises:
-        ValueError: When there are no such rows.
+        ValueError: If the bank has no such rows.
     """
     rows = torch.as_tensor(list(bank_rows), dtype=torch.long)
     if not len(rows) or rows.min() < 0 or rows.max() >= len(stored):
@@ -234,7 +236,7 @@ def _of_image(stored: StoredInstances, image_id: int) -> InstanceRows:
     """Return the instances of an image of the bank.
 
     Raises:
-        ValueError: When there is no such image.
+        ValueError: If the bank has no such image.
     """
     count = len(stored.meta['images'])
     if not 0 <= image_id < count:
@@ -248,7 +250,7 @@ def _largest(queries: InstanceRows, count: int, name: str,
     """Return the largest instances.
 
     Raises:
-        ValueError: When there are none.
+        ValueError: If there are no instances.
     """
     if not len(queries.classes):
         raise ValueError(
@@ -260,7 +262,7 @@ def _largest(queries: InstanceRows, count: int, name: str,
 
 def _rows(queries: InstanceRows, stored: StoredInstances, pictures: Pictures,
           num_neighbors: int, any_class: bool) -> List[Row]:
-    """Set queries beside what they find."""
+    """Return rows that show queries and the instances that they find."""
     scores, found = nearest_rows(
         queries, stored, num_neighbors=num_neighbors, any_class=any_class)
     is_added = ADDED in pictures.known
@@ -287,8 +289,8 @@ def _note(similarity: float, context: float) -> str:
 
 
 def _overview(picture: Picture) -> List[np.ndarray]:
-    """Return an image, and its instances in colours far apart."""
+    """Return an image, and its instances in clearly different colours."""
     ids = picture.ids.numpy()
-    # 255 is black
+    # the colour of id 255 is black
     return [picture.pixels,
             paint_labels(np.where(ids > 0, (ids - 1) % 254, 255), [])]

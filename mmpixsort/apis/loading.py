@@ -1,4 +1,4 @@
-"""Load models with their weights, in the mode of a test."""
+"""Load models with their weights, in evaluation mode."""
 from pathlib import Path
 from typing import Dict, NamedTuple, Optional, Union
 
@@ -12,11 +12,11 @@ from mmpixsort.registry import MODELS
 from mmpixsort.utils.configs import read_config
 from mmpixsort.utils.reading import reading
 
-ENCODER = 'backbone.'  # of a dual encoder in the checkpoint of a segmentor
+ENCODER = 'backbone.'  # prefix of a dual encoder in checkpoints of segmentors
 
 
 class TextModel(NamedTuple):
-    """A config and the model that it describes, in the mode of a test."""
+    """A config and the model that it describes, in evaluation mode."""
 
     cfg: Config
     model: nn.Module
@@ -27,13 +27,13 @@ def load_weights(checkpoint: Union[str, Path], *, prefix: str,
     """Return the weights of a checkpoint.
 
     Args:
-        checkpoint: Path or address.
-        prefix: Start of the names of weights that must be there.
-        remedy: What to do where there are none.
+        checkpoint: Path or URL.
+        prefix: Prefix of names of weights that the checkpoint must contain.
+        remedy: Advice in the error if it contains none.
 
     Raises:
-        FileNotFoundError: When there is no such file.
-        ValueError: When the file is damaged, or has no such weights.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is damaged or has no such weights.
     """
     with reading(checkpoint, 'a checkpoint'):
         content = CheckpointLoader.load_checkpoint(
@@ -48,11 +48,11 @@ def load_weights(checkpoint: Union[str, Path], *, prefix: str,
 
 
 def ready(model: nn.Module, device: Optional[str]) -> nn.Module:
-    """Return a model on a device, in the mode of a test.
+    """Move a model to a device and set it to evaluation mode.
 
     Args:
-        model: With its weights.
-        device: Device; None: a GPU where there is one.
+        model: Model with its weights.
+        device: Name of the device; None uses a GPU if there is one.
     """
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     return model.to(device).eval()
@@ -61,15 +61,15 @@ def ready(model: nn.Module, device: Optional[str]) -> nn.Module:
 def load_model(cfg: Config,
                checkpoint: Union[str, Path],
                device: Optional[str] = None) -> nn.Module:
-    """Build a segmentor that predicts by retrieval, with its weights.
+    """Build a segmentor that predicts by retrieval, and load its weights.
 
     Args:
-        cfg: Config of a model with a metric head that embeds and cuts.
-        checkpoint: Path or address of the weights.
-        device: Device; None: a GPU where there is one.
+        cfg: Config of a model with a metric head that embeds and segments.
+        checkpoint: Path or URL of the weights.
+        device: Name of the device; None uses a GPU if there is one.
 
     Raises:
-        ValueError: When the model has no such head, or the checkpoint no
+        ValueError: If the model has no such head, or the checkpoint has no
             weights for it.
     """
     init_default_scope(cfg.get('default_scope') or 'mmseg')
@@ -92,16 +92,16 @@ def load_model(cfg: Config,
 def load_detector(cfg: Config,
                   checkpoint: Union[str, Path],
                   device: Optional[str] = None) -> nn.Module:
-    """Build a detector that embeds instances, with its weights.
+    """Build a detector that embeds instances, and load its weights.
 
     Args:
         cfg: Config of an EmbeddingInstanceSegmentor or PanopticSegSort.
-        checkpoint: Path or address of the weights.
-        device: Device; None: a GPU where there is one.
+        checkpoint: Path or URL of the weights.
+        device: Name of the device; None uses a GPU if there is one.
 
     Raises:
-        ValueError: When it is another detector, or the checkpoint has no
-            weights of its embedding.
+        ValueError: If the config is of another detector, or the checkpoint
+            has no weights of its embedding.
     """
     from mmpixsort.det import EmbeddingInstanceSegmentor
     init_default_scope(cfg.get('default_scope') or 'mmdet')
@@ -124,18 +124,18 @@ def load_text_segmentor(config: Union[str, Path, Config],
                         *,
                         device: Optional[str] = None,
                         cfg_options: Optional[dict] = None) -> TextModel:
-    """Build a TextGroupSegmentor.
+    """Build a TextGroupSegmentor and load its weights.
 
     Args:
-        config: Path or Config.
-        checkpoint: Checkpoint with its weights; None: those that the config
-            names.
-        device: Device; None: a GPU where there is one.
-        cfg_options: Settings to override.
+        config: Config, or its path.
+        checkpoint: Checkpoint with the weights; None uses the weights that
+            the config names.
+        device: Name of the device; None uses a GPU if there is one.
+        cfg_options: Settings that override those of the config.
 
     Raises:
-        FileNotFoundError: When a file does not exist.
-        ValueError: For a config of another model.
+        FileNotFoundError: If a file does not exist.
+        ValueError: If the config is of another model.
     """
     cfg = config if isinstance(config, Config) else read_config(config)
     cfg.merge_from_dict(cfg_options or {})
@@ -154,16 +154,16 @@ def load_text_segmentor(config: Union[str, Path, Config],
 
 def load_encoder(cfg: Union[str, Path, Config],
                  checkpoint: Optional[Union[str, Path]] = None) -> nn.Module:
-    """Build a dual encoder, in the mode of a test.
+    """Build a dual encoder in evaluation mode, and load its weights.
 
     Args:
         cfg: Config, or its path, with an `encoder`, or with a `model` whose
-            `backbone` is one.
-        checkpoint: Checkpoint of that model; None: weights as the config has
-            them.
+            `backbone` is a dual encoder.
+        checkpoint: Checkpoint of that model; None uses the weights that the
+            config names.
 
     Raises:
-        ValueError: When there is no such encoder, or the checkpoint has no
+        ValueError: If there is no dual encoder, or the checkpoint has no
             weights for it.
     """
     cfg = cfg if isinstance(cfg, Config) else read_config(cfg)

@@ -23,16 +23,16 @@ from mmpixsort.utils.hashing import weights_fingerprint
 from mmpixsort.utils.progress import progress
 
 SPLITS = ('train', 'val', 'test')
-# what changes the geometry of an image alike in every run
+# steps that change the geometry of an image in the same way in every run
 IMAGE_STEPS = ('LoadImageFromFile', 'Resize')
 
 
 class GroupRun(NamedTuple):
-    """What a run did.
+    """Outcome of a run.
 
     Attributes:
-        written: Images that were grouped.
-        skipped: Images whose groups were there.
+        written: Number of images that were grouped.
+        skipped: Number of images whose groups existed already.
         hash: Hash of the settings.
     """
 
@@ -51,28 +51,28 @@ def precompute_groups(cfg: Union[str, Path, Config],
                       device: Optional[str] = None) -> GroupRun:
     """Write the groups of every image of a split as ``OUT/NAME.png``.
 
-    The image goes through the loading and resizing of the test pipeline and
-    the normalisation of the model, alone: no crop, no flip. A run that was
-    cut off goes on where it was; one of other settings, or of other images
-    of the same names, is refused.
+    The image goes only through the loading and resizing steps of the test
+    pipeline and the normalisation of the model, without crops and flips. An
+    interrupted run continues. A folder of other settings, or of other images
+    with the same names, is rejected.
 
     Args:
-        cfg: Path of a config, or the config.
+        cfg: Config, or its path.
         out: Folder to write to.
         split: 'train', 'val' or 'test'.
-        key: Where the grouper stands in the config,
-            'model.decode_head.grouper' say; None: it is searched for.
-        max_images: Number of images to use, the first of the data set; None:
-            all.
-        device: None: a GPU where there is one.
+        key: Place of the grouper in the config, such as
+            'model.decode_head.grouper'; None searches for it.
+        max_images: Number of images to use, the first of the data set; None
+            uses all.
+        device: Name of the device; None uses a GPU if there is one.
 
     Returns:
-        How many images were grouped and skipped.
+        Numbers of images that were grouped and skipped, and the hash.
 
     Raises:
-        ValueError: When the config has no grouper or several, images share
-            a name, among themselves or with those of an earlier run, or
-            `out` holds groups of other settings.
+        ValueError: If the config has no grouper or several, images share a
+            name with one another or with those of an earlier run, or `out`
+            contains groups of other settings.
     """
     check_choice('split', split, SPLITS)
     cfg = cfg if isinstance(cfg, Config) else read_config(cfg)
@@ -110,11 +110,11 @@ def find_grouper(cfg: Config, key: Optional[str] = None) -> Dict:
 
     Args:
         cfg: Config of a run.
-        key: Keys that lead to it, joined by points; None: the one dict that
-            is called `grouper` anywhere.
+        key: Keys that lead to it, joined by dots; None takes the only dict
+            in the config under a key `grouper`.
 
     Raises:
-        ValueError: When there is none, or different ones.
+        ValueError: If there is no such dict, or there are different ones.
     """
     if key is not None:
         found = cfg._cfg_dict
@@ -136,7 +136,7 @@ def find_grouper(cfg: Config, key: Optional[str] = None) -> Dict:
 
 
 def _groupers(node: object) -> Iterator[Dict]:
-    """Yield every dict that is called `grouper`."""
+    """Yield every dict in a config under a key `grouper`."""
     if isinstance(node, dict):
         if isinstance(node.get('grouper'), dict):
             yield node['grouper']
@@ -147,10 +147,10 @@ def _groupers(node: object) -> Iterator[Dict]:
 
 
 def image_indices(dataset: Dataset) -> Dict[str, int]:
-    """Return the index of each image by its path, the first of equal ones.
+    """Return the index of each image by its path, the first of duplicates.
 
     Raises:
-        ValueError: When an image has no path, or different ones share the
+        ValueError: If an image has no path, or different images share the
             name that their groups would get.
     """
     indices, owners = {}, {}
@@ -174,7 +174,7 @@ def image_steps(dataset: Dataset) -> List[Callable]:
     """Return the steps of a pipeline that load and resize an image.
 
     Raises:
-        ValueError: When no step loads one.
+        ValueError: If no step loads an image.
     """
     while hasattr(dataset, 'datasets') or hasattr(dataset, 'dataset'):
         dataset = (dataset.datasets[0] if hasattr(dataset, 'datasets') else
@@ -192,9 +192,9 @@ def image_steps(dataset: Dataset) -> List[Callable]:
 
 def group_settings(cfg: Config, spec: Dict, grouper: nn.Module,
                    steps: List[Callable]) -> Dict:
-    """Return what the ids depend on, of JSON types.
+    """Return the settings that the region ids depend on, as JSON types.
 
-    Weights count by their values, not by the path of their file.
+    Weights are represented by a hash of their values, not by a path.
     """
     settings = dict(
         grouper=spec,
@@ -210,7 +210,7 @@ def group_settings(cfg: Config, spec: Dict, grouper: nn.Module,
 
 
 def _preprocessor(cfg: Config) -> nn.Module:
-    """Build the normalisation of the model, without any padding."""
+    """Build the preprocessor of the model, without any padding."""
     spec = (cfg.get('model') or dict()).get('data_preprocessor')
     if spec is None:
         raise ValueError('the config must have `model.data_preprocessor`, '

@@ -1,4 +1,4 @@
-"""Make banks of the names of classes: from an encoder, or from a matrix."""
+"""Make text banks, from an encoder or from a matrix of embeddings."""
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple, Union
 
@@ -14,20 +14,20 @@ from mmpixsort.text.vocabulary import Vocabulary, make_vocabulary
 from mmpixsort.utils.extras import extra_error
 from mmpixsort.utils.reading import read_text, reading
 
-PREFIX = 'backbone.'  # of a dual encoder in the checkpoint of a segmentor
+PREFIX = 'backbone.'  # prefix of a dual encoder in checkpoints of segmentors
 
 
 def read_vocabulary(source: Union[str, Path]) -> Vocabulary:
     """Return the classes of a data set of mmseg, or of a text file.
 
     Args:
-        source: Name as mmseg's `get_classes` takes it ('voc', 'ade', ...),
-            or a file with a class a line: `name`, or `name: alias, alias`,
-            which encodes the aliases in its place. Empty lines and those
-            that start with # do not count.
+        source: Name that mmseg's `get_classes` accepts ('voc', 'ade', ...),
+            or path of a file with one class a line: `name`, or `name: alias,
+            alias`, which encodes the aliases in place of the name. Empty
+            lines and lines that start with # are skipped.
 
     Raises:
-        ValueError: When it is neither, or the names are bad.
+        ValueError: If `source` is neither, or the names are invalid.
     """
     path = Path(source)
     if not path.is_file():
@@ -65,13 +65,13 @@ def build_text_bank(vocabulary: Vocabulary,
                     *,
                     templates: Union[str, Sequence[str]] = 'simple',
                     device: Optional[str] = None) -> TextBank:
-    """Encode the names of classes.
+    """Encode the names of classes as a text bank.
 
     Args:
-        vocabulary: See :func:`read_vocabulary`.
-        encoder: With `encode_text`.
-        templates: As a TextBank takes them.
-        device: None: a GPU where there is one.
+        vocabulary: Classes and their names; see :func:`read_vocabulary`.
+        encoder: Dual encoder with `encode_text`.
+        templates: Templates as for `TextBank`.
+        device: Name of the device; None uses a GPU if there is one.
     """
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     bank = TextBank(
@@ -86,17 +86,20 @@ def import_matrix(matrix: Union[str, Path],
                   names: Union[str, Path],
                   *,
                   templates: Union[str, Sequence[str]] = 'none') -> TextBank:
-    """Make a bank of embeddings that another program has written.
+    """Make a text bank from embeddings that another program has written.
 
     Args:
-        matrix: .npy of floats (N, E), of any length and precision.
-        names: Text file with a name a line, in the order of the rows.
-        templates: What they were made with, which is only noted.
+        matrix: Path of a .npy file of floats (N, E), whose rows may have any
+            length and precision.
+        names: Path of a text file with one name a line, in the order of the
+            rows.
+        templates: Templates that the embeddings were made with; they are
+            only stored.
 
     Raises:
-        FileNotFoundError: When a file is missing.
-        ValueError: When rows and names differ in number, or a row is 0 or
-            not finite.
+        FileNotFoundError: If a file does not exist.
+        ValueError: If the numbers of rows and names differ, or a row is zero
+            or not finite.
     """
     rows, words = _read_matrix(Path(matrix), Path(names))
     vocabulary = make_vocabulary(words)
@@ -113,7 +116,7 @@ def import_matrix(matrix: Union[str, Path],
 
 
 def _read_matrix(matrix: Path, names: Path) -> Tuple[np.ndarray, List[str]]:
-    """Return rows and names that fit."""
+    """Return rows and names, after checking that they fit together."""
     for path in (matrix, names):
         if not path.is_file():
             raise FileNotFoundError(f'{str(path)!r} not found')

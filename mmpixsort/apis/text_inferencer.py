@@ -20,15 +20,16 @@ Image = Union[str, Path, np.ndarray]
 
 
 class WordMap(NamedTuple):
-    """What was found in one image of H x W pixels.
+    """Segmentation of one image of H x W pixels by words.
 
     Attributes:
-        classes: The words, 'background' first where a rule finds it.
-        labels: (H, W) int64, places in `classes`.
-        scores: (H, W) float32, probability of the label.
-        groups: (H, W) int64, the groups that were named; -1: none.
-        shares: Word -> part of the pixels, the largest first, without
-            words that were not found.
+        classes: Words; the first is 'background' if the head has a rule for
+            it.
+        labels: Indices (H, W) into `classes`, int64.
+        scores: Probabilities (H, W) of the labels, float32.
+        groups: Ids (H, W) of the groups that were named, int64; -1 is none.
+        shares: Dict from each word that was found to its share of the
+            pixels, the largest first.
     """
 
     classes: List[str]
@@ -41,17 +42,18 @@ class WordMap(NamedTuple):
 class TextGroupInferencer:
     """Segment images with any list of words.
 
-    Several threads may call it; one call runs at a time.
+    Several threads may call an inferencer, but only one call runs at a time.
 
     Args:
-        config: Path or Config of a TextGroupSegmentor.
-        checkpoint: Checkpoint with its weights; None: those of the config.
-        device: As torch has it.
-        cfg_options: Settings to override.
+        config: Config of a TextGroupSegmentor, or its path.
+        checkpoint: Checkpoint with the weights; None uses the weights that
+            the config names.
+        device: Name of the device, as in torch.
+        cfg_options: Settings that override those of the config.
 
     Raises:
-        FileNotFoundError: When a file does not exist.
-        ValueError: For a config of another model.
+        FileNotFoundError: If a file does not exist.
+        ValueError: If the config is of another model.
 
     Example::
 
@@ -77,22 +79,22 @@ class TextGroupInferencer:
                  *,
                  aliases: Optional[Dict[str, Sequence[str]]] = None
                  ) -> Union[WordMap, List[WordMap]]:
-        """Segment an image, or a list of them.
+        """Segment an image, or a list of images.
 
         Args:
-            image: File, or (H, W, 3) uint8 BGR, as OpenCV reads it; or a
-                list of these.
-            words: To look for; None: those of the last call, or of the
-                config.
-            aliases: Word -> the names to look for in its place, any of
-                which will do.
+            image: Path, or array (H, W, 3), uint8 BGR, as OpenCV reads it;
+                or a list of these.
+            words: Words to search for; None uses those of the last call, or
+                of the config.
+            aliases: For a word, the names to search for in its place; a
+                match of any of them counts.
 
         Raises:
-            FileNotFoundError: When there is no such image.
-            ValueError: For no word, a word twice, or one that the text
-                tower or the bank does not know.
+            FileNotFoundError: If an image does not exist.
+            ValueError: If there is no word, a word occurs twice, or the text
+                tower or the bank does not know it.
         """
-        # the words are a state of the model: one call at a time
+        # the words are state of the model, so only one call may use it
         with self._lock:
             if words is not None:
                 self._set_words(words, aliases)
@@ -108,7 +110,7 @@ class TextGroupInferencer:
 
     def _set_words(self, words: Sequence[str],
                    aliases: Optional[Dict[str, Sequence[str]]]) -> None:
-        """Leave what is encoded already alone."""
+        """Set the words of the model, unless they are set already."""
         bank = self.model.decode_head.bank
         same = list(bank.classes) == [canonical_word(word) for word in words]
         if not same or aliases or not bank.is_ready:
@@ -116,7 +118,7 @@ class TextGroupInferencer:
 
 
 def word_map(result, classes: Sequence[str]) -> WordMap:
-    """Take what is of use from a data sample of a prediction."""
+    """Return the useful parts of a predicted data sample."""
     labels = result.pred_sem_seg.data[0].cpu().numpy()
     probabilities = result.seg_logits.data.float().softmax(0)
     counts = np.bincount(labels.ravel(), minlength=len(classes))
@@ -129,14 +131,19 @@ def word_map(result, classes: Sequence[str]) -> WordMap:
 
 def save_word_map(found: WordMap, image: Union[str, Path],
                   out: Union[str, Path]) -> Path:
-    """Write the image with the words on what they name, as PNG or JPEG.
+    """Write the image with the words drawn onto their regions.
+
+    Args:
+        found: Segmentation of the image.
+        image: Path of the image.
+        out: Path of the picture, PNG or JPEG.
 
     Raises:
-        ValueError: When the image cannot be read, or on another suffix.
+        ValueError: If the image cannot be read, or the ending is unknown.
     """
     picture = cv2.imread(str(image))
     if picture is None:
-        raise ValueError(f'{str(image)!r} is no image that can be read')
+        raise ValueError(f'{str(image)!r} must be an image that can be read')
     drawn = draw_words(picture[..., ::-1], found.labels, found.classes)
     out = Path(out)
     if out.suffix.lower() not in SUFFIXES:

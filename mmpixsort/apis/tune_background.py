@@ -21,9 +21,10 @@ class Curve(NamedTuple):
     """Scores over thresholds.
 
     Attributes:
-        thresholds: That were tried.
-        mean_ious: mIoU in percent, over classes that occur.
-        best: The threshold of the highest.
+        thresholds: Thresholds that were tried.
+        mean_ious: mIoU of each threshold in percent, over the classes that
+            occur.
+        best: Threshold with the highest mIoU.
     """
 
     thresholds: List[float]
@@ -39,23 +40,26 @@ def tune_background(config: Union[str, Path, Config],
                     split: str = 'val',
                     max_images: Optional[int] = None,
                     device: Optional[str] = None) -> Curve:
-    """Score thresholds of the background as the test would.
+    """Score thresholds of the background as a test would.
 
-    Each image is encoded once, or, where `test_cfg` groups windows, once for
+    Each image is encoded once, or, if `test_cfg` groups windows, once for
     every threshold.
 
     Args:
-        config: Config of a model whose head has a rule for the background.
-        checkpoint: Checkpoint with its weights; None: those that the config
-            names.
+        config: Config, or its path, of a model whose head has a rule for the
+            background.
+        checkpoint: Checkpoint with its weights; None uses the weights that
+            the config names.
         thresholds: Thresholds to try.
-        split: 'val' or 'train', with annotation: never what is reported.
-        max_images: Number of images to use, the first of the data set; None:
-            all.
-        device: None: a GPU where there is one.
+        split: 'val' or 'train', with annotation; the reported split must not
+            be used to choose the threshold.
+        max_images: Number of images to use, the first of the data set; None
+            uses all.
+        device: Name of the device; None uses a GPU if there is one.
 
     Raises:
-        ValueError: Without a rule, thresholds, or annotation.
+        ValueError: If the head has no rule for the background, there is no
+            threshold, or the split has no annotation.
     """
     check_choice('split', split, SPLITS)
     thresholds = sorted(set(map(float, thresholds)))
@@ -85,7 +89,7 @@ def tune_background(config: Union[str, Path, Config],
 
 
 def _in_order(cfg: Config, split: str, max_images: Optional[int]) -> dict:
-    """Return the config of a loader of single images of a split."""
+    """Return the config of a loader of single images of a split, in order."""
     loader = dict(cfg.val_dataloader, batch_size=1)
     if split == 'train':
         source = cfg.train_dataloader.dataset
@@ -106,12 +110,13 @@ def _labels(data_samples: list) -> Tensor:
 
 
 def _predictor(model, data: dict) -> Callable[[], Tensor]:
-    """Return what predicts channels (H, W) of the only image.
+    """Return a function that predicts channel indices (H, W) of the image.
 
-    It follows the threshold of the head, as the test does from the same
-    `data`: padding is cut off before an image is grouped.
+    The function uses the present threshold of the head. It does what the
+    test does with the same `data`: padding is removed before an image is
+    grouped.
     """
-    # with the host, which is there once there is a model
+    # imported late: the host is needed only once there is a model
     from mmpixsort.seg.segmentors.retrieval_embedding import padding_of
     from mmpixsort.seg.segmentors.text_group_segmentor import (original_ids,
                                                                without_padding)
@@ -128,17 +133,17 @@ def _predictor(model, data: dict) -> Callable[[], Tensor]:
 
     def predict() -> Tensor:
         words = head.name(named, model.backbone.logit_scale).argmax(2)[0]
-        # -1: a pixel of no group has the first channel
+        # -1 means that a pixel is in no group, and gets the first channel
         return torch.cat([words, words.new_zeros(1)])[ids]
 
     return predict
 
 
 def mean_iou(counts: Tensor) -> float:
-    """Return the mean IoU in percent over classes that occur.
+    """Return the mean IoU in percent over the classes that occur.
 
     Args:
-        counts: (C, C) pixels of every prediction and label.
+        counts: Numbers of pixels (C, C) for each prediction and label.
     """
     union = counts.sum(0) + counts.sum(1) - counts.diag()
     iou = counts.diag() / union

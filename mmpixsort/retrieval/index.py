@@ -14,8 +14,8 @@ from mmpixsort.functional.segments.nearest import nearest_keys
 from mmpixsort.utils.extras import extra_error
 
 KINDS = ('exact', 'flat', 'ivf', 'sq')
-# FAISS uses a slow algorithm for fewer queries than this threshold. Its default
-# is 128000, but an image has only about 144 segments
+# FAISS uses a slow algorithm for fewer queries than this threshold, which is
+# 128000 by default; an image has only about 144 segments
 BLAS_THRESHOLD = 20
 
 

@@ -33,8 +33,8 @@ def build_extractor(kind: str = 'lexicon',
     if kind == 'lexicon':
         return LexiconExtractor.from_file(lexicon)
     if lexicon is not None:
-            raise ValueError(f'`lexicon` must be None with {kind!r}, got '
-                             f'{str(lexicon)!r}; it belongs to \'lexicon\'')
+        raise ValueError(f'`lexicon` must be None with {kind!r}, got '
+                         f'{str(lexicon)!r}; it belongs to \'lexicon\'')
     return SpacyExtractor(spacy_model) if kind == 'spacy' else NltkExtractor()
 
 

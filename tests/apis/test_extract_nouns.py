@@ -124,7 +124,7 @@ def test_extract_nouns__starts_anew_on_other_input(
 
 def test_extract_nouns__bad_paths(captions, extractor, tmp_path):
     out = tmp_path / 'out.jsonl'
-    with pytest.raises(ValueError, match='end on .jsonl'):
+    with pytest.raises(ValueError, match='end in .jsonl'):
         extract_nouns(captions, tmp_path / 'out.csv', extractor)
     with pytest.raises(ValueError, match='another file'):
         extract_nouns(captions, captions, extractor)

@@ -1,4 +1,4 @@
-"""Attach a metric head to any config of a host."""
+"""Attach a metric head to any segmentation config of the host."""
 import copy
 import math
 from pathlib import Path
@@ -14,23 +14,23 @@ from mmpixsort.utils.configs import load_config
 from .host_probe import Host, check_trains, probe
 from .methods import Method, find_method
 
-# Host segmentor -> the same with metric heads
+# segmentors of the host, and the same ones with metric heads
 SEGMENTORS = dict(
     EncoderDecoder='mmpixsort.MetricEncoderDecoder',
     CascadeEncoderDecoder='mmpixsort.MetricCascadeEncoderDecoder')
-# Of the released configurations: 5000 iterations, an eighth of 40,000
+# as in the authors' released configs: 5000 of 40,000 iterations, an eighth
 MAX_WARMUP = 5000
 
 
 class Attachment(NamedTuple):
-    """What `attach` adds to a config.
+    """Settings that `attach` adds to a config.
 
     Attributes:
-        base: The config that it adds to.
-        model: `type` and `metric_head` of the new model, and what its
-            `test_cfg` gets.
-        hooks: Added to `custom_hooks`.
-        host: What was found out about the base.
+        base: Config that they are added to.
+        model: `type` and `metric_head` of the new model, and additions to
+            its `test_cfg`.
+        hooks: Hooks that are added to `custom_hooks`.
+        host: Description of the host model of `base`.
     """
 
     base: Config
@@ -42,33 +42,35 @@ class Attachment(NamedTuple):
 def attach(cfg: Union[str, Path, Config],
            method: str = 'pixel_contrast',
            **overrides) -> Config:
-    """Return a host config with the metric head of a method added.
+    """Return a config of the host with the metric head of a method added.
 
-    The host is built without weights and runs one step on two random
-    images, from which the head gets its place and channels:
+    The host is built without weights and runs one training step on two
+    random images. From it follow the input of the head and its number of
+    channels:
 
-    1. where the decode head takes one level, this level of the backbone or
-       neck (the paper's place, as for DeepLabV3);
-    2. where it resizes and concatenates levels, all of these (the paper's
-       place for HRNet and OCR);
-    3. else, as for pyramids and queries, the feature that enters the
-       classifier, or the finest feature map where that is not seen.
+    1. if the decode head takes one level, that level of the backbone or neck
+       (as in the paper for DeepLabV3);
+    2. if it resizes and concatenates levels, all of these (as in the paper
+       for HRNet and OCR);
+    3. otherwise, as for pyramids and queries, the feature that enters the
+       classifier, or the finest feature map if that feature is not found.
 
     Classes, ignored label and norm are those of the decode head. The loss
-    warms up for 5000 iterations, or an eighth of a shorter schedule. A
-    method that predicts in its own way, as segment sorting does by
-    retrieval, says so in `test_cfg` and brings the hook that it needs.
+    warms up for 5000 iterations, or for an eighth of a shorter schedule. If
+    a method has its own way to predict, as segment sorting has retrieval,
+    its settings are added to `test_cfg`, and the hooks that it needs to
+    `custom_hooks`.
 
     Args:
-        cfg: Path, also of the form ``mmseg::folder/name.py``, or config.
+        cfg: Config, or its path, also as ``mmseg::folder/name.py``.
         method: Name of a method.
-        overrides: Arguments of the metric head, as ``source=3`` or
+        overrides: Arguments of the metric head, such as ``source=3`` or
             ``bank=dict(capacity=5000)``.
 
     Raises:
-        ValueError: When the config's host cannot be attached to, its own
-            training step raises, or an override does not exist or does not
-            fit.
+        ValueError: If no head can be attached to this host, the training
+            step of the host raises, or an override does not exist or does
+            not fit.
 
     Example:
         >>> cfg = attach('mmseg::fcn/fcn_r50-d8_4xb2-40k_cityscapes-'
@@ -80,7 +82,7 @@ def attach(cfg: Union[str, Path, Config],
 
 
 def attached(found: Attachment) -> Config:
-    """Return a config with what was found for it."""
+    """Return the config that results from an attachment."""
     new = Config(copy.deepcopy(dict(found.base.items())))
     added = copy.deepcopy(found.model)
     test_cfg = added.pop('test_cfg', {})
@@ -99,7 +101,7 @@ def attached(found: Attachment) -> Config:
 def plan(cfg: Union[str, Path, Config],
          method: str = 'pixel_contrast',
          **overrides) -> Attachment:
-    """Find out what :func:`attach` adds; for its arguments see there."""
+    """Return what :func:`attach` would add, for the same arguments."""
     chosen = find_method(method)
     base = cfg if isinstance(cfg, Config) else load_config(cfg)
     kind = segmentor_type(base)
@@ -110,7 +112,7 @@ def plan(cfg: Union[str, Path, Config],
     check_trains(host)
     head = fit_head(chosen, host, overrides)
     if 'max_iters' in (base.get('train_cfg') or {}):
-        # of other schedules MemoryBankHook knows the length
+        # the length of other schedules is known to MemoryBankHook only
         check_warmup(
             base.train_cfg.max_iters,
             warmup_iters=head.get('warmup_iters', 0),
@@ -122,14 +124,14 @@ def plan(cfg: Union[str, Path, Config],
 
 
 def segmentor_type(cfg: Config) -> str:
-    """Return the type that replaces the host's.
+    """Return the type of segmentor that replaces the host's.
 
     Raises:
-        ValueError: When the host is of a type that has no replacement.
+        ValueError: If there is no replacement for the type of the host.
     """
     kind = (cfg.get('model') or {}).get('type')
     name = kind if isinstance(kind, str) else getattr(kind, '__name__', kind)
-    # a pure Python config names the module of a class too
+    # the name of a class in a pure Python config includes its module
     short = str(name).rsplit('.', 1)[-1] if str(name).startswith(
         'mmseg.') else str(name)
     if short in SEGMENTORS:
@@ -150,10 +152,10 @@ def segmentor_type(cfg: Config) -> str:
 
 
 def warmup_iters(cfg: Config) -> int:
-    """Return the iterations of warm-up for the schedule of a config.
+    """Return the number of warm-up iterations for a config's schedule.
 
     Raises:
-        ValueError: When the length of the schedule is not known.
+        ValueError: If the length of the schedule is unknown.
     """
     schedule = cfg.get('train_cfg') or {}
     if 'max_iters' in schedule:
@@ -167,17 +169,17 @@ def warmup_iters(cfg: Config) -> int:
 
 
 def epoch_length(cfg: Config) -> int:
-    """Count the iterations of an epoch on one device, from the data.
+    """Return the number of iterations of an epoch on one device.
 
     Raises:
-        ValueError: When the training set cannot be read.
+        ValueError: If the training set cannot be read.
     """
     loader = cfg.get('train_dataloader') or {}
     scope = cfg.get('default_scope') or 'mmseg'
     try:
         with DefaultScope.overwrite_default_scope(scope):
             images = len(DATASETS.build(copy.deepcopy(loader['dataset'])))
-    except Exception as error:  # of any data set, about any file
+    except Exception as error:  # data sets may raise anything for a bad file
         raise ValueError(
             '`warmup_iters` must be given: the schedule counts epochs, and '
             f'the training set cannot be read ({type(error).__name__}: '
@@ -186,7 +188,7 @@ def epoch_length(cfg: Config) -> int:
 
 
 def missing_hooks(cfg: Config, method: Method) -> List[dict]:
-    """Return the hooks of a method that a config does not have."""
+    """Return the hooks that a method needs and a config does not have."""
     present = [hook['type'] for hook in cfg.get('custom_hooks') or []
                if isinstance(hook, Mapping)]
     return [dict(type=hook) for hook in method.hooks if hook not in present]

@@ -1,4 +1,4 @@
-"""Write what is attached as a short config file."""
+"""Write an attachment as a short config file."""
 import os
 import shlex
 from pathlib import Path
@@ -19,29 +19,29 @@ def attach_file(cfg: Union[str, Path],
                 out: Union[str, Path],
                 force: bool = False,
                 **overrides) -> Attachment:
-    """Write the config that :func:`attach` returns as one that inherits.
+    """Write the config of :func:`attach` as a file that inherits the base.
 
-    A pure Python config, from which no text config can inherit, is written
-    out whole.
+    A text config cannot inherit from a pure Python config; for such a base
+    the whole config is written out.
 
     Args:
-        cfg: Path, also of the form ``mmseg::folder/name.py``.
+        cfg: Path of the base, also as ``mmseg::folder/name.py``.
         method: Name of a method.
-        out: The file to write.
-        force: Whether to overwrite it.
+        out: Path of the file to write.
+        force: Whether to overwrite an existing file.
         overrides: Arguments of the metric head.
 
     Returns:
-        What was found and added.
+        The attachment that was written.
 
     Raises:
-        FileExistsError: When the file exists and `force` is not set.
-        ValueError: On a file name that configs cannot inherit from, and as
-            :func:`attach` does.
+        FileExistsError: If the file exists and `force` is not set.
+        ValueError: If configs cannot inherit from a file of this name, or
+            :func:`attach` raises it.
     """
     out = check_out(out, force)
     found = plan(cfg, method, **overrides)
-    if is_pure_python(cfg):  # which a text config cannot inherit from
+    if is_pure_python(cfg):  # no text config can inherit from it
         text = (f'# {method} attached to {Path(cfg).name}, which is written '
                 f'out whole\n{attached(found).pretty_text}')
     else:
@@ -51,7 +51,7 @@ def attach_file(cfg: Union[str, Path],
 
 
 def check_out(out: Union[str, Path], force: bool = False) -> Path:
-    """Return the file to write, if it may be written."""
+    """Return the path to write, after checking that it may be written."""
     out = Path(out)
     if out.suffix != '.py' or '.' in out.stem:
         raise ValueError('`out` must end in .py and have no other dot, which '
@@ -64,7 +64,7 @@ def check_out(out: Union[str, Path], force: bool = False) -> Path:
 
 
 def default_out(cfg: Union[str, Path], method: str) -> Path:
-    """Return the name of the config: that of the base after the method's."""
+    """Return the default file name: the method, then the name of the base."""
     name = str(cfg).split('::')[-1]
     return Path(f'{method.replace("_", "-")}_{Path(name).name}')
 
@@ -81,7 +81,7 @@ def config_text(cfg: str, method: str, found: Attachment, out: Path) -> str:
     ]
     hooks = assignment('custom_hooks', found.hooks)
     if found.base.get('custom_hooks'):
-        # a list replaces that of the base
+        # a list replaces the list of the base, so that is repeated first
         hooks = hooks.replace('[', '[\n    *_base_.custom_hooks, ', 1)
     if found.hooks:
         lines.append(hooks)
@@ -89,7 +89,7 @@ def config_text(cfg: str, method: str, found: Attachment, out: Path) -> str:
 
 
 def base_reference(cfg: str, out: Path) -> str:
-    """Return how a file refers to its base."""
+    """Return the path by which a file refers to its base."""
     if '::' in cfg:
         return cfg
     path = Path(cfg).resolve()
@@ -100,7 +100,7 @@ def base_reference(cfg: str, out: Path) -> str:
 
 
 def describe_bank(found: Attachment) -> str:
-    """Say which bank of earlier iterations the loss has."""
+    """Describe the memory bank of the loss."""
     bank = found.model['metric_head'].get('bank')
     if bank is None:
         return 'none, keys are those of the batch'
@@ -109,7 +109,7 @@ def describe_bank(found: Attachment) -> str:
 
 
 def summary(found: Attachment, out: Path) -> str:
-    """Say what was found and written, and which commands follow."""
+    """Describe an attachment, its file and the commands that follow."""
     head = found.model['metric_head']
     bank = describe_bank(found)
     if head.get('bank') is None:
@@ -129,7 +129,7 @@ def summary(found: Attachment, out: Path) -> str:
 
 
 def describe_prediction(found: Attachment) -> str:
-    """Say what predicts in validation and test."""
+    """Describe how the model predicts in validation and test."""
     retrieval = found.model.get('test_cfg', {}).get('retrieval')
     if retrieval is None:
         return 'as the host does'
@@ -138,7 +138,7 @@ def describe_prediction(found: Attachment) -> str:
 
 
 def commands(found: Attachment, out: Path) -> List[Tuple[str, str]]:
-    """Return the commands that follow, in order, and what each does."""
+    """Return the commands that follow, in order, each with its purpose."""
     config = shlex.quote(str(out))
     test = f'python tools/test.py {config} CHECKPOINT'
     rows = [('train', f'python tools/train.py {config}')]
@@ -150,7 +150,7 @@ def commands(found: Attachment, out: Path) -> List[Tuple[str, str]]:
 
 
 def describe_place(found: Attachment) -> str:
-    """Say which feature the metric head takes."""
+    """Describe the feature that the metric head takes."""
     head = found.model['metric_head']
     channels = f'{head["in_channels"]} channels'
     index = head.get('source', -1)

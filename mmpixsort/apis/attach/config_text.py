@@ -6,7 +6,7 @@ WIDTH = 79
 
 
 def assignment(name: str, value: object) -> str:
-    """Return `name = value`, broken over lines where it is long.
+    """Return the source `name = value`, broken over lines if it is long.
 
     Example:
         >>> print(assignment('model', dict(type='X', channels=(1, 2))))
@@ -19,9 +19,9 @@ def source(value: object, column: int = 0, indent: int = 0) -> str:
     """Return the source of a value.
 
     Args:
-        value: Value made of dicts, lists, tuples and plain values.
-        column: Where its text starts.
-        indent: Indent of the line that it starts in.
+        value: Dict, list or tuple of such values, or a plain value.
+        column: Column at which the source starts.
+        indent: Indentation of the line in which it starts.
     """
     flat = _flat(value)
     if column + len(flat) + 1 <= WIDTH:
@@ -40,7 +40,7 @@ def source(value: object, column: int = 0, indent: int = 0) -> str:
 
 
 def _broken(text: str, indent: int) -> str:
-    """Break a string after slashes and underscores, as paths have them."""
+    """Break a string after slashes and underscores, which paths contain."""
     pieces, width = [''], WIDTH - indent - 4
     for word in re.findall(r'[^/_]*[/_]?', text):
         if len(pieces[-1]) + len(word) > width:
@@ -61,7 +61,7 @@ def _flat(value: object) -> str:
 
 
 def _parts(value: object) -> tuple:
-    """Return opening, closing and the named parts; () for a plain value."""
+    """Return the brackets and the named parts of a value, () if plain."""
     if isinstance(value, Mapping):
         if all(isinstance(k, str) and k.isidentifier() for k in value):
             return 'dict(', ')', [(f'{k}=', v) for k, v in value.items()]

@@ -1,4 +1,4 @@
-"""Find out about a host model by building it and running it once.
+"""Describe a host model by building it and running one training step.
 
 Shapes: B images, C channels, H W size.
 """
@@ -19,27 +19,27 @@ from torch import Tensor, nn
 from mmpixsort.functional.contrast.labels import count_labels
 from mmpixsort.layers import tap
 
-# Most hosts run at this size; the others at their own crop.
+# most hosts run at this size, the others at the crop size of their config
 SMALL = (128, 128)
 
 
 class Host(NamedTuple):
-    """What a host model offers to a metric head.
+    """Properties of a host model that a metric head depends on.
 
     Attributes:
-        levels: (B, C, h, w) of the backbone, or neck, on the meta device;
-            None for what is no feature map.
-        decoder_feature: (B, C, h, w) that enters the classifier, on the
-            meta device; None where the tap does not fire.
-        in_index: Level or levels that the decode head takes; None if it does
-            not say.
-        in_channels: Their channels, as the decode head has them.
-        input_transform: What the decode head does with several levels.
-        num_classes: Number of classes of the labels; 2 for a decode head with
-            one output.
+        levels: Outputs (B, C, h, w) of the backbone, or of the neck, on the
+            meta device; None for an output that is no feature map.
+        decoder_feature: Feature (B, C, h, w) that enters the classifier, on
+            the meta device; None if the tap does not fire.
+        in_index: Index or indices of the levels that the decode head takes;
+            None if it does not say.
+        in_channels: Their numbers of channels, according to the decode head.
+        input_transform: How the decode head combines several levels.
+        num_classes: Number of classes of the labels; 2 for a decode head
+            with one output.
         ignore_index: Label that the decode head ignores.
-        norm_cfg: Normalisation of the decode head.
-        error: Why the host did not run to its end, if it did not.
+        norm_cfg: Config of the normalisation of the decode head.
+        error: Error that stopped the training step of the host, if any.
     """
 
     levels: Tuple[Optional[Tensor], ...]
@@ -56,20 +56,20 @@ class Host(NamedTuple):
 def probe(cfg: Config) -> Host:
     """Build the model of a config without weights and run a training step.
 
-    Nothing outside is touched: random states are put back, no file is read
-    or written, and the model is thrown away.
+    This has no side effects: random states are restored, no file is read or
+    written, and the model is discarded.
 
     Args:
         cfg: Config of a host with an encoder and a decoder.
 
     Raises:
-        ValueError: When the backbone runs neither on a small image nor on
-            one of the config's own size.
+        ValueError: If the backbone runs neither on a small image nor on one
+            of the size in the config.
     """
     scope = cfg.get('default_scope') or 'mmseg'
     with _unchanged_rng(), warnings.catch_warnings(), \
             DefaultScope.overwrite_default_scope(scope), torch.no_grad():
-        # of images that are random; the package's own are about the config
+        # warnings here are about random images, not about the config
         warnings.simplefilter('ignore')
         warnings.filterwarnings('default', module='mmpixsort')
         model = revert_sync_batchnorm(MODELS.build(without_weights(cfg.model)))
@@ -85,7 +85,7 @@ def probe(cfg: Config) -> Host:
             'the backbone must run on a batch of two images of size '
             f'{size}, got {type(error).__name__}: {error}; check that the '
             'config trains without the metric head') from error
-    # K-Net reads the backbone with a head inside its head
+    # K-Net reads the backbone with a head inside its decode head
     reader = getattr(head, 'kernel_generate_head', head)
     return Host(
         levels=levels,
@@ -100,11 +100,11 @@ def probe(cfg: Config) -> Host:
 
 
 def check_trains(host: Host) -> None:
-    """Refuse a host whose own training step raises.
+    """Raise an error for a host whose own training step raises.
 
-    Where the step cannot be tried, since the random samples lack what the
-    host learns from or this machine lacks what it runs on, a warning says
-    so.
+    If the step cannot be tried, because the random samples lack annotation
+    that the host needs or this machine lacks an operator, there is only a
+    warning.
 
     Raises:
         ValueError: With the message of the host.
@@ -126,7 +126,7 @@ def check_trains(host: Host) -> None:
 
 
 def _cannot_be_tried(error: Exception) -> bool:
-    """Tell whether a step failed for data or parts that are not here."""
+    """Return whether a step failed for lack of annotation or operators."""
     is_annotation = isinstance(error, AttributeError) and isinstance(
         error.obj, BaseDataElement)
     is_device = not torch.cuda.is_available() and 'CUDA' in str(error)
@@ -140,13 +140,13 @@ def last_head(model: nn.Module) -> nn.Module:
 
 
 def labels_of(head: nn.Module) -> int:
-    """Return how many classes the labels of a decode head have."""
+    """Return the number of classes in the labels of a decode head."""
     return count_labels(
         head.num_classes, getattr(head, 'out_channels', head.num_classes))
 
 
 def without_weights(model: dict) -> dict:
-    """Return a copy of a model config that downloads nothing."""
+    """Return a copy of a model config that downloads no weights."""
     if isinstance(model, dict):
         return type(model)({
             key: None if key == 'pretrained' else without_weights(value)
@@ -158,7 +158,7 @@ def without_weights(model: dict) -> dict:
 
 
 def _own_sizes(cfg: Config) -> List[Tuple[int, int]]:
-    """Return the size that the config trains on, if it says."""
+    """Return the size of training images in a config, if it has one."""
     size = (cfg.model.get('data_preprocessor') or {}).get('size')
     size = size or cfg.get('crop_size')
     if isinstance(size, int):
@@ -167,20 +167,20 @@ def _own_sizes(cfg: Config) -> List[Tuple[int, int]]:
 
 
 def image_channels(cfg: Config) -> int:
-    """Return the channels of the images of a config, 3 if it does not say."""
+    """Return the number of image channels of a config, by default 3."""
     mean = (cfg.model.get('data_preprocessor') or {}).get('mean')
     return len(mean) if mean else cfg.model.backbone.get('in_channels', 3)
 
 
 def _run(model: nn.Module, head: nn.Module, images: Tensor) -> tuple:
-    """Return levels, decoder feature, and what went wrong, each or None."""
+    """Return levels, decoder feature and error, each of them or None."""
     samples = blank_samples(images.shape[2:], labels_of(head))
     error = None
     with tap(model.neck if model.with_neck else model.backbone) as features, \
             tap(getattr(head, 'conv_seg', None)) as calls:
         try:
             model.loss(images, samples)
-        except Exception as problem:  # of any host: the caller decides
+        except Exception as problem:  # hosts may raise anything
             error = problem
     levels = _levels(features[-1][1]) if features else None
     classified = None
@@ -197,7 +197,7 @@ def _levels(output: object) -> Tuple[Optional[Tensor], ...]:
 
 
 def blank_samples(size: Sequence[int], num_classes: int) -> List:
-    """Return two samples with ground truth of stripes, one class each."""
+    """Return two samples with striped ground truth, one stripe a class."""
     height, width = size
     stripes = torch.arange(width) * min(num_classes, 8) // width
     samples = []
@@ -212,7 +212,7 @@ def blank_samples(size: Sequence[int], num_classes: int) -> List:
                 reduce_zero_label=False))
         labels = stripes.expand(1, height, width).clone()
         sample.gt_sem_seg = PixelData(data=labels)
-        # PIDNet learns edges too
+        # PIDNet also learns edges
         sample.gt_edge_map = PixelData(data=labels % 2)
         samples.append(sample)
     return samples
@@ -220,7 +220,7 @@ def blank_samples(size: Sequence[int], num_classes: int) -> List:
 
 @contextmanager
 def _unchanged_rng() -> Iterator[None]:
-    """Put the random states back."""
+    """Restore the random states on exit."""
     states = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=[]):
         try:

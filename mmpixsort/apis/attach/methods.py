@@ -1,4 +1,4 @@
-"""The methods that `attach` knows."""
+"""The methods that `attach` can add to a host."""
 from types import MappingProxyType
 from typing import Dict, Mapping, NamedTuple, Sequence
 
@@ -9,11 +9,11 @@ class Method(NamedTuple):
     Attributes:
         head: Registered type of its metric head, which takes `in_channels`,
             `source`, `num_classes` and `ignore_index`.
-        parts: Argument of the head that takes a config -> the type that is
-            meant where an override names none.
-        hooks: That a run with this method needs.
-        test_cfg: What the model's `test_cfg` gets, where the method predicts
-            in its own way; empty where the host's classifier predicts.
+        parts: Dict from each argument of the head that is a config to the
+            type that is used if an override names none.
+        hooks: Hooks that a run with this method needs.
+        test_cfg: Additions to `test_cfg` of the model, if the method has its
+            own way to predict; empty if the classifier of the host predicts.
     """
 
     head: str
@@ -26,14 +26,14 @@ METHODS: Dict[str, Method] = {}
 
 
 def register_method(name: str, method: Method) -> None:
-    """Let `attach` know a method.
+    """Make a method known to `attach`.
 
     Args:
-        name: With underscores.
-        method: What it needs.
+        name: Name of the method, with underscores.
+        method: The method.
 
     Raises:
-        ValueError: When the name is taken.
+        ValueError: If the name is already registered.
     """
     if name in METHODS:
         raise ValueError(f'`name` must be new, got {name!r}, which is '
@@ -63,7 +63,7 @@ register_method(
             sampler='mmpixsort.HardAnchorSampler',
             bank='mmpixsort.PrototypeQueue'),
         hooks=('mmpixsort.MemoryBankHook', 'mmpixsort.PrototypeBankHook'),
-        # k of the released script
+        # number of neighbours in the authors' released script
         test_cfg=dict(retrieval=dict(num_neighbors=15))))
 
 
@@ -71,7 +71,7 @@ def find_method(name: str) -> Method:
     """Return a method by its name, with underscores or hyphens.
 
     Raises:
-        ValueError: When there is none of this name.
+        ValueError: If there is no method of this name.
     """
     key = name.replace('-', '_')
     if key not in METHODS:

@@ -1,6 +1,7 @@
-"""Read a study: arms, seeds and scores, and the config of each run.
+"""Read a study: its arms, seeds and scores, and the config of each run.
 
-A run is one arm trained with one seed; a test is one way to score a run.
+A run is the training of one arm with one seed. A test is one way to score a
+run.
 """
 import copy
 import hashlib
@@ -14,32 +15,32 @@ from mmengine.config import Config, ConfigDict
 
 from mmpixsort.utils.configs import load_config
 
-# What may stand in the file of a study, and in one of its arms.
+# keys of the file of a study, and of one of its arms
 KEYS = ('base', 'arms', 'baseline', 'seeds', 'scores', 'options', 'tests',
         'split', 'average', 'hooks', 'results', 'title')
 ARM_KEYS = ('config', 'options', 'tests', 'seeds')
 SPLITS = ('val', 'test')
-# Keys of a config that say where things lie, not what is trained.
+# keys of a config that do not influence the training
 PLACES = ('data_root', 'work_dir', 'launcher', 'env_cfg', 'visualizer',
           'vis_backends', 'log_level', 'log_processor', 'resume', 'logger')
-# Hooks that watch a training and do not change it.
+# hooks that watch a training and do not change it
 WATCHERS = ('mmpixsort.MemoryBankHook',
             'mmpixsort.EmbeddingVisualizationHook')
-# Keys that say how a trained model is tested.
+# keys that say how a trained model is tested
 TESTING = ('test_dataloader', 'test_evaluator', 'test_pipeline',
            'tta_pipeline', 'tta_model', 'test_cfg', 'val_dataloader',
            'val_evaluator', 'val_cfg')
 
 
 class Arm(NamedTuple):
-    """One way to train.
+    """One of the compared ways to train.
 
     Attributes:
-        name: As the tables call it.
-        config: Path of its config, also ``package::folder/name.py``.
-        options: Settings on top of the config, as of ``--cfg-options``.
-        tests: Name -> settings of the config for this test.
-        seeds: Seeds of its runs.
+        name: Name in tables.
+        config: Path of the config, also as ``package::folder/name.py``.
+        options: Settings that override the config, as in ``--cfg-options``.
+        tests: For each name of a test, its settings of the config.
+        seeds: Seeds of the runs.
     """
 
     name: str
@@ -50,11 +51,11 @@ class Arm(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where things lie on this machine; no part of what is trained.
+    """Locations of files on this machine, which do not affect training.
 
     Attributes:
-        data: Folder that takes the place of the configs' `data_root`.
-        weights: Checkpoint that the backbone starts from.
+        data: Folder that replaces `data_root` of the configs.
+        weights: Checkpoint from which the backbone is initialised.
     """
 
     data: Optional[str] = None
@@ -65,15 +66,16 @@ class Study(NamedTuple):
     """A paired comparison of arms.
 
     Attributes:
-        path: The file.
-        title: One sentence for reports.
-        arms: By name, in the order of the tables.
+        path: Path of the file of the study.
+        title: Title in reports, one sentence.
+        arms: Arms by name, in the order of the tables.
         baseline: Name of the arm that the others are compared with.
-        scores: Metrics for the tables, the first one for the picture.
-        options: Settings of all arms.
-        split: 'val' or 'test', whose data are scored.
-        average: `last` checkpoints to average, `interval` iterations apart.
-        hooks: Configs of hooks that all arms get.
+        scores: Metrics in the tables; the picture shows the first one.
+        options: Settings that override the config of all arms.
+        split: Split that is scored, 'val' or 'test'.
+        average: Checkpoints whose weights are averaged: `last` of them,
+            `interval` iterations apart.
+        hooks: Configs of hooks that are added to all arms.
         results: Folder of the result files.
     """
 
@@ -94,8 +96,8 @@ class Study(NamedTuple):
         return self.path.stem
 
     def runs(self) -> Iterator[Tuple[Arm, int]]:
-        """Yield every arm and seed, seed by seed, the baseline first."""
-        # a part of a study may lack the baseline
+        """Yield pairs of arm and seed, seed by seed, the baseline first."""
+        # a selected part of a study may lack the baseline
         arms = sorted(
             self.arms.values(), key=lambda arm: arm.name != self.baseline)
         for seed in sorted({s for arm in arms for s in arm.seeds}):
@@ -106,12 +108,12 @@ def read_study(path: Union[str, Path]) -> Study:
     """Read the file of a study.
 
     Args:
-        path: A Python config with the keys of `KEYS`, and names of its own
-            that begin with an underscore; see ``docs/studies.md``.
+        path: Path of a Python config with the keys in `KEYS`; other names in
+            it start with an underscore. See ``docs/studies.md``.
 
     Raises:
-        FileNotFoundError: When the file is missing.
-        ValueError: When a key is unknown, missing or out of range.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If a key is unknown, missing or out of range.
     """
     path = Path(path)
     if not path.is_file():
@@ -195,13 +197,13 @@ def _average(average: Optional[dict]) -> dict:
 
 def run_config(study: Study, arm: Arm, seed: int,
                place: Place = Place()) -> Config:
-    """Return the config that a run trains with.
+    """Return the config that a run is trained with.
 
     Args:
-        study: The study.
-        arm: One of its arms.
+        study: Study of the run.
+        arm: Arm of the study.
         seed: Seed of the weights, the order of images and the augmentation.
-        place: Where data and weights lie on this machine.
+        place: Locations of data and weights on this machine.
     """
     cfg = load_config(arm.config)
     cfg.merge_from_dict(copy.deepcopy(study.options))
@@ -221,7 +223,7 @@ def run_config(study: Study, arm: Arm, seed: int,
 
 
 def _keep_checkpoints(cfg: Config, average: dict) -> None:
-    """Save often enough to go on after a stop, and to average."""
+    """Save checkpoints often enough to resume a run and to average."""
     train = cfg.train_cfg
     length = train.get('max_iters') or train.get('max_epochs')
     interval = average['interval'] or max(length // 20, 1)
@@ -231,7 +233,7 @@ def _keep_checkpoints(cfg: Config, average: dict) -> None:
     checkpoint.update(
         interval=interval,
         by_epoch='max_epochs' in train and 'max_iters' not in train,
-        # one more than needed: mmengine removes before it writes
+        # one more than needed, as mmengine removes one before it writes
         max_keep_ckpts=average['last'] + 1)
 
 
@@ -241,8 +243,8 @@ def config_of_test(cfg: Config, options: Mapping, split: str) -> Config:
     Args:
         cfg: Config of the run.
         options: Options of the test: settings of the config, `tta=True` for
-            test-time augmentation, and `scorer`, see :func:`find_scorer`.
-        split: 'val' or 'test'.
+            test-time augmentation, and `scorer`; see :func:`find_scorer`.
+        split: Split that is scored, 'val' or 'test'.
     """
     cfg = copy.deepcopy(cfg)
     options = dict(options)
@@ -262,12 +264,12 @@ def find_scorer(options: Mapping) -> Optional[Callable]:
     """Return the function that scores a test in place of the Runner.
 
     Args:
-        options: Options of the test; `scorer` is ``package.module:function``,
-            called as ``function(cfg, checkpoint)``, which returns name ->
-            score.
+        options: Options of the test. Its `scorer` is a name
+            ``package.module:function``; the function is called as
+            ``function(cfg, checkpoint)`` and returns a dict of scores.
 
     Raises:
-        ValueError: When there is no such function.
+        ValueError: If the function does not exist.
     """
     name = options.get('scorer')
     if name is None:
@@ -281,14 +283,15 @@ def find_scorer(options: Mapping) -> Optional[Callable]:
 
 
 def move_data(cfg: Config, folder: str) -> Config:
-    """Return a config with another `data_root`, wherever it stands.
+    """Return a config with another `data_root`, wherever it occurs.
 
     Args:
-        cfg: Whose `data_root`, or that of its training data, is the old one.
-        folder: The new one.
+        cfg: Config whose `data_root`, or that of its training data, is
+            replaced.
+        folder: Folder that replaces it.
 
     Raises:
-        ValueError: When the config has no `data_root`.
+        ValueError: If the config has no `data_root`.
     """
     old = cfg.get('data_root') or cfg.train_dataloader.dataset.get(
         'data_root')
@@ -311,10 +314,11 @@ def _replace_prefix(value, old: str, new: str):
 
 
 def training_hash(cfg: Config) -> str:
-    """Return 12 hex digits of all that a training depends on but its seed.
+    """Return 12 hex digits of all settings of a training but its seed.
 
-    Paths of data are left out, and of weights only the name of the file
-    counts, so that machines agree; so are hooks that only watch.
+    Paths of data and hooks that only watch are left out, and of a path of
+    weights only the file name counts, so that the hash is the same on every
+    machine.
     """
     content = cfg._cfg_dict.to_dict()
     content.get('randomness', {}).pop('seed', None)
@@ -330,11 +334,11 @@ def training_hash(cfg: Config) -> str:
 
 
 def scoring_hash(cfg: Config, last: int = 1) -> str:
-    """Return 12 hex digits of what a test adds to a trained model.
+    """Return 12 hex digits of the settings that a test adds to a run.
 
     Args:
-        cfg: See :func:`config_of_test`.
-        last: Number of checkpoints that are averaged.
+        cfg: Config of the test; see :func:`config_of_test`.
+        last: Number of checkpoints whose weights are averaged.
     """
     content = cfg._cfg_dict.to_dict()
     return _digest(_canonical(dict(
@@ -345,7 +349,7 @@ def scoring_hash(cfg: Config, last: int = 1) -> str:
 
 
 def _canonical(value, roots: set):
-    """Return plain types, without what only says where things lie."""
+    """Return a value as plain types, without locations of files."""
     if isinstance(value, Mapping):
         return {
             str(k): _canonical(v, roots)

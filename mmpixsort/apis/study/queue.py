@@ -1,4 +1,4 @@
-"""Run a study: each arm and seed in a process of its own, some at a time."""
+"""Run a study, each arm and seed in a process of its own, some at a time."""
 import os
 import shlex
 import subprocess
@@ -21,10 +21,10 @@ from .results import Results, unequal
 from .table import standing_of, table
 from .worker import BUSY, work_dir
 
-POLL = 1.  # seconds between two looks at the processes
-TAIL = 12  # lines shown of a run that failed
-# glibc returns large blocks to the system and faults them in again at every
-# step unless it is told to keep them: a fifth of a step of a small network
+POLL = 1.  # seconds between two checks of the processes
+TAIL = 12  # number of log lines that are shown of a run that failed
+# By default glibc returns large blocks to the system and faults them in again
+# at every step, which takes a fifth of a step of a small network
 MALLOC = dict(
     MALLOC_MMAP_THRESHOLD_=str(1 << 33),
     MALLOC_TRIM_THRESHOLD_=str(1 << 34),
@@ -32,12 +32,12 @@ MALLOC = dict(
 
 
 class Job(NamedTuple):
-    """A run that is still to be done.
+    """A run that has no valid result yet.
 
     Attributes:
-        arm: The arm.
-        seed: The seed.
-        folder: Work directory.
+        arm: Arm of the run.
+        seed: Seed of the run.
+        folder: Work directory of the run.
     """
 
     arm: Arm
@@ -48,16 +48,16 @@ class Job(NamedTuple):
 def select(study: Study,
            arms: Optional[Sequence[str]] = None,
            seeds: Optional[Sequence[int]] = None) -> Study:
-    """Return the study with some of its arms and seeds.
+    """Return the study restricted to some of its arms and seeds.
 
     Args:
-        study: The study.
-        arms: Names; None: all.
-        seeds: Seeds, also such as the file does not list; None: those of
-            the file.
+        study: Study to restrict.
+        arms: Names of arms; None keeps all.
+        seeds: Seeds, which may differ from those in the file; None keeps
+            those of the file.
 
     Raises:
-        ValueError: When an arm does not exist.
+        ValueError: If an arm does not exist.
     """
     unknown = sorted(set(arms or ()) - set(study.arms))
     if unknown:
@@ -78,13 +78,13 @@ def jobs(study: Study,
     """Return the runs whose results are missing or of another config.
 
     Args:
-        study: The arms and seeds to run.
-        whole: The study of the file, which has the baseline.
-        place: Where data and weights lie.
-        check: Whether to look for the data of all arms.
+        study: Study with the arms and seeds to run.
+        whole: Study as in the file, with its baseline.
+        place: Locations of data and weights.
+        check: Whether to check that the data of all arms exist.
 
     Raises:
-        FileNotFoundError: When data are missing.
+        FileNotFoundError: If data do not exist.
     """
     results, found = Results(study.results), []
     for arm, seed in study.runs():
@@ -115,12 +115,12 @@ def command(study: Study, job: Job, place: Place) -> List[str]:
 
 
 def environment(num_jobs: int, gpu: Optional[str]) -> Dict[str, str]:
-    """Return the environment of a run: its share of cores, its GPU."""
+    """Return the environment variables of a run: its cores and GPU."""
     cores = len(os.sched_getaffinity(0))
     threads = str(max(1, cores // num_jobs))
     env = dict(MALLOC)
-    # threads that wait without spinning: on busy cores a step is twice as
-    # fast
+    # let threads wait without spinning: on busy cores a step then takes half
+    # of the time
     env['OMP_WAIT_POLICY'] = 'PASSIVE'
     env.update(os.environ)
     env['OMP_NUM_THREADS'] = os.environ.get('OMP_NUM_THREADS', threads)
@@ -131,7 +131,7 @@ def environment(num_jobs: int, gpu: Optional[str]) -> Dict[str, str]:
 
 def dry_run(study: Study, place: Place, todo: Sequence[Job],
             num_jobs: int) -> str:
-    """Return the commands that `run_study` would start, a line each."""
+    """Return the commands that `run_study` would start, one a line."""
     env = environment(num_jobs, None)
     head = f'OMP_NUM_THREADS={env["OMP_NUM_THREADS"]}'
     return '\n'.join(f'{head} {shlex.join(command(study, job, place))}'
@@ -149,19 +149,20 @@ def run_study(study: Study,
     """Run what is missing of a study; a failed run does not stop the others.
 
     Args:
-        study: The study.
-        arms: Names of the arms to run; None: all.
-        seeds: Seeds to run; None: those of the file.
-        num_jobs: Runs at a time; the cores are shared out among them.
-        gpus: Devices to hand out to the runs, in turn; empty: as it is.
-        place: Where data and weights lie.
-        console: Where the table goes.
+        study: Study to run.
+        arms: Names of the arms to run; None runs all.
+        seeds: Seeds to run; None runs those of the file.
+        num_jobs: Number of runs at a time, which share the cores.
+        gpus: GPUs that are assigned to the runs in turn; if it is empty, the
+            environment decides.
+        place: Locations of data and weights.
+        console: Console on which the table is shown.
 
     Returns:
         The runs that failed.
 
     Raises:
-        ValueError: When an arm does not exist.
+        ValueError: If an arm does not exist.
     """
     console = console or Console()
     chosen = select(study, arms, seeds)
@@ -202,7 +203,7 @@ def run_study(study: Study,
                 live.update(_look(chosen, open_runs, failed))
     finally:
         for _, process in slots.values():
-            process.stdin.close()  # its end is the end of the run
+            process.stdin.close()  # a run ends when its input is closed
         for _, process in slots.values():
             process.wait()
         if live:
@@ -216,7 +217,7 @@ def run_study(study: Study,
 
 
 def status(study: Study, place: Place = Place()) -> Table:
-    """Return the table that `run_study` shows, at any time."""
+    """Return the table that `run_study` shows, which may be read any time."""
     return _look(study, {(job.arm.name, job.seed)
                          for job in jobs(study, study, place)}, ())
 
@@ -241,12 +242,12 @@ def _start(study: Study, job: Job, place: Place, num_jobs: int,
 
 
 def _ending(job: Job, code: int) -> str:
-    """Return what to say of a run that ended: its last lines if it failed."""
+    """Return a message about a run that ended, with its log if it failed."""
     if code == 0:
         return f'finished {job.arm.name} seed {job.seed}'
     if code == BUSY:
         return (f'{job.arm.name} seed {job.seed} is left to another process, '
-                'which is at it')
+                'which is running it')
     lines = (job.folder / 'log.txt').read_text(errors='replace').splitlines()
     return '\n'.join([
         f'FAILED {job.arm.name} seed {job.seed} (exit code {code}), the last '

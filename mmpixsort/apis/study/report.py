@@ -1,4 +1,4 @@
-"""The report of a study: a Markdown table, a picture, pages kept in step."""
+"""Report a study: a Markdown table, a picture, and tables inside pages."""
 import math
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ BLOCK = re.compile(
 
 def baseline_row(study: Study,
                  found: Sequence[ResultRow]) -> Optional[ResultRow]:
-    """Return the first row of the baseline, None without results."""
+    """Return the first row of the baseline, or None without results."""
     return next((row for row in found
                  if row.arm == study.baseline and row.records), None)
 
@@ -26,14 +26,14 @@ def markdown(study: Study, scores: Sequence[str] = ()) -> str:
     """Return the table of a study.
 
     Args:
-        study: The study.
-        scores: Metrics to show; empty: those of the study.
+        study: Study to report.
+        scores: Metrics to show; if it is empty, those of the study.
 
     Returns:
-        Lines of Markdown: for each row the mean, standard deviation and
+        The table in Markdown. Each row has the mean, standard deviation and
         number of seeds, the paired difference to the baseline with its 95 %
-        intervals by Student's t and by the bootstrap, time and memory of a
-        training step.
+        intervals by Student's t and by the bootstrap, and the time and
+        memory of a training step.
     """
     scores = tuple(scores) or study.scores
     found = [row for row in rows(study) if row.records]
@@ -71,7 +71,7 @@ def _cells(row: ResultRow, base: Optional[ResultRow],
     if not scores:
         return '-', ''
     mean, sd, _ = spread(scores)
-    # some hosts report shares, others percent
+    # some hosts report shares, others percentages
     digits = 4 if max(map(abs, scores.values())) <= 1 else 2
     text = f'{mean:.{digits}f}'
     if not math.isnan(sd):
@@ -108,17 +108,17 @@ def _costs(row: ResultRow) -> List[str]:
 
 def update_pages(pages: Sequence[Union[str, Path]],
                  read: Callable[[str], Study]) -> List[Path]:
-    """Write the tables of studies into pages, between their marks.
+    """Update the tables of studies in pages, between their marks.
 
-    A table stands between ``<!-- study: PATH [METRIC ...] -->`` and
+    A table lies between the marks ``<!-- study: PATH [METRIC ...] -->`` and
     ``<!-- end of study -->``.
 
     Args:
-        pages: Markdown files.
-        read: Returns the study at a PATH.
+        pages: Paths of Markdown files.
+        read: Function that returns the study at a PATH.
 
     Returns:
-        The pages that changed.
+        The paths of the pages that changed.
     """
     changed = []
     for page in map(Path, pages):
@@ -131,7 +131,7 @@ def update_pages(pages: Sequence[Union[str, Path]],
 
 
 def fill_page(text: str, read: Callable[[str], Study]) -> str:
-    """Return a page with the tables of its studies."""
+    """Return a page with the tables of its studies updated."""
 
     def fill(match) -> str:
         table = markdown(read(match['path']), match['scores'].split())
@@ -144,16 +144,16 @@ def picture(study: Study, path: Union[str, Path],
             metric: Optional[str] = None) -> None:
     """Draw a dot for each seed and a line for each pair.
 
-    One small panel for each row beside the baseline: the scores of the
-    baseline on the left, those of the row on the right.
+    There is a small panel for each row other than the baseline, with the
+    scores of the baseline on the left and those of the row on the right.
 
     Args:
-        study: With results of the baseline and of another arm.
-        path: The PNG.
-        metric: To draw; None: the first of the study.
+        study: Study with results of the baseline and of another arm.
+        path: Path of the PNG.
+        metric: Metric to draw; None draws the first of the study.
 
     Raises:
-        ValueError: When there is nothing to compare yet.
+        ValueError: If there is nothing to compare yet.
     """
     from matplotlib.figure import Figure
     metric = metric or study.scores[0]

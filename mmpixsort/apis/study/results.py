@@ -1,4 +1,4 @@
-"""Result files of a study: one JSON an arm and seed."""
+"""Read and write the results of a study: one JSON file an arm and seed."""
 import json
 import math
 from pathlib import Path
@@ -9,33 +9,33 @@ from mmpixsort.utils.reading import read_json, reading
 
 from .train_hook import same_weights
 
-DIGITS = 4  # of scores
+DIGITS = 4  # decimal places of stored scores
 
 
 class Results:
     """The result files of a study.
 
     Args:
-        folder: Where they lie; made when the first is written.
+        folder: Folder of the files; it is created when the first is written.
     """
 
     def __init__(self, folder: Union[str, Path]) -> None:
         self.folder = Path(folder)
 
     def path(self, arm: str, seed: int) -> Path:
-        """Return the file of a run."""
+        """Return the path of the result of a run."""
         return self.folder / f'{arm}_seed{seed}.json'
 
     def write(self, record: dict) -> None:
-        """Write one file, whole or not at all."""
+        """Write one result, completely or not at all."""
         text = json.dumps(_plain(record), indent=1)
         write_whole(self.path(record['arm'], record['seed']), text + '\n')
 
     def read(self, arm: str, seed: int) -> Optional[dict]:
-        """Return the content of a file, None where there is none.
+        """Return the result of a run, or None if there is none.
 
         Raises:
-            ValueError: When the file is no result.
+            ValueError: If the file is not a result.
         """
         path = self.path(arm, seed)
         if not path.is_file():
@@ -54,7 +54,7 @@ class Results:
             arm: Name of the arm.
             seed: Seed of the run.
             config_hash: Hash of the config of the training.
-            tests: Name -> hash of every test.
+            tests: Dict from the name of each test to its hash.
         """
         record = self.read(arm, seed)
         return record is not None and (
@@ -63,7 +63,8 @@ class Results:
 
 
 def _plain(value):
-    """Round numbers, and turn what JSON has no word for into null."""
+    """Round numbers, and replace NaN and infinity, which JSON lacks, by None.
+    """
     if isinstance(value, float):
         return round(value, DIGITS) if math.isfinite(value) else None
     if isinstance(value, dict):
@@ -74,13 +75,13 @@ def _plain(value):
 
 
 class ResultRow(NamedTuple):
-    """One way to train and to test, over seeds.
+    """Results of one way to train and to test, over all seeds.
 
     Attributes:
-        name: Name of the arm, with the test where an arm has several.
+        name: Name of the arm, with that of the test if an arm has several.
         arm: Name of the arm.
         test: Name of the test.
-        records: Seed -> result of the run.
+        records: Dict from each seed to the result of its run.
     """
 
     name: str
@@ -89,7 +90,7 @@ class ResultRow(NamedTuple):
     records: Dict[int, dict]
 
     def scores(self, metric: str) -> Dict[int, float]:
-        """Return seed -> score, in percent or as the metric has it."""
+        """Return the score of every seed, in the unit of the metric."""
         found = {}
         for seed, record in self.records.items():
             value = record['tests'][self.test]['scores'].get(metric)
@@ -99,13 +100,13 @@ class ResultRow(NamedTuple):
 
 
 def rows(study) -> List[ResultRow]:
-    """Return the rows of a study's table for which there are results.
+    """Return the rows of the table of a study that have results.
 
     Args:
-        study: :class:`Study`.
+        study: A :class:`Study`.
 
     Raises:
-        ValueError: When results of one arm come from different configs.
+        ValueError: If results of one arm come from different configs.
     """
     results = Results(study.results)
     found = []
@@ -126,13 +127,14 @@ def rows(study) -> List[ResultRow]:
 
 
 def unequal(study) -> List[Tuple[str, int, str]]:
-    """Return where arms did not start or see the same as the baseline.
+    """Return the runs that did not start from or see the baseline's data.
 
     Args:
-        study: :class:`Study`.
+        study: A :class:`Study`.
 
     Returns:
-        Arm, seed, and what differs: 'weights' or 'images'.
+        Tuples of the arm, the seed, and what differs from the baseline:
+        'weights' (the initial ones) or 'images'.
     """
     results = Results(study.results)
     found = []

@@ -1,4 +1,4 @@
-"""Means, spreads and paired differences over seeds."""
+"""Compute means, spreads and paired differences over seeds."""
 import math
 import warnings
 from typing import Dict, NamedTuple, Optional, Tuple
@@ -12,11 +12,11 @@ RESAMPLES = 9999
 
 
 class Spread(NamedTuple):
-    """Scores of one row.
+    """Mean and spread of the scores of one row.
 
     Attributes:
-        mean: Over seeds.
-        sd: Sample standard deviation; nan for one seed.
+        mean: Mean over seeds.
+        sd: Sample standard deviation; NaN for one seed.
         count: Number of seeds.
     """
 
@@ -29,10 +29,11 @@ class Difference(NamedTuple):
     """Paired difference of a row to the baseline.
 
     Attributes:
-        mean: Over the seeds that both have.
+        mean: Mean difference over the seeds that both have.
         count: Number of these seeds.
         by_t: 95 % interval of the mean by Student's t; None for one seed.
-        by_bootstrap: The same by the percentile bootstrap; None for one seed.
+        by_bootstrap: 95 % interval by the percentile bootstrap; None for one
+            seed.
     """
 
     mean: float
@@ -42,7 +43,7 @@ class Difference(NamedTuple):
 
 
 def spread(scores: Dict[int, float]) -> Spread:
-    """Return mean and spread of scores by seed."""
+    """Return the mean and spread of the scores of all seeds."""
     values = np.array(list(scores.values()))
     sd = values.std(ddof=1) if len(values) > 1 else math.nan
     return Spread(float(values.mean()), float(sd), len(values))
@@ -50,17 +51,17 @@ def spread(scores: Dict[int, float]) -> Spread:
 
 def difference(scores: Dict[int, float],
                baseline: Dict[int, float]) -> Optional[Difference]:
-    """Return the paired difference over the seeds in common.
+    """Return the paired difference over the seeds that both rows have.
 
     Args:
-        scores: Seed -> score.
-        baseline: Seed -> score of the baseline.
+        scores: Score of each seed.
+        baseline: Score of the baseline for each seed.
 
     Returns:
-        None when no seed is in common.
+        The difference, or None if there is no common seed.
 
     Raises:
-        ImportError: When scipy is missing.
+        ImportError: If scipy is not installed.
     """
     try:
         from scipy import stats
@@ -75,11 +76,11 @@ def difference(scores: Dict[int, float],
     if len(values) == 1:
         return Difference(mean, 1, None, None)
     error = stats.sem(values)
-    if error == 0:  # every seed differs alike
+    if error == 0:  # the difference is the same for every seed
         return Difference(mean, len(values), (mean, mean), (mean, mean))
     by_t = stats.t.interval(LEVEL, len(values) - 1, loc=mean, scale=error)
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # few seeds: many equal resamples
+        warnings.simplefilter('ignore')  # equal resamples of few seeds
         found = stats.bootstrap(
             (values, ), np.mean, confidence_level=LEVEL, method='percentile',
             n_resamples=RESAMPLES, rng=np.random.default_rng(0))

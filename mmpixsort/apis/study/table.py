@@ -1,4 +1,4 @@
-"""Where the runs of a study stand, as a table for a terminal."""
+"""Show the states of the runs of a study as a table for a terminal."""
 import json
 import time
 from pathlib import Path
@@ -15,18 +15,18 @@ STYLES.update({'cut off': 'magenta', 'outdated': 'magenta'})
 
 
 class Standing(NamedTuple):
-    """Where a run stands.
+    """State of a run.
 
     Attributes:
         arm: Name of the arm.
-        seed: The seed.
+        seed: Seed of the run.
         state: 'done', 'running', 'failed', 'cut off', 'outdated' (the
             result is of another config) or 'waiting'.
-        phase: 'train', or the test that runs.
+        phase: 'train', or the name of the test that runs.
         share: Share of the iterations that are done, in [0, 1].
-        eta: Seconds of training that are left; None: not known.
-        step: Seconds of an iteration; None: not known.
-        record: The result; None: there is none.
+        eta: Remaining seconds of training; None if they are unknown.
+        step: Seconds of an iteration; None if they are unknown.
+        record: Result; None if there is none.
     """
 
     arm: str
@@ -45,14 +45,14 @@ def standing_of(study: Study,
                 *,
                 todo: Collection[Tuple[str, int]],
                 failed: Collection[Tuple[str, int]] = ()) -> Standing:
-    """Return where a run stands, from its files alone.
+    """Return the state of a run, which is read from its files.
 
     Args:
-        study: The study.
+        study: Study of the run.
         arm: Name of one of its arms.
-        seed: The seed.
-        todo: Arm and seed of the runs without a result of their config.
-        failed: Arm and seed of the runs that failed in this queue.
+        seed: Seed of the run.
+        todo: Pairs of arm and seed of the runs without a valid result.
+        failed: Pairs of arm and seed of the runs that failed in this queue.
     """
     record = Results(study.results).read(arm, seed)
     root = Path('work_dirs', 'studies', study.name)
@@ -92,8 +92,8 @@ def table(study: Study, standings: Sequence[Standing]) -> Table:
     """Return a table with a row for each run.
 
     Args:
-        study: The study.
-        standings: Standings of its runs.
+        study: Study of the runs.
+        standings: States of its runs.
     """
     done = [s for s in standings if s.state == 'done']
     shown = Table(title=f'{study.name}: {len(done)} of {len(standings)} runs '
@@ -126,7 +126,7 @@ def _bar(share: float, width: int = 10) -> str:
 
 
 def _scores(record: Optional[dict], metric: str) -> str:
-    """Return the score of a run, a line for each test where there are more."""
+    """Return the score of a run, on one line for each of several tests."""
     if record is None:
         return ''
     lines: List[str] = []

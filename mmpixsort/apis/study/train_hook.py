@@ -1,9 +1,9 @@
-"""What a study adds to a training: equal random numbers, hashes, progress.
+"""A hook for paired training: equal random numbers, hashes and progress.
 
-At equal seeds all arms draw the order and augmentation of images from the
-same random state. Hashes of the images and of the initial weights are kept,
-so that a report can say whether arms were equal, and checkpoints hold
-torch's random state, so that a run that was cut off ends as the unbroken one.
+With equal seeds, the order and augmentation of images start from the same
+random state in all arms. Hashes of the images and of the initial weights are
+stored, so that a report can tell whether arms were equal. Checkpoints contain
+torch's random state, so that a resumed run ends like an unbroken one.
 """
 import hashlib
 import json
@@ -24,17 +24,17 @@ from mmpixsort.utils.files import write_whole
 from mmpixsort.utils.hashing import value_bytes
 from mmpixsort.utils.wrapped import unwrap
 
-KEY = 'mmpixsort_study'  # in checkpoints
+KEY = 'mmpixsort_study'  # key in checkpoints
 WARM = 5  # first iterations of a process, which are not timed
 
 
 class StudyHook(Hook):
-    """Seed, hash what starts and what is seen, tell progress.
+    """Seed a run, hash its weights and images, and report its progress.
 
     Args:
         seed: Seed of the run.
-        progress: File to write the progress to.
-        every: Seconds between two writes.
+        progress: Path of the file that the progress is written to.
+        every: Number of seconds between two writes.
     """
 
     # before hooks that look at the weights or draw random numbers
@@ -54,7 +54,7 @@ class StudyHook(Hook):
         self._rng = None
 
     def before_train(self, runner: Runner) -> None:
-        """Hash the weights and start the random numbers, unless resumed."""
+        """Hash the weights and seed the generators, unless resumed."""
         self._last = time.perf_counter()
         if self._rng is not None:
             return
@@ -67,7 +67,7 @@ class StudyHook(Hook):
                           runner: Runner,
                           batch_idx: int,
                           data_batch: Optional[dict] = None) -> None:
-        """Put the random state of a resumed run back; hash the images."""
+        """Restore the random state of a resumed run, and hash the images."""
         if self._rng is not None:
             set_rng_state(self._rng)
             self._rng = None
@@ -82,7 +82,7 @@ class StudyHook(Hook):
                          batch_idx: int,
                          data_batch: Optional[dict] = None,
                          outputs: Optional[dict] = None) -> None:
-        """Take the time; write the progress every few seconds."""
+        """Time the iteration, and write the progress every few seconds."""
         now = time.perf_counter()
         self._times.append(now - self._last)
         self.state['seconds'] += now - self._last
@@ -95,13 +95,13 @@ class StudyHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner,
                                checkpoint: dict) -> None:
-        """Keep hashes and random state."""
-        # a deep copy by way of JSON: the file must not change later
+        """Store hashes and random state in the checkpoint."""
+        # a deep copy through JSON, as the checkpoint must not change later
         checkpoint[KEY] = dict(
             state=json.dumps(self.state), rng=get_rng_state())
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Take up hashes and random state of a run that was cut off."""
+        """Restore hashes and random state of an interrupted run."""
         if runner._resume and KEY in checkpoint:
             self.state = json.loads(checkpoint[KEY]['state'])
             self._rng = checkpoint[KEY]['rng']
@@ -115,11 +115,12 @@ def part_hashes(model: nn.Module) -> Dict[str, str]:
     """Return hashes of the parameters of every part of a model.
 
     Args:
-        model: A part is a child of a child, such as `backbone.layer1`.
+        model: Model whose parts are children of its children, such as
+            `backbone.layer1`.
 
     Returns:
-        Name of the part -> ``NAMES:VALUES``, 8 hex digits of the names and
-        shapes of its parameters, and 16 of their values.
+        A dict from the name of each part to ``NAMES:VALUES``: 8 hex digits
+        of the names and shapes of its parameters, and 16 of their values.
     """
     parts: Dict[str, list] = {}
     for name, value in model.named_parameters():
@@ -137,11 +138,11 @@ def _hash(named: List[Tuple[str, Tensor]]) -> str:
 
 
 def same_weights(first: Mapping[str, str], other: Mapping[str, str]) -> bool:
-    """Return whether two models agree where they have the same parameters.
+    """Return whether two models agree in the parameters that both have.
 
     Args:
-        first: See :func:`part_hashes`.
-        other: Parts of another model.
+        first: Hashes of the parts of a model; see :func:`part_hashes`.
+        other: Hashes of the parts of another model.
     """
     return not any(
         first[part] != other[part] for part in first if part in other
@@ -149,5 +150,5 @@ def same_weights(first: Mapping[str, str], other: Mapping[str, str]) -> bool:
 
 
 def write_progress(path: Path, **progress) -> None:
-    """Write where a run stands, for whoever looks from outside."""
+    """Write the progress of a run to a file that others read."""
     write_whole(path, json.dumps(dict(progress, time=time.time())))

@@ -2,7 +2,7 @@
 
     python -m mmpixsort.apis.study.worker STUDY --arm NAME --seed 0
 
-`tools/study.py run` starts these; started by hand, one does the same.
+`tools/study.py run` starts such processes; they can also be started by hand.
 """
 import argparse
 import copy
@@ -37,27 +37,27 @@ from .plan import (Arm, Place, Study, config_of_test, find_scorer, read_study,
 from .results import Results
 from .train_hook import StudyHook, write_progress
 
-BUSY = os.EX_TEMPFAIL  # exit code where another process is at the run
+BUSY = os.EX_TEMPFAIL  # exit code if another process is doing the run
 PACKAGES = ('torch', 'mmengine', 'mmcv', 'mmseg', 'mmdet', 'mmpixsort')
 
 
 class Busy(RuntimeError):
-    """Another process is at this run."""
+    """Raised if another process is doing the run."""
 
 
 def work_dir(study: Study, arm: Arm, seed: int, trained: str) -> Path:
-    """Return the folder of a run; another config gets another folder."""
+    """Return the work directory of a run, which depends on its config."""
     return Path('work_dirs', 'studies', study.name,
                 f'{arm.name}_seed{seed}_{trained}')
 
 
 def run(study: Study, arm: Arm, seed: int, place: Place) -> None:
-    """Train, test and write the result of one run.
+    """Train and test one run, and write its result.
 
-    What was done before, by a process that was killed, is not done again.
+    Steps that an interrupted process has completed are not repeated.
 
     Raises:
-        Busy: When another process is at this run.
+        Busy: If another process is doing this run.
     """
     cfg = run_config(study, arm, seed, place)
     folder = work_dir(study, arm, seed, training_hash(cfg))
@@ -117,7 +117,7 @@ def _run(study: Study, arm: Arm, seed: int, place: Place, cfg: Config,
 
 def reference_weights(study: Study, seed: int,
                       place: Place) -> Dict[str, Tensor]:
-    """Return the initial weights of the baseline at a seed."""
+    """Return the initial weights of the baseline for a seed."""
     cfg = run_config(study, study.arms[study.baseline], seed, place)
     scope = cfg.get('default_scope', 'mmengine')
     set_random_seed(seed)
@@ -129,12 +129,13 @@ def reference_weights(study: Study, seed: int,
 
 def save_initial(cfg: Config, reference: Dict[str, Tensor],
                  out: Path) -> None:
-    """Write what a run starts from.
+    """Write the initial weights of a run.
 
     Args:
-        cfg: Config of the run; what its own `load_from` holds goes first.
-        reference: Initial weights of the baseline, for all else.
-        out: The file. A run takes from it what it has itself.
+        cfg: Config of the run; weights in its own `load_from` take
+            precedence.
+        reference: Initial weights of the baseline, for all other parameters.
+        out: Path of the file. The run loads the parameters that it has.
     """
     state = dict(reference)
     if cfg.get('load_from'):
@@ -152,13 +153,13 @@ def _save(content: dict, out: Path) -> None:
 
 
 def train(cfg: Config, initial: Path, folder: Path) -> dict:
-    """Train from `initial`, or on from the newest checkpoint that is whole.
+    """Train from `initial`, or resume from the newest valid checkpoint.
 
     Returns:
-        Hashes of initial weights and images, time and memory.
+        Hashes of the initial weights and of the images, time and memory.
     """
     cfg = copy.deepcopy(cfg)
-    # a study scores the end of a run
+    # a study scores only the end of a run
     cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None
     cfg.experiment_name = f'{folder.name}_{time.time_ns()}'
     checkpoint = newest_checkpoint(folder)
@@ -186,10 +187,10 @@ def _newest(folder: Path, count: int) -> List[Path]:
 
 
 def newest_checkpoint(folder: Path) -> Optional[Path]:
-    """Return the newest checkpoint of a folder that is whole, or None.
+    """Return the newest valid checkpoint of a folder, or None.
 
-    A machine that stops while mmengine writes leaves half a file; the one
-    before is whole.
+    If a machine stops while mmengine writes a checkpoint, that file is
+    truncated, but the one before it is valid.
     """
     for path in reversed(_newest(folder, 1 << 30)):
         try:
@@ -203,14 +204,14 @@ def newest_checkpoint(folder: Path) -> Optional[Path]:
 
 
 def average_checkpoints(paths: List[Path], out: Path) -> None:
-    """Write the mean of the weights of checkpoints.
+    """Write the mean of the weights of several checkpoints.
 
-    Parameters and statistics of normalisation are averaged; all else, such
-    as counts and memory banks, is that of the last.
+    Parameters and statistics of normalisation are averaged. Everything else,
+    such as counters and memory banks, is taken from the last checkpoint.
 
     Args:
         paths: Checkpoints of one run, the newest last.
-        out: The file to write.
+        out: Path of the file to write.
     """
     states = [
         read_tensors(path, 'a checkpoint')['state_dict']
@@ -228,7 +229,7 @@ def test(cfg: Config,
          weights: Path,
          folder: Path,
          scorer: Optional[Callable] = None) -> Dict[str, float]:
-    """Score the trained weights, by the Runner or by a function."""
+    """Score the trained weights, with the Runner or with a function."""
     cfg.work_dir = str(folder)
     if scorer is not None:
         return {name: float(value)
@@ -247,7 +248,7 @@ def _peak_memory() -> float:
 
 
 def _circumstances() -> dict:
-    """Return versions, device and commit."""
+    """Return the versions, the device and the commit of a run."""
     versions = dict(python=platform.python_version())
     for name in PACKAGES:
         module = sys.modules.get(name)
@@ -261,7 +262,7 @@ def _circumstances() -> dict:
 
 
 def _commit() -> Optional[str]:
-    """Return the commit of the checkout that runs, with + if changed."""
+    """Return the commit of this checkout, with + if it has changes."""
     done = subprocess.run(
         ['git', 'describe', '--always', '--dirty=+', '--exclude=*'],
         cwd=Path(__file__).parent, capture_output=True, text=True)
@@ -269,7 +270,7 @@ def _commit() -> Optional[str]:
 
 
 def _short(config: str) -> str:
-    """Return a path as the checkout sees it."""
+    """Return a path relative to the checkout."""
     path = Path(config)
     parts = path.parts
     return str(Path(*parts[parts.index('configs'):])
@@ -277,7 +278,8 @@ def _short(config: str) -> str:
 
 
 def command(study: Study, arm: Arm, seed: int, place: Place) -> str:
-    """Return the command that repeats a run, without this machine's paths."""
+    """Return the command that repeats a run, without paths of this machine.
+    """
     words = ['tools/study.py', 'run', _short(str(study.path.resolve())),
              '--arms', arm.name, '--seeds', str(seed)]
     if place.data is not None:
@@ -298,7 +300,8 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     parser.add_argument('--weights')
     parser.add_argument(
         '--tied', action='store_true',
-        help='end when standard input does: with the queue that started it')
+        help='end when standard input is closed, as by the queue that '
+             'started it')
     return parser.parse_args(argv)
 
 
@@ -317,8 +320,8 @@ def main() -> None:
 
 
 def _end_with_input() -> None:
-    """Wait until the other end of the pipe is gone, however it went."""
-    # unbuffered: a lock of the buffer would be held at a normal exit
+    """Wait until the other end of the pipe is closed for any reason."""
+    # unbuffered, as the lock of a buffer would be held at a normal exit
     while os.read(sys.stdin.fileno(), 1):
         pass
     os._exit(1)
