@@ -2,17 +2,12 @@
 
 A started process imports this by name; it could not import a test module.
 """
+from calls import count_calls
+
 from mmpixsort.apis import bank, instance_bank
 
 # Modules, and the function by which each writes a part.
 WRITERS = ((bank, 'write_part'), (instance_bank, 'save_tensors'))
-
-
-def counted(module, name):
-    """Wrap a function of a module; return a list that grows by each call."""
-    calls, real = [], getattr(module, name)
-    setattr(module, name, lambda *args: (calls.append(1), real(*args)))
-    return calls
 
 
 def build(rank, segments, instances, out):
@@ -27,7 +22,7 @@ def build(rank, segments, instances, out):
     Returns:
         How many parts of each bank this process has written.
     """
-    wrote = [counted(*writer) for writer in WRITERS]
+    wrote = [count_calls(*writer) for writer in WRITERS]
     bank.build_bank(*segments, out / 'segments.bank')
     instance_bank.build_instance_bank(*instances, out / 'instances.bank')
     return [len(calls) for calls in wrote]

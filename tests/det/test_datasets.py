@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tiny_instances
 import torch
+from calls import count_calls
 
 pytest.importorskip('mmdet')
 
@@ -84,7 +85,9 @@ def test_sticks_dataset__host_pipeline():
 
 
 @pytest.mark.parametrize('cache_size', [0, 1, 9])
-def test_sticks_dataset__cache_is_small_and_not_spoilt(cache_size):
+def test_sticks_dataset__cache_is_small_and_not_spoilt(
+        cache_size, monkeypatch):
+    made = count_calls(ScatteredSticks, '__getitem__', monkeypatch.setattr)
     dataset = sticks([], cache_size=cache_size)
     first = dataset[0]
     kept = pickle.dumps((first['img'], first['instances']))
@@ -92,9 +95,12 @@ def test_sticks_dataset__cache_is_small_and_not_spoilt(cache_size):
     first['instances'].clear()
     again = dataset[0]
     assert pickle.dumps((again['img'], again['instances'])) == kept
-    for index in range(4):
+    for index in (0, 1, 2, 3):
         dataset[index]
-    assert len(dataset._kept) == min(cache_size, 4)
+    made.clear()
+    for index in (3, 2, 1, 0):  # the last ones are kept
+        dataset[index]
+    assert len(made) == 4 - min(cache_size, 4)
     assert len(pickle.loads(pickle.dumps(dataset))) == 4
 
 

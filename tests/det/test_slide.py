@@ -2,6 +2,7 @@
 import pytest
 import tiny_instances as tiny
 import torch
+from calls import count_calls
 from torch.nn.functional import normalize
 
 from mmpixsort.det.detectors.slide import SlideRules, slide_maps
@@ -55,13 +56,24 @@ def test_slide_maps__equals_a_loop(crop, stride):
     assert torch.allclose(units, normalize(want[1], dim=1), atol=1e-5)
 
 
-def test_predict__windows_keep_the_length_of_discriminative_embeddings():
+def maps_of(model, inputs, samples, patch):
+    """Predict; return the logits and embeddings that the head was given."""
+    calls = count_calls(type(model.head), 'results', patch)
+    model.predict(inputs, samples)
+    (_, logits, embeddings, *_), _ = calls.pop()
+    return logits, embeddings
+
+
+def test_predict__windows_keep_the_length_of_discriminative_embeddings(
+        monkeypatch):
     model = tiny.build_config(tiny.panoptic_discriminative(
         ) | dict(test_cfg=dict(mode='slide', crop_size=(32, 32),
                                stride=(16, 16)))).eval()
-    inputs, _ = tiny.batch((32, 32), training=False, model=model)
-    whole = model.head.embed(model.extract_feat(inputs))
-    for part, want in zip(model._maps(inputs), whole):
+    inputs, samples = tiny.batch((32, 32), training=False, model=model)
+    with torch.no_grad():
+        whole = model.head.embed(model.extract_feat(inputs))
+        found = maps_of(model, inputs, samples, monkeypatch.setattr)
+    for part, want in zip(found, whole):
         assert torch.allclose(part, want, atol=1e-5)
     assert (whole[1].norm(dim=1) - 1).abs().max() > .1
 
@@ -82,13 +94,14 @@ def test_predict__one_window_is_the_whole(crop):
                 assert torch.equal(a.get(name).sem_seg, b.get(name).sem_seg)
 
 
-def test_predict__windows_overlap():
+def test_predict__windows_overlap(monkeypatch):
     model = tiny.build_config(tiny.panoptic(
         dict(rules=dict(threshold=.5)), test_cfg=dict(
             mode='slide', crop_size=(16, 24), stride=(8, 16)))).eval()
     inputs, samples = tiny.batch(
         (32, 32), (24, 40), training=False, model=model)
-    logits, embeddings = model._maps(inputs)
+    logits, embeddings = maps_of(
+        model, inputs, samples, monkeypatch.setattr)
     whole = model.head.embed(model.extract_feat(inputs))
     assert logits.shape == whole[0].shape
     norms = embeddings.norm(dim=1)

@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 import tiny_instances as tiny
 import torch
+from calls import count_calls
 from mmengine.hooks import EMAHook
 from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import Runner
 
+from mmpixsort.det import PanopticSegSortHead
 from mmpixsort.hooks import LinkageThresholdHook
 
 
@@ -74,30 +76,27 @@ def test_hook__measures_and_the_checkpoint_keeps(tmp_path, monkeypatch):
     assert -1 < threshold < 1
     rest = runner(tmp_path / 'test', FINE)
     rest.model.load_state_dict(run.model.state_dict())
-    monkeypatch.setattr(LinkageThresholdHook, '_measure', None)
+    monkeypatch.setattr(PanopticSegSortHead, 'pair_statistics', None)
     scores = rest.test()  # nothing to measure
     assert rest.model.head.threshold == threshold
     assert 0 <= scores['PQ'] <= 100
 
 
 def test_hook__checkpoint_repeats_its_validation(tmp_path, monkeypatch):
-    calls, measure = [], LinkageThresholdHook._measure
-
-    def count(self, run, iteration):
-        calls.append(iteration)
-        measure(self, run, iteration)
-
-    monkeypatch.setattr(LinkageThresholdHook, '_measure', count)
+    calls = count_calls(
+        PanopticSegSortHead, 'pair_statistics', monkeypatch.setattr)
     run = runner(tmp_path / 'train', FINE)
     run.train()
-    assert calls == [2]  # for the checkpoint, and not again to validate
+    # its three images for the checkpoint, and not again to validate
+    measured = len(calls)
+    assert sum(options['touching'] for _, options in calls) == 3
     path = tmp_path / 'train' / 'iter_2.pth'
     saved = torch.load(path, weights_only=True)['state_dict']
     assert saved['head.threshold'] == run.model.head.threshold
     assert saved['head.threshold_iter'] == 2
     rest = runner(tmp_path / 'test', FINE, load_from=str(path))
     rest.test()
-    assert calls == [2]
+    assert len(calls) == measured
     assert rest.model.head.threshold == saved['head.threshold']
 
 

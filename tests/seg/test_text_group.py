@@ -8,6 +8,7 @@ from mmengine.structures import PixelData
 
 from mmpixsort.seg.heads.text_group_head import CaptionTargets, nouns_of_batch
 from mmpixsort.seg.segmentors.text_group_segmentor import region_areas
+from mmpixsort.structures import ImageEmbeddings
 
 SLIDE = dict(mode='slide', crop_size=(16, 16), stride=(8, 8))
 
@@ -178,12 +179,25 @@ def test_set_vocabulary__of_a_file_needs_no_text_tower(tmp_path):
         model.set_vocabulary(['cat'])
 
 
+def prompts_of(model, words):
+    """Return the texts that a training step encodes for nouns, sorted."""
+    texts, rows = [], torch.ones(1, 8) / 8**.5
+
+    def encode(given):
+        texts.extend(given)
+        return rows.expand(len(given), -1)
+
+    model.decode_head.loss(
+        ImageEmbeddings(rows, rows[None], torch.ones(1, 1).bool()), encode,
+        scale=torch.tensor(1.), captions=[CaptionTargets('', words, words)])
+    return texts
+
+
 def test_train_templates__are_checked_and_take_any_word():
     with pytest.raises(ValueError, match='and no other braces'):
         tiny_text.build(head=dict(train_templates=['a {size} {}']))
-    head = tiny_text.build(
-        head=dict(train_templates=['the {}, afar'])).decode_head
-    assert head._prompts(['dog', '{0} }'], 0, 1) == [
+    model = tiny_text.build(head=dict(train_templates=['the {}, afar']))
+    assert prompts_of(model, ['dog', '{0} }']) == [
         'the dog, afar', 'the {0} }, afar']
 
 
@@ -329,11 +343,13 @@ def test_model__copies():
 def test_train_templates__are_drawn_by_seed():
     model = tiny_text.build(
         head=dict(train_templates=['a {}', 'the {}', 'one {}']))
-    words = ['disk'] * 50
-    first = model.decode_head._prompts(words, 0, 5)
-    assert first == model.decode_head._prompts(words, 0, 5)
-    assert first != model.decode_head._prompts(words, 0, 6)
-    assert set(first) == {'a disk', 'the disk', 'one disk'}
+    words = [f'w{i}' for i in range(50)]
+    again = copy.deepcopy(model)
+    first, second = prompts_of(model, words), prompts_of(model, words)
+    assert first == prompts_of(again, words)
+    assert first != second  # of the next iteration
+    assert {text.split()[0] for text in first} == {'a', 'the', 'one'}
+    assert sorted(text.split()[1] for text in first) == sorted(words)
 
 
 def test_nouns_of_batch__hand_case():

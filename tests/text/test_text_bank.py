@@ -125,7 +125,9 @@ def test_text_bank__new_weights_are_encoded_anew(tower):
     bank.set_vocabulary(WORDS, encode=tower.encode_text, fingerprint='x')
     bank.set_vocabulary(WORDS, encode=tower.encode_text, fingerprint='x')
     assert len(tower.texts) == 9
-    assert len(bank._cache) == 3  # of one state of the weights
+    # rows of one state of the weights are kept, not those of the last
+    bank.set_vocabulary(WORDS, encode=tower.encode_text)
+    assert len(tower.texts) == 12
 
 
 def test_text_bank__function_without_weights_is_never_cached(tower):
@@ -403,8 +405,13 @@ def test_text_bank__names_that_are_kept_are_bounded(tower, monkeypatch):
     bank = made(tower)
     for word in WORDS:
         bank.set_vocabulary([word], encode=tower.encode_text)
-        assert len(bank._cache) <= 3
         assert bank.classes == (word, ) and bank.is_ready
+    assert len(tower.texts) == 3  # all are kept
+    bank.set_vocabulary(['bird'], encode=tower.encode_text)
+    assert len(tower.texts) == 4
+    # a fourth has driven the others out
+    bank.set_vocabulary(WORDS, encode=tower.encode_text)
+    assert len(tower.texts) == 7
 
 
 def test_templates__differ_and_hold_one_place():

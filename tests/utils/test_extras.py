@@ -1,6 +1,7 @@
 """Missing packages: the error names the module that is not there."""
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,13 +20,26 @@ def read_safetensors():
     clip_weights.load_entries(clip_weights.Path('x.safetensors'))
 
 
+def cluster_by_dbscan():
+    cluster_backends.SklearnBackend(method='dbscan').cluster_points(
+        torch.zeros(20, 2), 1, 1.)
+
+
+def components():
+    mask_backends.components_of_ids(torch.ones(4, 4).int(), 1)
+
+
+def oversegments():
+    oversegment.felzenszwalb_segments(np.zeros((8, 8, 3), np.uint8))
+
+
 IMPORTS = [
     (open_clip_dual.import_open_clip, 'open_clip', 'text'),
     (ssl_feature.import_timm, 'timm', 'text'),
-    (cluster_backends._import_cluster, 'sklearn', 'instances'),
-    (mask_backends._libraries, 'skimage', 'instances'),
+    (cluster_by_dbscan, 'sklearn', 'instances'),
+    (components, 'skimage', 'instances'),
     (separated_components.import_skimage_graph, 'skimage', 'instances'),
-    (oversegment._skimage, 'skimage', 'oversegment'),
+    (oversegments, 'skimage', 'oversegment'),
     (index.import_faiss, 'faiss', 'faiss'),
     (table_file.safetensors_package, 'safetensors', 'safetensors'),
     (read_safetensors, 'safetensors', 'safetensors'),

@@ -11,7 +11,7 @@ def lines(monkeypatch):
     said, clock = [], iter(range(1000))
     monkeypatch.setattr(module.time, 'monotonic', lambda: next(clock))
     monkeypatch.setattr(module, 'print_log', lambda text, _: said.append(text))
-    monkeypatch.setattr(module, '_is_terminal', lambda: False)
+    monkeypatch.setenv('TTY_COMPATIBLE', '0')  # no terminal, for rich
     return said
 
 
@@ -42,7 +42,7 @@ def test_progress__of_another_rank_is_silent(lines, monkeypatch):
 
 def test_progress__bar_of_a_terminal(lines, monkeypatch, capsys):
     monkeypatch.undo()
-    monkeypatch.setattr(module, '_is_terminal', lambda: True)
+    monkeypatch.setenv('TTY_COMPATIBLE', '1')
     with progress(3, 'embedding') as advance:
         for _ in range(3):
             advance()

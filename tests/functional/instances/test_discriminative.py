@@ -9,8 +9,7 @@ from references import discriminative_loop
 from mmpixsort.functional import discriminative_loss
 from mmpixsort.functional.instances import hinge as instance_hinge
 from mmpixsort.functional.instances.discriminative import discriminative_terms
-from mmpixsort.functional.instances.slots import (_number_by_image,
-                                                  instance_slots)
+from mmpixsort.functional.instances.slots import instance_slots
 
 DEFAULTS = dict(
     delta_var=.5, delta_dist=1.5, background='ignore', ignore_index=-1,
@@ -292,13 +291,16 @@ def test_discriminative_loss__ids_unique_over_the_batch(step, options):
         6, 6 if 'background' in options else 5)
 
 
-@pytest.mark.parametrize('ids, numbers, count', [
-    ([[7, -1, 3, 7], [9, 9, 9, 9]], [[1, -1, 0, 1], [0, 0, 0, 0]], 2),
-    ([[-1, -1]], [[-1, -1]], 1), ([[]], [[]], 1), ([[5], [-1]], [[0], [-1]], 1)
+@pytest.mark.parametrize('ids, index, areas', [
+    ([[7, -1, 3, 7], [9, 9, 9, 9]], [[1, 2, 0, 1], [0, 0, 0, 0]],
+     [[1, 2], [4, 0]]),
+    ([[-1, -1]], [[1, 1]], [[0]]), ([[]], [[]], [[0]]),
+    ([[5], [-1]], [[0], [1]], [[1], [0]])
 ])
-def test_number_by_image__by_hand(ids, numbers, count):
-    found = _number_by_image(torch.tensor(ids).long())
-    assert found[0].tolist() == numbers and found[1] == count
+def test_instance_slots__number_the_ids_of_every_image(ids, index, areas):
+    found = instance_slots(torch.tensor(ids).long())
+    assert found.index.tolist() == index
+    assert found.areas.tolist() == areas
 
 
 def test_discriminative_loss__many_instances_and_other_integers():
