@@ -1,8 +1,8 @@
 """Attach a method of metric learning to any MMSegmentation config.
 
-Finds the feature and its channels by building the model and running it once
-on random images (no weights and no data are needed), and writes a short
-config that inherits from the one given.
+The tool builds the model and runs it once on random images, without weights
+and data, to find the feature for the metric head and its channels. It writes a
+short config that inherits from the given one.
 
 Examples:
     python tools/attach.py \\
@@ -14,8 +14,8 @@ Examples:
 import argparse
 from pathlib import Path
 
-# Before any config is read: it makes prefixes of mmengine work, or says what
-# is wrong with the installation.
+# First of all: it makes prefixes of mmengine work in configs, or says what is
+# wrong with the installation.
 import mmpixsort.compat
 from mmpixsort.utils.command import errors_as_text, quiet_hosts
 
@@ -29,25 +29,25 @@ def parse_args() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        'config', help='path of a config, or mmseg::folder/name.py')
+        'config', help='path of the base config, or mmseg::folder/name.py')
     parser.add_argument(
         '--method', default='pixel-contrast',
-        help='what to attach (default: %(default)s)')
+        help='method to attach (default: %(default)s)')
     parser.add_argument(
         '--out', type=Path,
-        help='the file to write (default: METHOD_NAME.py here)')
+        help='config file to write (default: METHOD_NAME.py in this folder)')
     parser.add_argument(
         '--set', nargs='+', action=DictAction, default={},
         metavar='KEY=VALUE',
         help='arguments of the metric head and its parts, e.g. '
         'bank.capacity=5000 loss.temperature=0.07 source=decoder')
     parser.add_argument(
-        '--force', action='store_true', help='overwrite the file')
+        '--force', action='store_true', help='overwrite an existing file')
     return parser.parse_args()
 
 
 def nested(options: dict) -> dict:
-    """Turn `a.b=1` into dicts."""
+    """Turn dotted keys such as `a.b` into nested dicts."""
     from mmengine.config import Config
     config = Config()
     config.merge_from_dict(options)

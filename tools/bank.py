@@ -1,4 +1,4 @@
-"""Look at a bank of prototypes, and change it without training.
+"""Show a bank of prototypes, or edit it without training.
 
 Examples:
     python tools/bank.py info x.bank
@@ -28,33 +28,36 @@ def parse_args() -> argparse.Namespace:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument('bank', help='path of the bank')
     writes = argparse.ArgumentParser(add_help=False)
-    writes.add_argument('--out', required=True, help='the file to write')
+    writes.add_argument('--out', required=True, help='bank file to write')
     commands.add_parser(
         'info', parents=[shared], help='show classes, images and settings')
     command = commands.add_parser(
         'add', parents=[shared, writes],
-        help='add the segments under a mask as a class')
+        help='add the segments under a mask as examples of a class')
     command.add_argument('config', help='path of the config')
     command.add_argument('checkpoint', help='path of the weights')
     command.add_argument(
-        '--image', nargs='+', required=True, help='files of images')
+        '--image', nargs='+', required=True, help='paths of images')
     command.add_argument(
         '--mask', nargs='+', required=True,
-        help='a file for each image (PNG, TIFF), neither black nor '
-        'transparent where the class is')
+        help='a mask for each image (PNG, TIFF), which marks the class by '
+        'pixels that are neither black nor transparent')
     command.add_argument('--class', dest='name', required=True)
     command = commands.add_parser(
         'remove', parents=[shared, writes], help='remove segments')
-    command.add_argument('--class', dest='name', help='all of a class')
+    command.add_argument('--class', dest='name', help='class to remove')
     command.add_argument(
-        '--image', help='all of an image: its path, or the last folders and '
-        'name of it')
+        '--image', help='image whose segments are removed: its path, or the '
+        'last parts of it, e.g. val/1.jpg')
     command.add_argument('--rows', type=int, nargs='+', help='by number')
     command = commands.add_parser(
-        'relabel', parents=[shared, writes], help='give another class')
-    command.add_argument('--old', help='the class whose segments change')
-    command.add_argument('--rows', type=int, nargs='+', help='or these rows')
-    command.add_argument('--new', required=True, help='may be a new class')
+        'relabel', parents=[shared, writes],
+        help='give segments another class')
+    command.add_argument('--old', help='class whose segments change')
+    command.add_argument(
+        '--rows', type=int, nargs='+', help='rows that change, e.g. 3 17')
+    command.add_argument(
+        '--new', required=True, help='their new class, known or not')
     command = commands.add_parser(
         'merge', parents=[writes], help='join banks of one checkpoint')
     command.add_argument('banks', nargs='+')
@@ -71,8 +74,8 @@ def add_segments(args: argparse.Namespace, bank):
     from mmpixsort.apis.loading import load_model
     from mmpixsort.utils.configs import read_config
     if len(args.image) != len(args.mask):
-        raise ValueError(f'--mask must name {len(args.image)} files, one an '
-                         f'image, got {len(args.mask)}')
+        raise ValueError(f'--mask must name {len(args.image)} files, one for '
+                         f'each image, got {len(args.mask)}')
     cfg = read_config(args.config)
     model = load_model(cfg, args.checkpoint)
     for image, mask in zip(args.image, args.mask):

@@ -1,8 +1,8 @@
-"""Build a bank of prototypes: the annotated segments that predict by vote.
+"""Build a bank of prototypes, for prediction by retrieval.
 
-Every image of the training set is embedded and cut into segments; a segment
-becomes one row with its class, place and purity. A build that was cut off
-goes on where it was.
+Every image of the training set is embedded and segmented. Each segment
+becomes a row of the bank, with its class, place and purity. An interrupted
+build continues when the command is repeated.
 
 Example:
     python tools/build_bank.py CONFIG work_dirs/try/iter_400.pth --out x.bank
@@ -13,8 +13,8 @@ Example:
 import argparse
 import time
 
-# Before any config is read: it makes prefixes and checkpoints of mmengine
-# work, or says what is wrong with the installation.
+# First of all: it makes prefixes and checkpoints of mmengine work, or says
+# what is wrong with the installation.
 import mmpixsort.compat
 from mmpixsort.utils.command import errors_as_text, quiet_hosts
 
@@ -31,37 +31,41 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='path of the weights')
     parser.add_argument(
         '--out', required=True,
-        help='the file to write: .npz, or another ending for safetensors')
+        help='bank file to write: .npz, or another ending for safetensors')
     parser.add_argument(
         '--split', default='train', choices=('train', 'val', 'test'),
-        help='whose images (default: %(default)s)')
+        help='split whose images are used (default: %(default)s)')
     parser.add_argument(
         '--dtype', default='float16', choices=('float16', 'float32'),
-        help='of the features (default: %(default)s)')
+        help='data type of the features (default: %(default)s)')
     parser.add_argument(
         '--pixels', default='majority', choices=('majority', 'all'),
-        help='what a prototype is the mean of (default: %(default)s)')
+        help='pixels of a segment whose mean is its prototype: those of its '
+        'majority class, or all (default: %(default)s)')
     parser.add_argument(
         '--void', default='drop_pixels',
         choices=('drop_pixels', 'drop_segments'),
-        help='what becomes of pixels without label (default: %(default)s)')
+        help='leave out pixels without a label, or segments in which they are '
+        'the majority (default: %(default)s)')
     parser.add_argument(
         '--min-purity', type=float, default=0.,
-        help='leave out segments below this share of their class')
+        help='leave out segments in which the share of the class is lower, '
+        'e.g. 0.8')
     parser.add_argument(
         '--scales', type=float, nargs='+', default=[1.],
-        help='of the images (default: 1)')
+        help='factors by which images are resized, e.g. 0.5 1 (default: 1)')
     parser.add_argument(
-        '--flip', action='store_true', help='add mirrored images')
+        '--flip', action='store_true', help='add mirrored images too')
     parser.add_argument(
-        '--max-images', type=int, help='use so many, evenly spread')
+        '--max-images', type=int,
+        help='use only this number of images, evenly spaced')
     parser.add_argument(
         '--restart', action='store_true',
-        help='throw away the parts of a build that was cut off')
+        help='discard the parts of an interrupted build')
     parser.add_argument(
         '--recall', nargs='*', metavar='KIND', default=[],
-        help='print the recall of these kinds of search against the exact '
-        'one: flat, ivf, sq (needs the extra faiss)')
+        help='print the recall of these kinds of search, compared with the '
+        'exact one: flat, ivf, sq (needs the extra faiss)')
     add_run_arguments(parser)
     return parser.parse_args()
 
@@ -86,7 +90,7 @@ def main() -> None:
     with errors_as_text():
         cfg = load_config(args)
     if args.launcher != 'none' and not is_distributed():
-        init_dist(args.launcher)  # without a GPU, gloo runs by now
+        init_dist(args.launcher)  # without a GPU, compat makes it use gloo
     from mmpixsort.apis.bank import build_bank
     from mmpixsort.retrieval import info
     from mmpixsort.retrieval.build import RowRules

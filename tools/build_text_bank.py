@@ -1,8 +1,9 @@
-"""Encode the names of classes, so that a test needs no text tower.
+"""Encode the names of classes as a text bank, so that no text tower is needed.
 
-CLASSES is the name of a data set of mmseg, or a text file with a class a
-line. `name: alias, alias` encodes the aliases in place of the name (list the
-name among them to keep it); a class is as near as the nearest of its names.
+CLASSES is the name of a data set of mmseg, or a text file with one class a
+line. `name: alias, alias` encodes the aliases in place of the name; to keep
+the name, list it among them. The similarity to a class is that to the most
+similar of its names.
 
 Examples:
     python tools/build_text_bank.py voc CONFIG --out voc.npz
@@ -13,7 +14,7 @@ Examples:
     python tools/build_text_bank.py --from-npy rows.npy names.txt \\
         --templates "a {}" --out coco.npz
 
-Use it by `bank=dict(type='mmpixsort.TextBank', file='voc.npz')`.
+Use it in a config as `bank=dict(type='mmpixsort.TextBank', file='voc.npz')`.
 """
 import argparse
 
@@ -30,20 +31,21 @@ def parse_args() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        'classes', nargs='?', help='data set of mmseg, or text file')
+        'classes', nargs='?', help='name of a data set of mmseg, e.g. voc, or '
+        'path of a text file')
     parser.add_argument(
         'config', nargs='?', help='config of a model with a dual encoder as '
         'its backbone, or with an `encoder`')
-    parser.add_argument('--out', required=True, help='the .npz to write')
+    parser.add_argument('--out', required=True, help='.npz file to write')
     parser.add_argument('--checkpoint', help='weights of that model')
     parser.add_argument(
         '--templates', nargs='+', metavar='TEMPLATE',
-        help=f'one of {", ".join(TEMPLATES)}, or sentences with {{}} where '
-        'the name goes (default: simple; none for --from-npy)')
+        help=f'one of {", ".join(TEMPLATES)}, or sentences with {{}} in place '
+        'of the name (default: simple; none for --from-npy)')
     parser.add_argument(
         '--from-npy', nargs=2, metavar=('MATRIX', 'NAMES'),
-        help='import a matrix (N, E) of any length of rows, and a text file '
-        'with a name a line, in place of CLASSES and CONFIG')
+        help='in place of CLASSES and CONFIG: import a matrix (N, E), whose '
+        'rows may have any length, and a text file with one name a line')
     args = parser.parse_args()
     if (args.config is None) == (args.from_npy is None):
         parser.error('give either CLASSES and CONFIG, or --from-npy')

@@ -1,14 +1,14 @@
-"""Find the nouns of captions, for training with `ImageCaptionDataset`.
+"""Extract the nouns of captions, for training with `ImageCaptionDataset`.
 
-A run that was cut off goes on where it stopped, to the same file.
+An interrupted run continues when the command is repeated.
 
 Examples:
     python tools/extract_nouns.py captions_train2017.json --out nouns.jsonl
     python tools/extract_nouns.py captions.jsonl --lexicon words.txt \\
         --out nouns.jsonl
 
-A lexicon is a text file with a noun a line, `dog` or `dog: puppy, hound`;
-without one the everyday nouns of mmpixsort are looked for.
+A lexicon is a text file with one noun a line, `dog` or `dog: puppy, hound`.
+The default is the list of everyday nouns of mmpixsort.
 """
 import argparse
 from contextlib import ExitStack
@@ -21,33 +21,33 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         'captions', type=Path,
-        help='.jsonl, .csv or .tsv with img_path and caption, or the .json '
-        'of COCO captions')
+        help='path of captions: a .jsonl, .csv or .tsv file with img_path and '
+        'caption, or the .json file of COCO captions')
     parser.add_argument(
-        '--out', type=Path, required=True, help='the .jsonl to write')
+        '--out', type=Path, required=True, help='.jsonl file to write')
     parser.add_argument(
         '--extractor', choices=('lexicon', 'spacy', 'nltk'),
         default='lexicon',
-        help='spacy and nltk need their models installed (default: '
-        '%(default)s)')
+        help='how nouns are found; spacy and nltk need installed models '
+        '(default: %(default)s)')
     parser.add_argument('--lexicon', type=Path, help='word list')
     parser.add_argument(
         '--spacy-model', default='en_core_web_sm',
-        help='name or folder (default: %(default)s)')
+        help='name or folder of the model of spacy (default: %(default)s)')
     parser.add_argument(
-        '--overwrite', action='store_true', help='replace a finished file')
+        '--overwrite', action='store_true', help='replace an existing file')
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    # after the arguments: these take seconds
+    # after parsing, as these imports take seconds
     from mmpixsort.apis.extract_nouns import extract_nouns
     from mmpixsort.text.noun_parsers import build_extractor
     from mmpixsort.utils.command import errors_as_text
     from mmpixsort.utils.progress import progress
     with errors_as_text(), ExitStack() as stack:
-        shown = []  # how to advance, and how many are shown as done
+        shown = []  # function that advances the bar, and its present state
 
         def show(done: int, total: int) -> None:
             if not shown:

@@ -1,9 +1,9 @@
-"""Group the images of a data set once, so that training need not.
+"""Group the images of a data set once, to save time in training.
 
-Writes OUT/NAME.png for each image NAME.jpg, the region ids on the grid of
-the grouper, OUT/groups.json with the settings and OUT/images.json with the
-images. A run that was cut off goes on where it was; groups of other settings,
-or of other images of the same names, are never mixed.
+For each image NAME.jpg the tool writes OUT/NAME.png with the region ids on the
+grid of the grouper; OUT/groups.json contains the settings and OUT/images.json
+the images. An interrupted run continues. Groups of other settings, or of other
+images with the same names, are rejected.
 
 Example:
     python tools/precompute_groups.py CONFIG --out data/coco/groups
@@ -13,8 +13,8 @@ Example:
 import argparse
 import time
 
-# Before any config is read: it makes prefixes and checkpoints of mmengine
-# work, or says what is wrong with the installation.
+# First of all: it makes prefixes and checkpoints of mmengine work, or says
+# what is wrong with the installation.
 import mmpixsort.compat
 from mmpixsort.utils.command import errors_as_text, quiet_hosts
 
@@ -29,20 +29,21 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='path of the config')
     parser.add_argument(
-        '--out', required=True, help='the folder to write to')
+        '--out', required=True, help='folder to write to')
     parser.add_argument(
         '--split', default='train', choices=('train', 'val', 'test'),
-        help='whose images (default: %(default)s)')
+        help='split whose images are grouped (default: %(default)s)')
     parser.add_argument(
-        '--key', help='where the grouper stands in the config, e.g. '
-        'model.decode_head.grouper (default: the only one there is)')
+        '--key', help='place of the grouper in the config, e.g. '
+        'model.decode_head.grouper (default: the only grouper)')
     parser.add_argument(
-        '--max-images', type=int, help='group the first so many')
+        '--max-images', type=int,
+        help='group only this number of images, the first ones')
     parser.add_argument(
         '--device', help='cpu, cuda:0, ... (default: a GPU if there is one)')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-        help='override settings of the config')
+        help='settings that override the config')
     return parser.parse_args()
 
 
@@ -59,8 +60,8 @@ def main() -> None:
         run = precompute_groups(
             cfg, args.out, split=args.split, key=args.key,
             max_images=args.max_images, device=args.device)
-    print(f'written: {run.written} images to {args.out}, {run.skipped} were '
-          f'there, settings {run.hash}, {time.time() - start:.0f} seconds')
+    print(f'written: {run.written} images to {args.out}, {run.skipped} '
+          f'existed, settings {run.hash}, {time.time() - start:.0f} seconds')
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""Segment images by words, and write them with the words on what they name.
+"""Segment images by words, and draw the words onto the regions they name.
 
 Example:
     python tools/segment_words.py CONFIG weights.pth street.jpg \\
@@ -7,8 +7,8 @@ Example:
 import argparse
 from pathlib import Path
 
-# Before any config is read: it makes prefixes and checkpoints of mmengine
-# work, or says what is wrong with the installation.
+# First of all: it makes prefixes and checkpoints of mmengine work, or says
+# what is wrong with the installation.
 import mmpixsort.compat
 from mmpixsort.utils.command import errors_as_text, quiet_hosts
 
@@ -23,16 +23,17 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='path of a config of text grouping')
     parser.add_argument(
-        'checkpoint', help='path of the weights; "none": those of the config')
-    parser.add_argument('image', nargs='+', help='files of images')
+        'checkpoint',
+        help='path of the weights; "none" takes those that the config names')
+    parser.add_argument('image', nargs='+', help='paths of images')
     parser.add_argument(
         '--words', nargs='+',
-        help='to look for (default: the classes of the config)')
+        help='words to search for (default: the classes of the config)')
     parser.add_argument(
         '--alias', nargs='+', action='append', default=[],
         metavar=('WORD', 'NAME'),
-        help='look for these names in the place of a word, any of them '
-        'will do; may be given several times')
+        help='search for these names in place of a word; a match of any of '
+        'them counts. May be repeated')
     parser.add_argument(
         '--out', default='words',
         help='folder for NAME.png of each image (default: %(default)s)')
@@ -40,7 +41,7 @@ def parse_args() -> argparse.Namespace:
         '--device', default='cpu', help='(default: %(default)s)')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, default={},
-        metavar='KEY=VALUE', help='override settings of the config')
+        metavar='KEY=VALUE', help='settings that override the config')
     return parser.parse_args()
 
 

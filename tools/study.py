@@ -8,8 +8,8 @@ Examples:
     python tools/study.py report configs/studies/camvid.py --picture camvid.png
     python tools/study.py report --pages docs/results.md docs/segsort.md
 
-A run that was stopped goes on when the same command is given again; what is
-finished is not repeated. docs/studies.md says what the file of a study holds.
+When a stopped run is started again by the same command, it continues, and
+finished runs are not repeated. docs/studies.md describes the file of a study.
 """
 import argparse
 import sys
@@ -30,32 +30,33 @@ def parse_args(argv=None) -> argparse.Namespace:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument('study', help='file of the study')
     shared.add_argument(
-        '--data', help='folder that takes the place of the data_root of the '
-        'configs')
+        '--data', help='folder that replaces the data_root of all configs')
     shared.add_argument(
-        '--weights', help='checkpoint that all backbones start from')
+        '--weights', help='checkpoint that initialises all backbones')
     run = commands.add_parser(
         'run', parents=[shared], help='train and test what is missing')
     run.add_argument(
         '--jobs', type=int, default=1,
-        help='runs at a time, which share the cores (default: %(default)s)')
+        help='number of runs at a time, which share the cores '
+        '(default: %(default)s)')
     run.add_argument(
-        '--gpus', default='', help='hand these out to the runs, as 0,1')
-    run.add_argument('--arms', nargs='+', help='only these arms')
-    run.add_argument('--seeds', nargs='+', type=int, help='only these seeds')
+        '--gpus', default='', help='GPUs that the runs use in turn, e.g. 0,1')
+    run.add_argument('--arms', nargs='+', help='run only these arms')
     run.add_argument(
-        '--dry-run', action='store_true', help='print the commands')
+        '--seeds', nargs='+', type=int, help='run only these seeds')
+    run.add_argument(
+        '--dry-run', action='store_true', help='only print the commands')
     commands.add_parser(
-        'status', parents=[shared], help='say where the runs stand')
+        'status', parents=[shared], help='show the states of the runs')
     report = commands.add_parser(
-        'report', help='print the table, draw the picture, fill the pages')
+        'report', help='print the table, draw the picture, update the pages')
     report.add_argument('study', nargs='?', help='file of the study')
     report.add_argument(
         '--scores', nargs='+', default=(), help='metrics of the table')
-    report.add_argument('--picture', help='the PNG to draw')
+    report.add_argument('--picture', help='PNG file to draw')
     report.add_argument(
-        '--pages', nargs='+', default=(), help='Markdown files whose tables '
-        'between the marks of studies are made again')
+        '--pages', nargs='+', default=(), help='Markdown files in which the '
+        'tables between the marks of studies are updated')
     args = parser.parse_args(argv)
     if getattr(args, 'jobs', 1) < 1:
         parser.error(f'--jobs must be positive, got {args.jobs}')
@@ -79,12 +80,12 @@ def main(argv=None) -> None:
 
 
 def run(args: argparse.Namespace, study, place) -> int:
-    """Run or show a study; return the number of runs that failed."""
+    """Run or show a study, and return the number of runs that failed."""
     from rich.console import Console
 
     from mmpixsort.apis.study import queue
     console = Console()
-    if not console.is_terminal:  # a file has room for the whole table
+    if not console.is_terminal:  # write the whole table to a file
         console.width = 120
     if args.command == 'status':
         console.print(queue.status(study, place))

@@ -1,12 +1,12 @@
-"""Test a checkpoint.
+"""Test a segmentor or detector.
 
 Example:
     python tools/test.py CONFIG work_dirs/try/iter_100.pth --show-dir shown
 """
 import argparse
 
-# Before any config is read: it makes prefixes and checkpoints of mmengine
-# work, or says what is wrong with the installation.
+# First of all: it makes prefixes and checkpoints of mmengine work, or says
+# what is wrong with the installation.
 import mmpixsort.compat
 from mmpixsort.utils.command import errors_as_text, quiet_hosts
 
@@ -24,21 +24,21 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='path of the config')
     parser.add_argument(
-        'checkpoint', help='path or address of the weights; "none": those '
+        'checkpoint', help='path or URL of the weights; "none" takes those '
         'that the config names')
     parser.add_argument(
-        '--out', help='save predictions here: a folder (segmentors), or a '
-        'file ending in .pkl (detectors)')
+        '--out', help='where predictions are saved: a folder (segmentors), or '
+        'a file ending in .pkl (detectors)')
     parser.add_argument(
         '--show', action='store_true', help='show predictions in a window')
     parser.add_argument(
-        '--show-dir', help='draw predictions into this folder')
+        '--show-dir', help='folder in which predictions are drawn')
     parser.add_argument(
         '--wait-time', type=float, default=2,
-        help='seconds each picture is shown (default: %(default)s)')
+        help='seconds for which each picture is shown (default: %(default)s)')
     parser.add_argument(
         '--tta', action='store_true',
-        help='test-time augmentation; the config must have tta_model and '
+        help='use test-time augmentation; the config must have tta_model and '
         'tta_pipeline')
     add_run_arguments(parser)
     return parser.parse_args()
@@ -50,12 +50,12 @@ def enable_pictures(cfg, args: argparse.Namespace) -> None:
         raise ValueError('--show and --show-dir expect a hook '
                          '`default_hooks.visualization`, the config has none')
     hook['draw'] = True
-    hook['interval'] = 1  # the host draws every 50th picture only
+    hook['interval'] = 1  # by default the host draws every 50th picture
     if args.show:
         hook['show'] = True
         hook['wait_time'] = args.wait_time
     if args.show_dir:
-        # mmdet's hook saves by itself, mmseg's through the visualizer.
+        # mmdet's hook saves pictures itself, mmseg's uses the visualizer
         if cfg.get('default_scope') == 'mmdet':
             hook['test_out_dir'] = args.show_dir
         else:
@@ -90,7 +90,7 @@ def main() -> None:
             enable_tta(cfg)
         if args.out is not None:
             save_predictions(cfg, args.out)
-    # what goes wrong from here on keeps its traceback
+    # an error from here on keeps its traceback
     build_runner(cfg).test()
 
 

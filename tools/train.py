@@ -6,8 +6,8 @@ Example:
 """
 import argparse
 
-# Before any config is read: it makes prefixes and checkpoints of mmengine
-# work, or says what is wrong with the installation.
+# First of all: it makes prefixes and checkpoints of mmengine work, or says
+# what is wrong with the installation.
 import mmpixsort.compat
 from mmpixsort.utils.command import errors_as_text, quiet_hosts
 
@@ -26,21 +26,21 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='path of the config')
     parser.add_argument(
         '--resume', action='store_true',
-        help='go on from the newest checkpoint of the work dir, or from '
-        '`load_from` where --cfg-options sets one')
+        help='continue from the newest checkpoint of the work directory, or '
+        'from `load_from` if --cfg-options sets it')
     parser.add_argument(
         '--amp', action='store_true',
-        help='automatic mixed precision (needs a GPU)')
+        help='use automatic mixed precision (needs a GPU)')
     parser.add_argument(
         '--auto-scale-lr', action='store_true',
-        help='scale the learning rate to the batch size that is used; the '
-        'config must set auto_scale_lr.base_batch_size')
+        help='scale the learning rate to the real batch size; the config must '
+        'set auto_scale_lr.base_batch_size')
     add_run_arguments(parser)
     return parser.parse_args()
 
 
 def enable_amp(cfg) -> None:
-    """Swap the optimizer wrapper for its mixed-precision kind."""
+    """Replace the optimizer wrapper by one with mixed precision."""
     import torch
     kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
     if kind == 'AmpOptimWrapper':
@@ -77,7 +77,7 @@ def main() -> None:
         cfg.resume = args.resume
         check_checkpoint(cfg.get('load_from'))
         check_data_folders(cfg, 'train', 'val')
-    # what goes wrong from here on keeps its traceback
+    # an error from here on keeps its traceback
     build_runner(cfg).train()
 
 

@@ -1,7 +1,7 @@
 """Choose the threshold of the background of a text grouping model.
 
-Scores thresholds on the validation or training split, which must not be what
-is reported, prints the curve, and says the option to set.
+The tool scores thresholds on the validation or training split, which must not
+be the split that is reported. It prints the curve and the option to set.
 
 Example:
     python tools/tune_background.py CONFIG weights.pth --from 0.1 --to 0.9
@@ -9,8 +9,8 @@ Example:
 import argparse
 import json
 
-# Before any config is read: it makes prefixes and checkpoints of mmengine
-# work, or says what is wrong with the installation.
+# First of all: it makes prefixes and checkpoints of mmengine work, or says
+# what is wrong with the installation.
 import mmpixsort.compat
 from mmpixsort.utils.command import errors_as_text, quiet_hosts
 
@@ -25,7 +25,8 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='path of a config of text grouping')
     parser.add_argument(
-        'checkpoint', help='path of the weights; "none": those of the config')
+        'checkpoint',
+        help='path of the weights; "none" takes those that the config names')
     parser.add_argument(
         '--from', type=float, default=0., dest='first',
         help='lowest threshold (default: %(default)s)')
@@ -34,16 +35,17 @@ def parse_args() -> argparse.Namespace:
         help='highest threshold (default: %(default)s)')
     parser.add_argument(
         '--num', type=int, default=20,
-        help='of thresholds (default: %(default)s)')
+        help='number of thresholds (default: %(default)s)')
     parser.add_argument(
         '--split', choices=('val', 'train'), default='val',
         help='(default: %(default)s)')
     parser.add_argument(
-        '--max-images', type=int, help='the first so many (default: all)')
-    parser.add_argument('--out', help='file of JSON for the curve')
+        '--max-images', type=int,
+        help='use only this number of images, the first ones')
+    parser.add_argument('--out', help='JSON file for the curve')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, default={},
-        metavar='KEY=VALUE', help='override settings of the config')
+        metavar='KEY=VALUE', help='settings that override the config')
     return parser.parse_args()
 
 

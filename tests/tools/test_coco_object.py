@@ -71,7 +71,7 @@ def test_coco_object__resumes(tmp_path):
     before = (out / 'a.png').stat().st_mtime_ns
     (out / 'b.png').unlink()
     done = _run(source, out)
-    assert '1 label maps written, 1 were there' in done.stdout
+    assert '1 label maps written, 1 existed' in done.stdout
     assert (out / 'a.png').stat().st_mtime_ns == before
     assert sorted(p.name for p in out.iterdir()) == ['a.png', 'b.png']
 

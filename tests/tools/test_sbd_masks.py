@@ -45,8 +45,8 @@ def test_sbd_masks__writes_the_maps_and_resumes(release, tmp_path):
         assert np.array_equal(found, labels)
     (tmp_path / 'out/SegmentationClass/2008_000001.png').unlink()
     done = run(dataset, tmp_path / 'out')
-    assert '1 maps written, 1 were there' in done.stdout
-    assert '0 maps written, 2 were there' in done.stdout
+    assert '1 maps written, 1 existed' in done.stdout
+    assert '0 maps written, 2 existed' in done.stdout
 
 
 def test_sbd_masks__bad_input(release, tmp_path):

@@ -1,8 +1,8 @@
-"""Paint the instances of COCO as semantic labels, for COCO-Object.
+"""Convert the instances of COCO to semantic labels, for COCO-Object.
 
-Background is 0 and the things are 1 to 80 in the order of their category
-ids; where two overlap the smaller one is on top. Finished files are
-skipped, so that a run that was cut off goes on.
+Background is 0, and the things are 1 to 80 in the order of their category
+ids. Where two instances overlap, the smaller one is on top. Existing files
+are skipped, so an interrupted run continues.
 
 Example:
     python tools/dataset_converters/coco_object.py \\
@@ -22,7 +22,7 @@ from mmpixsort.utils.files import path_inside, write_image
 from mmpixsort.utils.progress import tracked
 from mmpixsort.utils.reading import check_entry, read_json
 
-# Part of the JSON -> what each of its entries must have.
+# keys that each entry of a part of the JSON file must have
 KEYS = dict(
     images=('id', 'file_name', 'height', 'width'),
     categories=('id', ),
@@ -33,13 +33,14 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('instances', type=Path, help='of COCO, .json')
-    parser.add_argument('out', type=Path, help='folder for the labels')
+    parser.add_argument(
+        'instances', type=Path, help='.json file of COCO instances')
+    parser.add_argument('out', type=Path, help='folder to write labels to')
     return parser.parse_args()
 
 
 def read_mask(entry: dict, size: tuple) -> np.ndarray:
-    """Return the mask (H, W) bool of an instance."""
+    """Return the mask (H, W) of an instance, as bool."""
     from pycocotools import mask as coco_mask
     outline = entry['segmentation']
     if isinstance(outline, list):
@@ -53,7 +54,7 @@ def read_mask(entry: dict, size: tuple) -> np.ndarray:
 
 def paint(entries: List[dict], size: tuple,
           label_of: Dict[int, int]) -> np.ndarray:
-    """Paint instances, large ones first; those marked as crowds lowest."""
+    """Paint labels: crowds first, then instances from large to small."""
     labels = np.zeros(size, np.uint8)
     order = sorted(entries, key=lambda entry: (
         -entry.get('iscrowd', 0), -entry['area'], entry['id']))
@@ -64,7 +65,7 @@ def paint(entries: List[dict], size: tuple,
 
 
 def convert(instances: Path, out: Path) -> None:
-    """Write the labels of every image."""
+    """Write the label map of every image."""
     content = read_json(instances, 'annotations of COCO')
     if not isinstance(content, dict) or not {
             'images', 'annotations', 'categories'} <= content.keys():
@@ -96,7 +97,7 @@ def convert(instances: Path, out: Path) -> None:
         share.append((labels > 0).mean())
         write_image(path, labels)
     covered = f', {np.mean(share):.1%} of the pixels things' if share else ''
-    print(f'{len(share)} label maps written, {skipped} were there{covered}, '
+    print(f'{len(share)} label maps written, {skipped} existed{covered}, '
           f'in {out}')
 
 

@@ -1,6 +1,6 @@
-"""Cut every image of a folder into regions, for training without labels.
+"""Segment every image of a folder into regions, for unlabelled training.
 
-Finished files are skipped, so that a run that was cut off goes on.
+Existing files are skipped, so an interrupted run continues.
 
 Examples:
     python tools/dataset_converters/oversegment.py data/images data/regions
@@ -35,7 +35,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('images', type=Path, help='folder of images')
-    parser.add_argument('out', type=Path, help='folder for the maps')
+    parser.add_argument('out', type=Path, help='folder to write maps to')
     parser.add_argument(
         '--method', default='felzenszwalb',
         choices=('felzenszwalb', 'slic', 'contours'),
@@ -43,12 +43,12 @@ def parse_args() -> argparse.Namespace:
         'size (default: %(default)s)')
     parser.add_argument(
         '--scale', type=float, default=200.,
-        help='of felzenszwalb: larger gives larger regions')
+        help='for felzenszwalb: a larger scale gives larger regions')
     parser.add_argument(
         '--num-segments', type=int, default=100, help='of slic')
     parser.add_argument(
         '--threshold', type=float, default=32.,
-        help='of contours: those above part regions')
+        help='for contours: stronger contours separate regions, e.g. 32')
     parser.add_argument(
         '--num-workers', type=int, default=1, help='processes')
     return parser.parse_args()
@@ -63,14 +63,15 @@ def cut(image: np.ndarray, args: argparse.Namespace) -> np.ndarray:
 
 
 def map_path(path: Path, args: argparse.Namespace) -> Path:
-    """Return where the map of an image goes."""
+    """Return the path of the map of an image."""
     return args.out / path.relative_to(args.images).with_suffix('.png')
 
 
 def check_names(paths: List[Path], args: argparse.Namespace) -> None:
-    """Raise ValueError about images that would share a map.
+    """Raise ValueError if two images would get the same map.
 
-    With one another, or with images of an earlier run.
+    They may be two of these images, or one of them and one of an earlier
+    run.
     """
     owners = {}
     for path in paths:
@@ -83,7 +84,7 @@ def check_names(paths: List[Path], args: argparse.Namespace) -> None:
 
 
 def read_input(path: Path, args: argparse.Namespace) -> np.ndarray:
-    """Read an image (H, W, 3) uint8 BGR, or strengths of contours (H, W)."""
+    """Read an image (H, W, 3), uint8 BGR, or contour strengths (H, W)."""
     if args.method == 'contours':
         image = read_id_image(path)
         if image.values.ndim != 2 or image.alpha is not None or (
@@ -98,7 +99,7 @@ def read_input(path: Path, args: argparse.Namespace) -> np.ndarray:
 
 
 def convert(path: Path, args: argparse.Namespace) -> int:
-    """Write the map of an image; return its number of regions."""
+    """Write the map of an image, and return its number of regions."""
     out = map_path(path, args)
     if out.exists():
         return int(read_segments(out).max()) + 1

@@ -1,8 +1,8 @@
-"""Turn the .mat files of the Semantic Boundaries Dataset into PNGs.
+"""Convert the .mat files of the Semantic Boundaries Dataset to PNGs.
 
-Writes OUT/SegmentationClass and OUT/SegmentationObject, which
-`mmpixsort.VOCPanopticDataset` reads beside JPEGImages. Finished files are
-skipped, so that a run that was cut off goes on. Needs scipy
+The tool writes OUT/SegmentationClass and OUT/SegmentationObject, which
+`mmpixsort.VOCPanopticDataset` reads beside JPEGImages. Existing files are
+skipped, so an interrupted run continues. It needs scipy
 (pip install mmpixsort[metrics]).
 
 Example:
@@ -20,7 +20,7 @@ from mmpixsort.utils.files import write_image
 from mmpixsort.utils.progress import tracked
 from mmpixsort.utils.reading import reading
 
-# folder of the release -> struct in its files, folder of PNGs
+# for each folder of the release, the struct in its files and a folder of PNGs
 PARTS = dict(cls=('GTcls', 'SegmentationClass'),
              inst=('GTinst', 'SegmentationObject'))
 
@@ -30,16 +30,16 @@ def parse_args() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        'dataset', type=Path, help='folder with `cls` and `inst`')
-    parser.add_argument('out', type=Path, help='folder for the PNGs')
+        'dataset', type=Path, help='folder that contains `cls` and `inst`')
+    parser.add_argument('out', type=Path, help='folder to write PNGs to')
     return parser.parse_args()
 
 
 def read_map(path: Path, struct: str) -> np.ndarray:
-    """Return the labels (H, W) uint8 of a file.
+    """Return the labels (H, W) of a file, as uint8.
 
     Raises:
-        ValueError: When it is no such file, or a label does not fit.
+        ValueError: If it is not such a file, or a label does not fit.
     """
     from scipy.io import loadmat
     with reading(path, 'a file of SBD'):
@@ -68,7 +68,7 @@ def convert(dataset: Path, out: Path) -> None:
                 continue
             write_image(png, read_map(path, struct))
             written += 1
-        print(f'{written} maps written, {len(paths) - written} were there, '
+        print(f'{written} maps written, {len(paths) - written} existed, '
               f'in {out / target}')
 
 

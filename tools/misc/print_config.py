@@ -1,4 +1,4 @@
-"""Print a config with everything it inherits.
+"""Print a config together with everything that it inherits.
 
 Example:
     python tools/misc/print_config.py CONFIG --cfg-options model.type=X
@@ -25,7 +25,7 @@ def main() -> None:
         '--out', help='also write the whole config to this .py file')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-        help='override settings of the config')
+        help='settings that override the config')
     args = parser.parse_args()
     quiet_hosts()
     with errors_as_text():

@@ -1,7 +1,7 @@
-"""Make a checkpoint small and fit for the plain host model.
+"""Reduce a checkpoint to the weights of the plain host model.
 
-Optimizer, message hub, and everything under `metric_head.` are dropped; the
-result loads with strict=True in the host without mmpixsort.
+The optimizer, the message hub and everything under `metric_head.` are removed.
+The result loads with strict=True in the host, without mmpixsort.
 
 Example:
     python tools/misc/publish_model.py work_dirs/try/iter_100.pth published/
@@ -20,14 +20,14 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('checkpoint', help='checkpoint of a training run')
     parser.add_argument(
-        'out', help='a folder, or the path without date, hash and ending; in '
-        'a folder the file is named after the work dir')
+        'out', help='folder, in which the file is named after the work '
+        'directory; or path without date, hash and ending')
     parser.add_argument(
         '--date', type=lambda text: datetime.strptime(text, '%Y%m%d').date(),
-        help='date in the name, as yyyymmdd (default: today)')
+        help='date in the file name, as yyyymmdd (default: today)')
     parser.add_argument(
         '--safetensors', action='store_true',
-        help='write .safetensors instead of .pth')
+        help='write .safetensors in place of .pth')
     return parser.parse_args()
 
 

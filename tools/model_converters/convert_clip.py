@@ -1,8 +1,8 @@
-"""Turn a file of CLIP into a checkpoint that a config can load.
+"""Convert a file of CLIP weights to a checkpoint that a config can load.
 
-Reads OpenAI's archives and state dicts of open_clip (.pt, .bin,
-.safetensors); writes float32 for `OpenCLIPDual`. The sizes are read off the
-weights, not off the name of the file.
+The tool reads archives of OpenAI and state dicts of open_clip (.pt, .bin,
+.safetensors) and writes float32 weights for `OpenCLIPDual`. It derives the
+sizes of the model from the weights, not from the file name.
 
 Examples:
     python tools/model_converters/convert_clip.py ViT-B-16.pt \\
@@ -25,15 +25,15 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('source', help='the file to read')
-    parser.add_argument('target', help='the file to write, .pth')
+    parser.add_argument('source', help='file of weights to read')
+    parser.add_argument('target', help='.pth file to write')
     parser.add_argument(
-        '--prefix', help='what stands before the names in the source '
-        '(default: found; needed where it holds several models)')
+        '--prefix', help='prefix of the names in the source, e.g. module. '
+        '(default: found; required if there are several models)')
     parser.add_argument(
-        '--target-prefix', default='', help='what to put before the names: '
-        'the path of the dual encoder in the model and a dot for `load_from` '
-        '(default: nothing, for its `init_cfg`)')
+        '--target-prefix', default='', help='prefix of the names in the '
+        'target: for `load_from`, the path of the dual encoder in the model '
+        'and a dot, e.g. backbone. (default: none, for its `init_cfg`)')
     return parser.parse_args()
 
 
