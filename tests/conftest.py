@@ -1,4 +1,5 @@
 """What every test may use."""
+import logging
 import os
 from pathlib import Path
 
@@ -61,3 +62,16 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def warnings_of_log():
+    """Collect what the current logger of mmengine warns of."""
+    from mmengine.logging import MMLogger
+    said = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: said.append(record.getMessage())
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    yield said
+    logger.removeHandler(handler)

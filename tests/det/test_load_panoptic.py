@@ -1,5 +1,4 @@
 """LoadPanopticMap on maps made by hand."""
-import logging
 import tracemalloc
 
 import numpy as np
@@ -8,7 +7,6 @@ import torch
 
 pytest.importorskip('mmdet')
 
-from mmengine.logging import MMLogger  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from mmpixsort.datasets.panoptic_maps import id_to_rgb  # noqa: E402
@@ -38,18 +36,6 @@ SEMANTIC = np.array([
 def path(tmp_path):
     Image.fromarray(id_to_rgb(IDS)).save(tmp_path / 'map.png')
     return str(tmp_path / 'map.png')
-
-
-@pytest.fixture
-def warnings_of_log():
-    """Collect what is logged as a warning."""
-    said = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: said.append(record.getMessage())
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(handler)
-    yield said
-    logger.removeHandler(handler)
 
 
 def load(segments=SEGMENTS, transform=None, **results):

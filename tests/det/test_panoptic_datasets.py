@@ -1,7 +1,6 @@
 """Panoptic data sets: order of classes, files, configs."""
 import copy
 import json
-import logging
 import pickle
 
 import numpy as np
@@ -13,7 +12,6 @@ pytest.importorskip('mmdet')
 import mmdet.datasets  # noqa: E402,F401  registers the host's transforms
 from mmdet.registry import DATASETS  # noqa: E402
 from mmengine.config import Config  # noqa: E402
-from mmengine.logging import MMLogger  # noqa: E402
 from mmengine.registry import init_default_scope  # noqa: E402
 from PIL import Image  # noqa: E402
 
@@ -32,18 +30,6 @@ NUM_CLASSES = dict(cwfid=3, street_scenes=11, cityscapes=19, coco=133, voc=21)
 @pytest.fixture(autouse=True)
 def _scope():
     init_default_scope('mmdet')
-
-
-@pytest.fixture
-def warnings_of_log():
-    """Collect what is logged as a warning."""
-    said = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: said.append(record.getMessage())
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(handler)
-    yield said
-    logger.removeHandler(handler)
 
 
 def build(kind='', **options):

@@ -1,14 +1,11 @@
 """`InstanceMapMetric` by hand and against its functions."""
-import logging
 import math
 import pickle
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
 import torch
 from mmengine.evaluator import Evaluator
-from mmengine.logging import MMLogger
 from mmengine.structures import BaseDataElement, InstanceData, PixelData
 
 from mmpixsort.functional.scores.instances import (best_dice, count_difference,
@@ -108,29 +105,17 @@ def test_instance_map_metric__empty_maps(pred, truth, share):
 @pytest.mark.parametrize('pred, truth, share', [
     ([[0, 0]], [[0, 0]], None), ([[0, 1]], [[0, -1]], None),
     ([[0, 1]], [[0, 0]], 0)])
-def test_instance_map_metric__no_true_instance_at_all(pred, truth, share):
-    with catch_log() as lines:
-        got = evaluate([map_sample(pred, truth)] * 3)
+def test_instance_map_metric__no_true_instance_at_all(
+        pred, truth, share, warnings_of_log):
+    got = evaluate([map_sample(pred, truth)] * 3)
     assert any('none of 3 images has a true instance' in line
-               for line in lines)
+               for line in warnings_of_log)
     shares = [v for k, v in got.items() if 'DiC' not in k]
     if share is None:
         assert all(math.isnan(value) for value in shares)
         assert got['DiC'] == got['abs_DiC'] == 0
     else:
         assert set(shares) == {share} and got['DiC'] == 1
-
-
-@contextmanager
-def catch_log():
-    """Collect what the current logger warns of."""
-    lines = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: lines.append(record.getMessage())
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(handler)
-    yield lines
-    logger.removeHandler(handler)
 
 
 def test_instance_map_metric__most_certain_mask_on_top():
