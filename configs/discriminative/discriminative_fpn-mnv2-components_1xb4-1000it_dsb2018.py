@@ -1,6 +1,6 @@
-# The baseline of discriminative_fpn-mnv2_1xb4-1000it_dsb2018.py: the same
-# network without a loss of embeddings, connected components of its mask.
-# For a watershed of the distance to the border add
+# Baseline of discriminative_fpn-mnv2_1xb4-1000it_dsb2018.py: the same network
+# without an embedding loss; instances are the connected components of its
+# mask. To use a watershed of the distance to the border instead, add
 #   --cfg-options model.head.clusters.watershed=True
 _base_ = './discriminative_fpn-mnv2_1xb4-1000it_dsb2018.py'
 model = dict(

@@ -1,4 +1,4 @@
-# Three times as long as the baseline that it inherits.
+# The baseline of the inherited config with a three times longer schedule.
 _base_ = './discriminative_fpn-mnv2-components_1xb4-1000it_dsb2018.py'
 max_iters = 3000
 param_scheduler = [

@@ -1,4 +1,4 @@
-# Discriminative loss on leaves (CVPPP A1), on a CPU in half an hour.
+# Discriminative loss on leaves (CVPPP A1): half an hour on a CPU core.
 #   python tools/train.py configs/discriminative/\
 #       discriminative_fpn-mnv2_1xb4-900it_cvppp-a1-257x257.py --cfg-options \
 #       model.backbone.init_cfg.type=Pretrained \
@@ -10,12 +10,12 @@ _base_ = [
     '../_base_/schedules/schedule_instances_cpu.py'
 ]
 model = dict(
-    # leaves of some 20 pixels: from stride 2 on
+    # leaves are about 20 pixels wide, so features start at stride 2
     backbone=dict(out_indices=(0, 1, 2, 4, 6)),
     neck=dict(in_channels=[16, 24, 32, 96, 320], num_outs=5),
     head=dict(
-        # 16 dims, coordinates, the foreground given in the test and the
-        # bandwidth: De Brabandere et al., section 4
+        # 16 dimensions, coordinates, the given foreground in the test and the
+        # bandwidth are those of De Brabandere et al., section 4
         embed_dims=16,
         trunk=dict(coordinates='relative'),
         foreground='annotated',
@@ -24,13 +24,13 @@ model = dict(
             bandwidth=1.5,
             reassign='nearest',
             min_pixels=20)))
-# one size in training and test, see DSB2018; 32 * 8 + 1, for a CPU
+# One size in training and test, as for DSB2018; 32 * 8 + 1 suits a CPU.
 image_scale = (257, 257)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='mmpixsort.LoadInstanceMap'),
     dict(type='Resize', scale=image_scale, keep_ratio=False),
-    # seen from above
+    # plants are seen from above, so both flips are natural
     dict(
         type='RandomFlip',
         prob=[0.25, 0.25, 0.25],
@@ -41,7 +41,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=image_scale, keep_ratio=False),
-    # after Resize: the ground truth is scored at its own size
+    # loaded after Resize, as ground truth is scored at its own size
     dict(type='mmpixsort.LoadInstanceMap'),
     dict(type='mmpixsort.PaintInstanceMap'),
     dict(type='mmpixsort.PackInstanceInputs')

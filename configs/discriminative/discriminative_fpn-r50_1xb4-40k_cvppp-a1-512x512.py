@@ -1,9 +1,9 @@
-# Discriminative loss on leaves (CVPPP A1), ResNet-50 and FPN of Mask R-CNN.
-# Not trained yet: the set may not be redistributed.
+# Discriminative loss on leaves (CVPPP A1), with ResNet-50 and FPN of Mask
+# R-CNN. Not trained yet; the data may not be redistributed.
 #   python tools/train.py configs/discriminative/\
 #       discriminative_fpn-r50_1xb4-40k_cvppp-a1-512x512.py
-# 16 dims, coordinates beside the feature, foreground given in the test: De
-# Brabandere et al., section 4, with a ResNet-38.
+# 16 dimensions, coordinates beside the feature and the given foreground in the
+# test are those of De Brabandere et al., section 4, who use a ResNet-38.
 _base_ = [
     'mmdet::_base_/models/mask-rcnn_r50_fpn.py',
     '../_base_/datasets/cvppp_a1.py',
@@ -24,6 +24,6 @@ model = dict(
         embed_dims=16,
         trunk=dict(channels=128, num_convs=2, coordinates='relative'),
         foreground='annotated'))
-# levels of the pyramid that the head does not read
+# the head does not use these levels of the pyramid
 find_unused_parameters = True
 custom_hooks = [dict(type='mmpixsort.MemoryBankHook')]

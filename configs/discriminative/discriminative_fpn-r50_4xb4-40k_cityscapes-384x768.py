@@ -1,9 +1,9 @@
-# Discriminative loss on Cityscapes instances, ResNet-50 and FPN of Mask R-CNN.
-# Not trained yet.
+# Discriminative loss on Cityscapes instances, with ResNet-50 and FPN of Mask
+# R-CNN. Not trained yet.
 #   tools/dist_train.sh configs/discriminative/\
 #       discriminative_fpn-r50_4xb4-40k_cityscapes-384x768.py 4
-# Size, 8 dims and a loss for each class apart: De Brabandere et al., section
-# 4, with a ResNet-38.
+# The size, 8 dimensions and a separate loss for each class are those of
+# De Brabandere et al., section 4, who use a ResNet-38.
 _base_ = [
     'mmdet::_base_/models/mask-rcnn_r50_fpn.py',
     '../_base_/datasets/cityscapes_instances.py',
@@ -24,6 +24,6 @@ model = dict(
         embed_dims=8,
         trunk=dict(channels=128, num_convs=2),
         loss=dict(type='mmpixsort.DiscriminativeLoss', push_scope='class')))
-# levels of the pyramid that the head does not read
+# the head does not use these levels of the pyramid
 find_unused_parameters = True
 custom_hooks = [dict(type='mmpixsort.MemoryBankHook')]

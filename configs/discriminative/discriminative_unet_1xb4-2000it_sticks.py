@@ -1,5 +1,6 @@
-# Discriminative loss on generated scattered sticks, from random weights on a
-# CPU.
+# Discriminative loss on generated scattered sticks, from random weights: eight
+# minutes on a CPU core. Measured: 91.70 and 92.29 SBD on the test scenes,
+# seeds 0 and 1 (docs/results.md).
 #   python tools/train.py \
 #       configs/discriminative/discriminative_unet_1xb4-2000it_sticks.py
 _base_ = [
@@ -7,7 +8,7 @@ _base_ = [
     '../_base_/datasets/sticks_instances.py',
     '../_base_/schedules/schedule_instances_cpu.py'
 ]
-# smaller ones are mixed pixels between sticks (chosen on the val scenes)
+# smaller clusters are mixed pixels between sticks; chosen on the val scenes
 model = dict(
     head=dict(
         clusters=dict(type='mmpixsort.MeanShiftBackend', min_pixels=40)))

@@ -1,5 +1,5 @@
-# A baseline of panoptic-segsort_fpn-mnv2_1xb4-600it_cwfid.py: the same
-# network with the discriminative loss in the place of segment sorting.
+# Baseline of panoptic-segsort_fpn-mnv2_1xb4-600it_cwfid.py: the same network
+# with the discriminative loss in place of segment sorting.
 _base_ = './panoptic-segsort_fpn-mnv2_1xb4-600it_cwfid.py'
 model = dict(
     head=dict(
@@ -11,7 +11,7 @@ model = dict(
         num_stuff=1,
         embed_dims=16,
         trunk=dict(coordinates='absolute'),
-        # of cells; crops are smaller than images, see DSB2018
+        # in cells; relative, as crops are smaller than images
         clusters=dict(
             type='mmpixsort.MeanShiftBackend',
             min_pixels=4,

@@ -1,5 +1,6 @@
-# Panoptic segment sorting on generated street scenes, from random weights on
-# a CPU.
+# Panoptic segment sorting on generated street scenes, from random weights: ten
+# minutes on a CPU core. Measured: 27.7 PQ, seeds 0 to 2, standard deviation
+# 0.16 (docs/results.md).
 #   python tools/train.py configs/panoptic_segsort/\
 #       panoptic-segsort_fpn-mnv2_1xb4-600it_street-scenes.py
 _base_ = [
@@ -17,10 +18,10 @@ model = dict(
         in_channels=64,
         num_things=6,
         num_stuff=5,
-        # from random weights classes are learned late: 1 costs 5 PQ
+        # from random weights classes are learned slowly; 1 costs 5 PQ
         semantic_weight=4.,
-        # pixels of the embedding, a quarter of the image
-        cut=dict(cell_area=16., test_cell_area=16.),  # ours
+        # in pixels of the embedding map, whose stride is 4
+        cut=dict(cell_area=16., test_cell_area=16.),  # our choice
         trunk=dict(coordinates='absolute')))
 custom_hooks = [
     *_base_.custom_hooks,

@@ -1,4 +1,5 @@
-# Panoptic segment sorting on Cityscapes, ResNet-101 and FPN. Not trained yet.
+# Panoptic segment sorting on Cityscapes with ResNet-101 and FPN. Not trained
+# yet.
 #   tools/dist_train.sh configs/panoptic_segsort/\
 #       panoptic-segsort_fpn-r101_4xb4-40k_cityscapes-512x1024.py 4
 _base_ = './panoptic-segsort_fpn-r50_4xb4-40k_cityscapes-512x1024.py'

@@ -1,8 +1,9 @@
-# Panoptic segment sorting on Cityscapes, ResNet-50 and FPN of Mask R-CNN. Not
-# trained yet.
+# Panoptic segment sorting on Cityscapes with ResNet-50 and FPN of Mask R-CNN.
+# Not trained yet.
 #   tools/dist_train.sh configs/panoptic_segsort/\
 #       panoptic-segsort_fpn-r50_4xb4-40k_cityscapes-512x1024.py 4
-# Numbers of the paper are not public as text: what has no source is ours.
+# The paper's numbers are not public as text; numbers without a source are our
+# own choice.
 _base_ = [
     'mmdet::_base_/models/mask-rcnn_r50_fpn.py',
     '../_base_/datasets/cityscapes_panoptic.py',
@@ -22,10 +23,10 @@ model = dict(
         in_channels=256,
         num_things=8,
         num_stuff=11,
-        trunk=dict(channels=128, num_convs=2),  # ours
-        # one iteration: 4 GPUs x 4 images x max_segments (256)
+        trunk=dict(channels=128, num_convs=2),  # our choice
+        # keys of one iteration: 4 GPUs x 4 images x max_segments (256)
         bank=dict(_base_.panoptic_segsort.bank, capacity=4096),
-        # STUFF_AREA of Panoptic-DeepLab in detectron2, the usual bound
+        # STUFF_AREA of Panoptic-DeepLab in detectron2, the usual threshold
         rules=dict(min_stuff_area=2048)))
-# only the finest level of the pyramid is read
+# the head uses only the finest level of the pyramid
 find_unused_parameters = True

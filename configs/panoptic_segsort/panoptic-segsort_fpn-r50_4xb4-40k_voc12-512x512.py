@@ -1,8 +1,9 @@
-# Panoptic segment sorting on PASCAL VOC 2012, ResNet-50 and FPN of Mask R-CNN.
-# Not trained yet.
+# Panoptic segment sorting on PASCAL VOC 2012 with ResNet-50 and FPN of Mask
+# R-CNN. Not trained yet.
 #   tools/dist_train.sh configs/panoptic_segsort/\
 #       panoptic-segsort_fpn-r50_4xb4-40k_voc12-512x512.py 4
-# Numbers of the paper are not public as text: what has no source is ours.
+# The paper's numbers are not public as text; numbers without a source are our
+# own choice.
 _base_ = [
     'mmdet::_base_/models/mask-rcnn_r50_fpn.py',
     '../_base_/datasets/voc_panoptic.py',
@@ -22,8 +23,8 @@ model = dict(
         in_channels=256,
         num_things=20,
         num_stuff=1,
-        trunk=dict(channels=128, num_convs=2),  # ours
-        # one iteration: 4 GPUs x 4 images x max_segments (256)
+        trunk=dict(channels=128, num_convs=2),  # our choice
+        # keys of one iteration: 4 GPUs x 4 images x max_segments (256)
         bank=dict(_base_.panoptic_segsort.bank, capacity=4096)))
-# only the finest level of the pyramid is read
+# the head uses only the finest level of the pyramid
 find_unused_parameters = True

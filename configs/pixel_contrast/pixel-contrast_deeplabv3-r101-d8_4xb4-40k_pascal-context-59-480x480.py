@@ -1,7 +1,7 @@
 # Pixel contrast: DeepLabV3-R101-d8, PASCAL-Context (59). Not trained yet.
 #   tools/dist_train.sh configs/pixel_contrast/\
 #     pixel-contrast_deeplabv3-r101-d8_4xb4-40k_pascal-context-59-480x480.py 4
-# Hyper-parameters as released for PASCAL-Context, see the method's file.
+# Hyper-parameters: the authors' for PASCAL-Context, see _base_/methods.
 _base_ = [
     'mmseg::deeplabv3/deeplabv3_r101-d8_4xb4-40k_pascal-context-59-480x480.py',
     '../_base_/methods/pixel_contrast_stuff.py'

@@ -1,7 +1,8 @@
 # Pixel contrast: DeepLabV3-R101-d8, ADE20K. Not trained yet.
 #   tools/dist_train.sh configs/pixel_contrast/\
 #     pixel-contrast_deeplabv3-r101-d8_4xb4-80k_ade20k-512x512.py 4
-# ADE20K is not in the release: hyper-parameters as for COCO-Stuff.
+# Hyper-parameters: the authors' for COCO-Stuff, as they released none for
+# ADE20K.
 _base_ = [
     'mmseg::deeplabv3/deeplabv3_r101-d8_4xb4-80k_ade20k-512x512.py',
     '../_base_/methods/pixel_contrast_stuff.py'

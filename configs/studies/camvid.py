@@ -1,6 +1,6 @@
-# CamVid, all labels: the small host, with pixel contrast and with segment
-# sorting beside its classifier, each read by the classifier and by retrieval.
-# Settings were chosen by camvid_tuning.py.
+# CamVid with all labels: the small host alone, with pixel contrast, and with
+# segment sorting beside its classifier. Each predicts by the classifier and by
+# retrieval. The settings were chosen with camvid_tuning.py.
 title = 'CamVid, all 367 training images'
 base = '../plain/plain_fcn-mnv2_1xb8-1500it_camvid.py'
 options = {
@@ -11,8 +11,8 @@ options = {
 }
 _retrieval = dict(num_neighbors=15, grid=(16, 16))
 _hooks = [dict(type='mmpixsort.PrototypeBankHook')]
-# what retrieval alone does: the plain network's feature by a random
-# projection, which keeps its cosines roughly
+# control for retrieval: a random projection of the plain network's feature,
+# which roughly preserves its cosines
 _untrained = {
     'model.type': 'mmpixsort.MetricEncoderDecoder',
     'model.metric_head': dict(
@@ -34,7 +34,7 @@ _contrast = dict(
             'custom_hooks': _hooks
         }))
 _banks = {
-    # released: 5000 a class, for 2975 images
+    # the authors store 5000 a class for 2975 images
     'model.metric_head.bank':
     dict(type='mmpixsort.ClassQueue', capacity=500)
 }

@@ -1,4 +1,4 @@
-# CamVid, one label in eight: 46 images, spread evenly over the sequences.
+# CamVid with one label in eight: 46 images, evenly spaced in the sequences.
 _base_ = './camvid.py'
 title = 'CamVid, 46 of the 367 training images'
 options = {
@@ -6,13 +6,13 @@ options = {
     'param_scheduler.1.end': 600,
     'train_dataloader.dataset.indices': list(range(0, 367, 8))
 }
-# the eighth of the schedule
+# an eighth of the schedule
 _warmup = {'model.metric_head.warmup_iters': 75}
 arms = {
     name: dict(options=_warmup)
     for name in ('in-batch', 'banks', 'semi-hard', 'hardest')
 }
-# five seeds where three were promising
+# five seeds for the arms that were promising with three
 for _name in ('plain', 'sorting'):
     arms[_name] = dict(seeds=(0, 1, 2, 3, 4))
 average = dict(last=5, interval=30)

@@ -1,9 +1,9 @@
-# What the settings of the CamVid studies were chosen by. The last quarter of
-# each of the three training sequences is held out: 91 images, of which no
-# one is trained on; the test images are not looked at.
+# CamVid on a fold of the training images, by which the settings of the other
+# CamVid studies were chosen. The last quarter of each of the three training
+# sequences is held out (91 images). The test images are not used.
 title = 'CamVid, tuning on a fold of the training images'
 base = '../plain/plain_fcn-mnv2_1xb8-1500it_camvid.py'
-# files sorted by name: 0001TP has 62, 0006R0 101, 0016E5 204
+# files are sorted by name: 0001TP has 62 images, 0006R0 101, 0016E5 204
 _ends = ((0, 62), (62, 163), (163, 367))
 _held_out = [
     i for start, end in _ends for i in range(end - (end - start) // 4, end)
@@ -37,7 +37,7 @@ arms = dict(
         config=_contrast,
         options=dict(_levels, **{'model.metric_head.warmup_iters': 75})),
     decoder=dict(config=_contrast, options=_decoder),
-    # four times the anchors, which help sorting's classifier
+    # four times as many anchors, as they help the classifier beside sorting
     anchors=dict(
         config=_contrast,
         options=dict(

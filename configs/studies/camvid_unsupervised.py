@@ -1,5 +1,5 @@
-# CamVid: segment sorting without annotation, against sorting with labels. The
-# bank is annotated in both; no classifier.
+# CamVid: segment sorting without annotation, compared with sorting with
+# labels. Neither has a classifier, and both use an annotated bank.
 title = 'CamVid, segment sorting from regions alone'
 base = '../segsort/segsort_fcn-mnv2_1xb8-1500it_camvid.py'
 options = {

@@ -1,4 +1,4 @@
-# Leaves (CVPPP A1), whose data may not be redistributed.
+# Leaves (CVPPP A1) by the embedding. The data may not be redistributed.
 title = 'CVPPP A1: leaves, the last 28 of 128 plants held out'
 base = '../discriminative/' \
     'discriminative_fpn-mnv2_1xb4-900it_cvppp-a1-257x257.py'

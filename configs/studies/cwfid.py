@@ -1,5 +1,5 @@
-# Field plants: instances by segment sorting, by the discriminative loss, and
-# connected components of a plain network.
+# Field plants (CWFID): instances by segment sorting and by the discriminative
+# loss, compared with the connected components of a plain network.
 title = 'CWFID: panoptic plants'
 base = '../panoptic_segsort/panoptic-segsort_fpn-mnv2_1xb4-600it_cwfid.py'
 options = {
@@ -15,7 +15,7 @@ _tests = dict(
         'model.head.clusters':
         dict(_delete_=True, type='mmpixsort.ComponentsBackend', min_pixels=4)
     },
-    # cells of 4 pixels; leaves of a plant need not touch
+    # in cells of 4 pixels; the leaves of a plant need not touch
     joined={
         'model.head.clusters':
         dict(
@@ -28,8 +28,8 @@ _tests = dict(
     })
 _discriminative = dict(
     config=f'{_folder}-discriminative_1xb4-600it_cwfid.py', tests=_tests)
-# a loss of embeddings takes from the classes: DSB2018 gains by five times the
-# weight
+# an embedding loss makes the classes worse; on DSB2018 five times the weight
+# of the semantic loss helps
 _heavy = {'model.head.semantic_weight': 5.}
 arms = {
     'plain': dict(config=f'{_folder}-components_1xb4-600it_cwfid.py'),

@@ -1,5 +1,6 @@
-# What the settings of the CWFID study are chosen by: every fourth of the 39
-# training images is held out; the 21 images of the study are not looked at.
+# Field plants on a fold of the training images, by which the settings of
+# cwfid.py are chosen. Every fourth of the 39 training images is held out. The
+# 21 images of that study are not used.
 _base_ = './cwfid.py'
 title = 'CWFID, tuning on a fold of the training images'
 _held_out = list(range(0, 39, 4))

@@ -1,6 +1,6 @@
-# Nuclei of the Data Science Bowl 2018: instances by the embedding, against
-# instances of the mask of the same network, and of a network without the loss
-# of embeddings.
+# Nuclei of the Data Science Bowl 2018: instances by the embedding, compared
+# with instances by the mask of the same network and of a network without an
+# embedding loss.
 title = 'DSB2018: embedding, watershed and components'
 base = '../discriminative/discriminative_fpn-mnv2_1xb4-3000it_dsb2018.py'
 options = {
@@ -14,8 +14,8 @@ _components = dict(
 _mask = dict(
     watershed={'model.head.clusters': dict(_components, watershed=True)},
     components={'model.head.clusters': _components})
-# on the embedding alone, as in the paper; bandwidth and the rest chosen on the
-# validation images
+# by the embedding alone, as in the paper; bandwidth and the other settings
+# were chosen on the validation images
 _meanshift = dict(
     _delete_=True,
     type='mmpixsort.MeanShiftBackend',

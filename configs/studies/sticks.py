@@ -1,4 +1,5 @@
-# Generated sticks that cross: scenes that training did not see.
+# Generated sticks that cross: instances by the embedding, on scenes that were
+# not used in training.
 title = 'Scattered sticks, 64 scenes not seen'
 base = '../discriminative/discriminative_unet_1xb4-2000it_sticks.py'
 arms = dict(embedding=dict())

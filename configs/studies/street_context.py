@@ -1,5 +1,5 @@
-# Generated street scenes: does panoptic sorting retrieve things in a context
-# that is alike, more so than the logits of the same network?
+# Generated street scenes: does panoptic sorting retrieve things in more
+# similar contexts than the logits of the same network do?
 title = 'Street scenes: panoptic quality, and context of retrieved things'
 base = '../panoptic_segsort/panoptic-segsort_fpn-mnv2_1xb4-600it_' \
     'street-scenes.py'

@@ -1,5 +1,5 @@
-# Text grouping trained from captions (CC3M, say), from the weights of a CLIP,
-# its text tower frozen; tested on VOC with background. Not trained yet.
+# Text grouping trained on captions, such as CC3M, from the weights of a CLIP
+# with a frozen text tower; tested on VOC with background. Not trained yet.
 #   python tools/extract_nouns.py captions.jsonl --lexicon everyday \
 #       --out data/captions/nouns.jsonl
 #   tools/dist_train.sh configs/text_grouping/\
@@ -17,18 +17,18 @@ model = dict(
         bank=dict(classes=_base_.words, aliases=_base_.aliases),
         noun_loss=dict(
             _delete_=True, type='mmpixsort.NounRegionLoss'),
-        # keeps the model of whole images alive
+        # preserves the embeddings of whole images
         sentence_loss=dict(
             _delete_=True, type='mmpixsort.ImageSentenceLoss'),
         background='probability',
         threshold=.2))
 train_dataloader = dict(batch_size=64)
-# of a CLIP that is trained on; ours, not tuned
+# for fine-tuning a CLIP; our choice, not tuned
 optim_wrapper = dict(
     _delete_=True,
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=1e-5, weight_decay=0.05),
     paramwise_cfg=dict(custom_keys={'logit_scale': dict(decay_mult=0.)}),
     clip_grad=dict(max_norm=1.))
-# CLIP's last layers have parts that no loss reads
+# no loss depends on some parameters in the last layers of CLIP
 find_unused_parameters = True

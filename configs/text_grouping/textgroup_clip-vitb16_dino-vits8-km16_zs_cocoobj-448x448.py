@@ -9,7 +9,7 @@ _base_ = [
 model = dict(
     decode_head=dict(
         bank=dict(classes=_base_.words, aliases=_base_.aliases),
-        # not tuned: tools/tune_background.py does, on training images
+        # not tuned; use tools/tune_background.py on training images
         background='probability',
         threshold=.2))
 val_cfg = dict(type='ValLoop')

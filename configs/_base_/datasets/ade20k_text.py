@@ -1,9 +1,10 @@
 # ADE20K: 150 classes, no background, 2000 val images.
-# Short side 448 as in GroupViT and TCL; slide settings belong to the model's
-# `test_cfg`. Evaluation only: for training add image_captions_text.py.
+# The short side is 448 as in GroupViT and TCL; the settings of the sliding
+# window are in `test_cfg` of the model. This file is for evaluation only: for
+# training add image_captions_text.py.
 dataset_type = 'ADE20KDataset'
 data_root = 'data/ade/ADEChallengeData2016'
-# The classes of the data set, in its order.
+# Classes of the data set, in its order.
 words = [
     'wall', 'building', 'sky', 'floor', 'tree', 'ceiling', 'road', 'bed ',
     'windowpane', 'grass', 'cabinet', 'sidewalk', 'person', 'earth', 'door',
@@ -29,8 +30,9 @@ words = [
     'monitor', 'bulletin board', 'shower', 'radiator', 'glass', 'clock',
     'flag'
 ]
-# Names for the text bank in place of the name of a class, where that is
-# ambiguous or no plain English; the score of a class is its best name.
+# Names that replace the name of a class in the text bank, where that is
+# ambiguous or not plain English. The score of a class is that of its best
+# name.
 aliases = {
     'windowpane': ['window'],
     'bed ': ['bed'],
@@ -55,7 +57,7 @@ aliases = {
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(2048, 448), keep_ratio=True),
-    # after Resize: the ground truth is scored at its own size
+    # loaded after Resize, as ground truth is scored at its own size
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs')
 ]

@@ -1,11 +1,13 @@
-# CamVid, 11 classes, 480x360: 367 train, 101 val, 233 test images. Report
-# the test split: val is one short, easier sequence with other class shares.
-# Layout below data_root: img_dir/SPLIT/NAME.jpg, ann_dir/SPLIT/NAME.png;
-# for the source's own layout see mmpixsort.CamVidDataset.
+# CamVid, 11 classes, 480x360: 367 train, 101 val and 233 test images. Scores
+# should be reported on the test split: val is one short and easier sequence
+# with other frequencies of classes. Layout below data_root:
+# img_dir/SPLIT/NAME.jpg, ann_dir/SPLIT/NAME.png; for the layout of the source
+# see mmpixsort.CamVidDataset.
 dataset_type = 'mmpixsort.CamVidDataset'
 data_root = 'data/camvid'
-# 353 = 32 * 11 + 1 and 481 = 32 * 15 + 1 (for align_corners=True) are the
-# nearest to 360 and 480; predictions are scored at 360x480
+# With align_corners=True, sides should be 32 k + 1: 353 = 32 * 11 + 1 and
+# 481 = 32 * 15 + 1 are nearest to 360 and 480. Predictions are scored at
+# 360x480.
 image_scale = (481, 353)
 crop_size = (257, 257)  # 32 * 8 + 1
 train_pipeline = [
@@ -14,7 +16,8 @@ train_pipeline = [
     dict(
         type='RandomResize',
         scale=image_scale,
-        # mmseg's usual 0.5 to 2.0 is too wide for a schedule this short
+        # the usual range of mmseg, 0.5 to 2.0, is too wide for a short
+        # schedule
         ratio_range=(0.75, 1.5),
         keep_ratio=True),
     dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
@@ -25,7 +28,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=image_scale, keep_ratio=False),
-    # after Resize: the ground truth is scored at its own size
+    # loaded after Resize, as ground truth is scored at its own size
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs')
 ]

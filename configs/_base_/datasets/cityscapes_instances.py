@@ -1,10 +1,10 @@
-# Cityscapes instances, 8 classes: 2975 train, 500 val images (the labels of
-# the 1525 test images are not public). Files as mmdet has them: its
+# Cityscapes instances, 8 classes: 2975 train and 500 val images (the labels of
+# the 1525 test images are not public). The layout is that of mmdet, whose
 # tools/dataset_converters/cityscapes.py writes the annotations.
 dataset_type = 'CityscapesDataset'
 data_root = 'data/cityscapes'
-# De Brabandere et al., section 4: 768 x 384 (of 2048 x 1024), without
-# augmentation; larger inputs gained little
+# De Brabandere et al., section 4: images of 2048 x 1024 are resized to
+# 768 x 384, without augmentation; larger inputs gained little
 image_scale = (768, 384)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -16,7 +16,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=image_scale, keep_ratio=True),
-    # after Resize: the ground truth is scored at its own size
+    # loaded after Resize, as ground truth is scored at its own size
     dict(type='mmpixsort.LoadInstanceMap'),
     dict(type='mmpixsort.PaintInstanceMap'),
     dict(type='mmpixsort.PackInstanceInputs')

@@ -1,10 +1,11 @@
-# Cityscapes panoptic: 8 classes of things, 11 of stuff; 2975 train, 500 val
-# images (the labels of the 1525 test images are not public). Files as the
-# official cityscapesscripts/preparation/createPanopticImgs.py writes them.
+# Cityscapes panoptic: 8 thing classes and 11 stuff classes; 2975 train and 500
+# val images (the labels of the 1525 test images are not public). The layout is
+# that of the official cityscapesscripts/preparation/createPanopticImgs.py.
 dataset_type = 'mmpixsort.CityscapesPanopticDataset'
 data_root = 'data/cityscapes'
-# crop, scale and ratio_range as in mmseg::_base_/datasets/cityscapes.py; but
-# mmdet's RandomCrop takes (width, height), mmseg's (height, width)
+# crop, scale and ratio_range are those of
+# mmseg::_base_/datasets/cityscapes.py; but RandomCrop of mmdet takes (width,
+# height), that of mmseg (height, width)
 image_scale = (2048, 1024)
 crop_size = (1024, 512)
 train_pipeline = [
@@ -23,7 +24,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=image_scale, keep_ratio=True),
-    # after Resize: the ground truth is scored at its own size
+    # loaded after Resize, as ground truth is scored at its own size
     dict(type='mmpixsort.LoadPanopticMap'),
     dict(type='mmpixsort.PaintInstanceMap', num_things=8),
     dict(type='mmpixsort.PackInstanceInputs')

@@ -1,16 +1,18 @@
 # Cityscapes: 19 classes, no background, 500 val images.
-# Short side 448 as in GroupViT and TCL; slide settings belong to the model's
-# `test_cfg`. Evaluation only: for training add image_captions_text.py.
+# The short side is 448 as in GroupViT and TCL; the settings of the sliding
+# window are in `test_cfg` of the model. This file is for evaluation only: for
+# training add image_captions_text.py.
 dataset_type = 'CityscapesDataset'
 data_root = 'data/cityscapes'
-# The classes of the data set, in its order.
+# Classes of the data set, in its order.
 words = [
     'road', 'sidewalk', 'building', 'wall', 'fence', 'pole', 'traffic light',
     'traffic sign', 'vegetation', 'terrain', 'sky', 'person', 'rider', 'car',
     'truck', 'bus', 'train', 'motorcycle', 'bicycle'
 ]
-# Names for the text bank in place of the name of a class, where that is
-# ambiguous or no plain English; the score of a class is its best name.
+# Names that replace the name of a class in the text bank, where that is
+# ambiguous or not plain English. The score of a class is that of its best
+# name.
 aliases = dict(
     vegetation=['vegetation', 'tree'],
     terrain=['terrain', 'grass'],
@@ -20,7 +22,7 @@ aliases = dict(
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(2048, 448), keep_ratio=True),
-    # after Resize: the ground truth is scored at its own size
+    # loaded after Resize, as ground truth is scored at its own size
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs')
 ]

@@ -1,10 +1,11 @@
-# COCO-Object: 80 things and background, 5000 val images; the labels come
-# from tools/dataset_converters/coco_object.py.
-# Short side 448 as in GroupViT and TCL; slide settings belong to the model's
-# `test_cfg`. Evaluation only: for training add image_captions_text.py.
+# COCO-Object: 80 things and background, 5000 val images. The labels are made
+# by tools/dataset_converters/coco_object.py.
+# The short side is 448 as in GroupViT and TCL; the settings of the sliding
+# window are in `test_cfg` of the model. This file is for evaluation only: for
+# training add image_captions_text.py.
 dataset_type = 'mmpixsort.COCOObjectDataset'
 data_root = 'data/coco'
-# The classes of the data set but its background, in its order.
+# Classes of the data set without background, in its order.
 words = [
     'person', 'bicycle', 'car', 'motorcycle', 'airplane', 'bus', 'train',
     'truck', 'boat', 'traffic light', 'fire hydrant', 'stop sign',
@@ -20,8 +21,9 @@ words = [
     'refrigerator', 'book', 'clock', 'vase', 'scissors', 'teddy bear',
     'hair drier', 'toothbrush'
 ]
-# Names for the text bank in place of the name of a class, where that is
-# ambiguous or no plain English; the score of a class is its best name.
+# Names that replace the name of a class in the text bank, where that is
+# ambiguous or not plain English. The score of a class is that of its best
+# name.
 aliases = {
     'person': ['person', 'people'],
     'tie': ['necktie', 'tie'],
@@ -34,7 +36,7 @@ aliases = {
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(2048, 448), keep_ratio=True),
-    # after Resize: the ground truth is scored at its own size
+    # loaded after Resize, as ground truth is scored at its own size
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs')
 ]

@@ -1,10 +1,11 @@
-# COCO panoptic 2017: 80 classes of things, 53 of stuff; 118287 train, 5000 val
-# images. Folders as in mmdet::_base_/datasets/coco_panoptic.py.
+# COCO panoptic 2017: 80 thing classes and 53 stuff classes; 118287 train and
+# 5000 val images. Folders are those of
+# mmdet::_base_/datasets/coco_panoptic.py.
 dataset_type = 'mmpixsort.COCOPanopticDataset'
 data_root = 'data/coco'
-# Crop, scales and the size of tests are those of Panoptic-DeepLab in
-# detectron2 (..._bs64_crop_640_640_coco_dsconv.yaml), the closest method
-# without boxes.
+# Crop, scales and test size are those of Panoptic-DeepLab in detectron2
+# (..._bs64_crop_640_640_coco_dsconv.yaml), the most similar method without
+# boxes.
 image_scale = (640, 640)
 crop_size = (640, 640)
 train_pipeline = [
@@ -16,7 +17,7 @@ train_pipeline = [
         ratio_range=(0.5, 1.5),
         keep_ratio=True),
     dict(type='RandomCrop', crop_size=crop_size, allow_negative_crop=True),
-    # 0 of the image, 255 (void) of the labels
+    # pads the image with 0 and the labels with 255 (void)
     dict(type='Pad', size=crop_size),
     dict(type='RandomFlip', prob=0.5),
     dict(type='mmpixsort.PaintInstanceMap', num_things=80),
@@ -25,7 +26,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=image_scale, keep_ratio=True),
-    # after Resize: the ground truth is scored at its own size
+    # loaded after Resize, as ground truth is scored at its own size
     dict(type='mmpixsort.LoadPanopticMap'),
     dict(type='mmpixsort.PaintInstanceMap', num_things=80),
     dict(type='mmpixsort.PackInstanceInputs')

@@ -1,9 +1,10 @@
 # COCO-Stuff 164k: 171 classes, no background, 5000 val images.
-# Short side 448 as in GroupViT and TCL; slide settings belong to the model's
-# `test_cfg`. Evaluation only: for training add image_captions_text.py.
+# The short side is 448 as in GroupViT and TCL; the settings of the sliding
+# window are in `test_cfg` of the model. This file is for evaluation only: for
+# training add image_captions_text.py.
 dataset_type = 'COCOStuffDataset'
 data_root = 'data/coco_stuff164k'
-# The classes of the data set, in its order.
+# Classes of the data set, in its order.
 words = [
     'person', 'bicycle', 'car', 'motorcycle', 'airplane', 'bus', 'train',
     'truck', 'boat', 'traffic light', 'fire hydrant', 'stop sign',
@@ -34,8 +35,9 @@ words = [
     'wall-wood', 'water-other', 'waterdrops', 'window-blind', 'window-other',
     'wood'
 ]
-# Names for the text bank in place of the name of a class, where that is
-# ambiguous or no plain English; the score of a class is its best name.
+# Names that replace the name of a class in the text bank, where that is
+# ambiguous or not plain English. The score of a class is that of its best
+# name.
 aliases = {
     'building-other': ['building'],
     'ceiling-other': ['ceiling'],
@@ -78,7 +80,7 @@ aliases = {
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(2048, 448), keep_ratio=True),
-    # after Resize: the ground truth is scored at its own size
+    # loaded after Resize, as ground truth is scored at its own size
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs')
 ]

@@ -1,9 +1,10 @@
 # Context60: PASCAL Context with background, 60 classes.
-# Short side 448 as in GroupViT and TCL; slide settings belong to the model's
-# `test_cfg`. Evaluation only: for training add image_captions_text.py.
+# The short side is 448 as in GroupViT and TCL; the settings of the sliding
+# window are in `test_cfg` of the model. This file is for evaluation only: for
+# training add image_captions_text.py.
 dataset_type = 'PascalContextDataset'
 data_root = 'data/VOCdevkit/VOC2010'
-# The classes of the data set but its background, in its order.
+# Classes of the data set without background, in its order.
 words = [
     'aeroplane', 'bag', 'bed', 'bedclothes', 'bench', 'bicycle', 'bird',
     'boat', 'book', 'bottle', 'building', 'bus', 'cabinet', 'car', 'cat',
@@ -14,8 +15,9 @@ words = [
     'sign', 'sky', 'snow', 'sofa', 'table', 'track', 'train', 'tree', 'truck',
     'tvmonitor', 'wall', 'water', 'window', 'wood'
 ]
-# Names for the text bank in place of the name of a class, where that is
-# ambiguous or no plain English; the score of a class is its best name.
+# Names that replace the name of a class in the text bank, where that is
+# ambiguous or not plain English. The score of a class is that of its best
+# name.
 aliases = dict(
     aeroplane=['airplane', 'aeroplane'],
     bedclothes=['bedclothes', 'bed sheet'],
@@ -31,7 +33,7 @@ aliases = dict(
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(2048, 448), keep_ratio=True),
-    # after Resize: the ground truth is scored at its own size
+    # loaded after Resize, as ground truth is scored at its own size
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs')
 ]

@@ -1,14 +1,14 @@
-# Images with captions and nouns, for training; combine it with one of
-# *_text.py for evaluation. The nouns come from tools/extract_nouns.py, run
-# once: CC3M, CC12M, RedCaps or COCO captions as JSON lines.
+# Images with captions and nouns (CC3M, CC12M, RedCaps, COCO), for training.
+# Combine it with one of *_text.py for evaluation. tools/extract_nouns.py
+# writes the JSON lines of captions and nouns, once.
 caption_root = 'data/captions'
-# the size that CLIP's towers are trained at
+# the size at which the image towers of CLIP are trained
 caption_crop_size = (224, 224)
 max_nouns = 2
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    # the short side is 224 to 280, then a square of it: a caption must stay
-    # true of what is left
+    # the short side becomes 224 to 280 before a square is cropped: the
+    # caption must stay true of the crop
     dict(
         type='RandomChoiceResize',
         scales=[224, 252, 280],

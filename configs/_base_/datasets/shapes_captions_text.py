@@ -1,11 +1,12 @@
-# Generated shapes with captions, 64x64: no download, the same on every
-# machine. Training sees pictures and captions, no mask; `val` chooses
-# thresholds, `test` is scored, each 200 scenes of 7 classes.
+# Generated shapes of 7 classes with captions, 64x64, the same on every machine
+# and without a download. Training uses pictures and captions, but no masks.
+# Thresholds are chosen on `val` and scores computed on `test`, 200 scenes
+# each.
 dataset_type = 'mmpixsort.GeneratedShapesCaptions'
 num_train, num_val, num_test = 2000, 200, 200
-# how often a caption leaves a shape out
+# probability with which a caption leaves out a shape
 drop_noun = 0.
-# pairs of nouns that no scene holds, except those of split='pairs'
+# pairs of nouns that occur together only in scenes of split='pairs'
 held_out_pairs = ()
 train_pipeline = [
     dict(type='mmpixsort.LoadCaptionedShapes'),
@@ -16,7 +17,7 @@ test_pipeline = [
     dict(type='mmpixsort.LoadCaptionedShapes'),
     dict(type='mmpixsort.PackTextInputs')
 ]
-# no workers: a scene takes less than a millisecond
+# no workers, as a scene takes less than a millisecond
 train_dataloader = dict(
     batch_size=32,
     num_workers=0,

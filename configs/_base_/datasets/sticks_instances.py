@@ -1,7 +1,7 @@
-# Scattered sticks (De Brabandere et al. show them without a number to
-# reproduce): no download, the same on every machine.
-# The size is 32 * 4 + 1 for align_corners=True, for a CPU; the numbers of
-# scenes are for a schedule of two thousand iterations.
+# Generated scattered sticks, the same on every machine and without a download.
+# De Brabandere et al. show such scenes, but no number to reproduce. The size
+# is 32 * 4 + 1 for align_corners=True, small enough for a CPU. The numbers of
+# scenes suit a schedule of two thousand iterations.
 dataset_type = 'mmpixsort.ScatteredSticksDataset'
 scene_size = (129, 129)
 num_sticks = (6, 12)
@@ -9,7 +9,7 @@ num_train, num_val, num_test = 1000, 32, 64
 train_pipeline = [
     dict(type='LoadImageFromNDArray'),
     dict(type='mmpixsort.LoadInstanceMap'),
-    # no resizing: lengths, widths and angles vary in the scenes themselves
+    # no resizing, as lengths, widths and angles vary between scenes anyway
     dict(
         type='RandomFlip',
         prob=[0.25, 0.25, 0.25],
@@ -23,8 +23,8 @@ test_pipeline = [
     dict(type='mmpixsort.PaintInstanceMap'),
     dict(type='mmpixsort.PackInstanceInputs')
 ]
-# no workers: a small CPU is busy with the model, and one process makes each
-# scene once
+# no workers: a small CPU is busy with the model, and a single process
+# generates each scene only once
 train_dataloader = dict(
     batch_size=4,
     num_workers=0,

@@ -1,5 +1,5 @@
-# Generated street scenes: no download, the same on every machine.
-# The size is 32 k + 1 for align_corners=True, near half of CamVid's.
+# Generated street scenes, the same on every machine and without a download.
+# The size is 32 k + 1 for align_corners=True, near half of that of CamVid.
 dataset_type = 'mmpixsort.StreetScenesDataset'
 scene_size = (193, 257)
 crop_size = (193, 193)
@@ -9,16 +9,16 @@ train_pipeline = [
     # cat_max_ratio as in mmseg::_base_/datasets/ade20k.py and the others
     dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
     dict(type='RandomFlip', prob=0.5),
-    # no resizing and no PhotoMetricDistortion: scale and light vary in the
-    # scenes themselves
+    # no resizing and no PhotoMetricDistortion, as scale and light vary between
+    # scenes anyway
     dict(type='PackSegInputs')
 ]
 test_pipeline = [
     dict(type='mmpixsort.LoadStreetScene', cache_size=num_val + num_test),
     dict(type='PackSegInputs')
 ]
-# no workers: a small CPU is busy with the model, and one process makes each
-# scene once
+# no workers: a small CPU is busy with the model, and a single process
+# generates each scene only once
 train_dataloader = dict(
     batch_size=4,
     num_workers=0,

@@ -1,17 +1,18 @@
-# Generated street scenes with instances: no download, the same on every
-# machine. 6 classes of things (poles, trees, signs, cars, people), 5 of stuff.
-# The size is 32 k + 1 for align_corners=True, for a CPU.
+# Generated street scenes with instances, the same on every machine and without
+# a download. There are 6 thing classes (poles, trees, signs, cars, people) and
+# 5 stuff classes. The size is 32 k + 1 for align_corners=True, small enough
+# for a CPU.
 dataset_type = 'mmpixsort.StreetScenesPanopticDataset'
 scene_size = (193, 257)
 crop_size = (193, 193)
 num_train, num_val, num_test = 256, 32, 64
-# A scene has some 17 objects. One in eight is far away and smaller than 16
-# pixels, a cell of a feature map of stride 4: it does not count.
+# A scene has about 17 objects. One in eight is far away and smaller than 16
+# pixels, the area of a cell of a feature map of stride 4; it is not counted.
 min_pixels = 16
 train_pipeline = [
     dict(type='LoadImageFromNDArray'),
     dict(type='mmpixsort.LoadPanopticMap'),
-    # no resizing: scale and light vary in the scenes themselves
+    # no resizing, as scale and light vary between scenes anyway
     dict(type='RandomCrop', crop_size=crop_size, allow_negative_crop=True),
     dict(type='RandomFlip', prob=0.5),
     dict(
@@ -29,8 +30,8 @@ test_pipeline = [
         min_pixels=min_pixels),
     dict(type='mmpixsort.PackInstanceInputs')
 ]
-# no workers: a small CPU is busy with the model, and one process makes each
-# scene once
+# no workers: a small CPU is busy with the model, and a single process
+# generates each scene only once
 train_dataloader = dict(
     batch_size=4,
     num_workers=0,

@@ -1,16 +1,18 @@
 # VOC21: PASCAL VOC 2012 with background, 21 classes, 1449 val images.
-# Short side 448 as in GroupViT and TCL; slide settings belong to the model's
-# `test_cfg`. Evaluation only: for training add image_captions_text.py.
+# The short side is 448 as in GroupViT and TCL; the settings of the sliding
+# window are in `test_cfg` of the model. This file is for evaluation only: for
+# training add image_captions_text.py.
 dataset_type = 'PascalVOCDataset'
 data_root = 'data/VOCdevkit/VOC2012'
-# The classes of the data set but its background, in its order.
+# Classes of the data set without background, in its order.
 words = [
     'aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat',
     'chair', 'cow', 'diningtable', 'dog', 'horse', 'motorbike', 'person',
     'pottedplant', 'sheep', 'sofa', 'train', 'tvmonitor'
 ]
-# Names for the text bank in place of the name of a class, where that is
-# ambiguous or no plain English; the score of a class is its best name.
+# Names that replace the name of a class in the text bank, where that is
+# ambiguous or not plain English. The score of a class is that of its best
+# name.
 aliases = dict(
     aeroplane=['airplane', 'aeroplane'],
     diningtable=['table', 'dining table'],
@@ -21,7 +23,7 @@ aliases = dict(
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(2048, 448), keep_ratio=True),
-    # after Resize: the ground truth is scored at its own size
+    # loaded after Resize, as ground truth is scored at its own size
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs')
 ]

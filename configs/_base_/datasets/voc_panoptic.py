@@ -1,8 +1,10 @@
-# PASCAL VOC 2012 segmentation as panoptic: 20 classes of things, background
-# as stuff; 1464 train, 1449 val images. Folders of the official archive.
+# PASCAL VOC 2012 segmentation as a panoptic task: 20 thing classes, and
+# background as stuff; 1464 train and 1449 val images. Folders are those of the
+# official archive.
 dataset_type = 'mmpixsort.VOCPanopticDataset'
 data_root = 'data/VOCdevkit/VOC2012'
-# crop, scale and ratio_range as in mmseg::_base_/datasets/pascal_voc12.py
+# crop, scale and ratio_range are those of
+# mmseg::_base_/datasets/pascal_voc12.py
 image_scale = (2048, 512)
 crop_size = (512, 512)
 train_pipeline = [
@@ -14,7 +16,7 @@ train_pipeline = [
         ratio_range=(0.5, 2.0),
         keep_ratio=True),
     dict(type='RandomCrop', crop_size=crop_size, allow_negative_crop=True),
-    # 0 of the image, 255 (void) of the labels
+    # pads the image with 0 and the labels with 255 (void)
     dict(type='Pad', size=crop_size),
     dict(type='RandomFlip', prob=0.5),
     dict(type='mmpixsort.PaintInstanceMap', num_things=20),
@@ -23,7 +25,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=image_scale, keep_ratio=True),
-    # after Resize: the ground truth is scored at its own size
+    # loaded after Resize, as ground truth is scored at its own size
     dict(type='mmpixsort.LoadPanopticMap'),
     dict(type='mmpixsort.PaintInstanceMap', num_things=20),
     dict(type='mmpixsort.PackInstanceInputs')

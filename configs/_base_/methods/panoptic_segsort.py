@@ -1,10 +1,10 @@
-# Panoptic segment sorting, a reconstruction (docs/panoptic_segsort.md). A
-# config takes it as head=dict(_base_.panoptic_segsort, ...).
+# Panoptic segment sorting, a reconstruction; see docs/panoptic_segsort.md. Use
+# it in a config as head=dict(_base_.panoptic_segsort, ...).
 panoptic_segsort = dict(
     type='mmpixsort.PanopticSegSortHead',
-    embed_dims=32,  # as SegSort, as the concentration
+    embed_dims=32,  # as in SegSort, like the concentration
     loss=dict(type='mmpixsort.PanopticSegSortLoss', concentration=10.),
-    # one iteration: its prototypes are negatives only
+    # one iteration, whose prototypes are negatives only
     bank=dict(
         type='mmpixsort.PrototypeQueue', capacity=512, num_iterations=1))
 custom_hooks = [

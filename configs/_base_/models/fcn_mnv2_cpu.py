@@ -1,11 +1,13 @@
-# A small host that trains on a CPU and sees thin things: MobileNetV2, its
-# four levels resized to stride 4 and joined, one layer, the classifier. The
-# head is the FCNHead of mmseg::_base_/models/fcn_hr18.py, which joins the
-# levels of HRNet in the same way, with narrower channels.
-norm_cfg = dict(type='BN', requires_grad=True)  # one process: no SyncBN
+# A small host that trains on a CPU and can segment thin things. The four
+# levels of MobileNetV2 are resized to stride 4 and concatenated; one layer and
+# the classifier follow. The head is the FCNHead of
+# mmseg::_base_/models/fcn_hr18.py, which combines the levels of HRNet in the
+# same way, with fewer channels.
+# no SyncBN, as there is only one process
+norm_cfg = dict(type='BN', requires_grad=True)
 data_preprocessor = dict(
     type='SegDataPreProcessor',
-    # ImageNet statistics, as in every mmseg base model
+    # statistics of ImageNet, as in every base model of mmseg
     mean=[123.675, 116.28, 103.53],
     std=[58.395, 57.12, 57.375],
     bgr_to_rgb=True,
@@ -18,7 +20,7 @@ model = dict(
     backbone=dict(
         type='MobileNetV2',
         widen_factor=1.0,
-        # the network's own strides (arXiv 1801.04381, table 2), to 32
+        # the original strides (arXiv 1801.04381, table 2), up to 32
         strides=(1, 2, 2, 2, 1, 2, 1),
         dilations=(1, 1, 1, 1, 1, 1, 1),
         out_indices=(1, 2, 4, 6),  # strides 4, 8, 16, 32
@@ -35,8 +37,8 @@ model = dict(
         dropout_ratio=0.1,
         num_classes=11,
         norm_cfg=norm_cfg,
-        # sides of 32 k + 1 pixels put feature and image grids corner on
-        # corner
+        # with sides of 32 k + 1 pixels the corners of the feature grid lie on
+        # those of the image grid
         align_corners=True,
         loss_decode=dict(
             type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0)),

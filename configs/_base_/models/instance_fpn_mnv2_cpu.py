@@ -1,7 +1,7 @@
-# MobileNetV2 and a narrow feature pyramid that train on a CPU.
+# MobileNetV2 with a narrow feature pyramid, which trains on a CPU.
 data_preprocessor = dict(
     type='DetDataPreprocessor',
-    # ImageNet statistics, as in every mmdet base model
+    # statistics of ImageNet, as in every base model of mmdet
     mean=[123.675, 116.28, 103.53],
     std=[58.395, 57.12, 57.375],
     bgr_to_rgb=True,
@@ -9,7 +9,7 @@ data_preprocessor = dict(
 model = dict(
     type='mmpixsort.EmbeddingInstanceSegmentor',
     data_preprocessor=data_preprocessor,
-    # of MMSegmentation, whose weights it takes
+    # that of MMSegmentation, as its weights are used
     backbone=dict(
         _scope_='mmseg',
         type='MobileNetV2',
@@ -18,7 +18,7 @@ model = dict(
     neck=dict(
         type='FPN',
         in_channels=[24, 32, 96, 320],
-        out_channels=64,  # host: 256
+        out_channels=64,  # 256 in the host
         num_outs=4),
     head=dict(
         type='mmpixsort.InstanceEmbeddingHead',
@@ -26,5 +26,5 @@ model = dict(
         in_channels=64,
         num_classes=1,
         embed_dims=8))  # as on Cityscapes in the paper
-# levels of the pyramid that the head does not read
+# the head does not use these levels of the pyramid
 find_unused_parameters = True

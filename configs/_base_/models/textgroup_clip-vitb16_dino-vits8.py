@@ -1,8 +1,8 @@
-# CLIP ViT-B/16 with region tokens in its last layers, groups of DINO
-# ViT-S/8. Nothing is downloaded: put the weights there, or say where they are
-# with --cfg-options model.backbone.pretrained=... \
+# CLIP ViT-B/16 with region tokens in its last layers, and groups made with
+# DINO ViT-S/8. Nothing is downloaded: put the weights at these paths, or set
+# others with --cfg-options model.backbone.pretrained=... \
 #   model.decode_head.grouper.feature.checkpoint=...
-# of CLIP, in [0, 255]
+# mean and standard deviation of CLIP, in [0, 255]
 clip_mean = [122.771, 116.746, 104.094]
 clip_std = [68.501, 66.632, 70.323]
 data_preprocessor = dict(
@@ -36,9 +36,10 @@ model = dict(
                 size=(224, 224),  # 28 x 28 patches
                 input_mean=clip_mean,
                 input_std=clip_std),
-            grid=4),  # 16 groups; ours, as what is not said to be others'
+            grid=4),  # 16 groups; numbers without a source are our own choice
         bank=dict(type='mmpixsort.TextBank', templates='varied'),
         noun_loss=None,
         sentence_loss=None),
-    # GroupViT, TCL: windows of 448 by half; the image is grouped once
+    # windows of 448 with half a window of overlap, as in GroupViT and TCL; the
+    # image is grouped once
     test_cfg=dict(mode='slide', crop_size=(448, 448), stride=(224, 224)))

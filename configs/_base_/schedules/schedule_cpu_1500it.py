@@ -1,5 +1,5 @@
-# A quarter of an hour on two CPU cores, from a pretrained backbone: the
-# schedule of schedule_cpu_600it.py, longer, with a lower rate.
+# A schedule for a quarter of an hour on two CPU cores, from a pretrained
+# backbone: that of schedule_cpu_600it.py, but longer and with a lower rate.
 _base_ = './schedule_cpu_600it.py'
 max_iters = 1500
 optim_wrapper = dict(optimizer=dict(lr=6e-4))

@@ -1,12 +1,12 @@
-# A few minutes on two CPU cores, from a pretrained backbone.
-# Poly decay with power 0.9 as in mmseg::_base_/schedules/schedule_20k.py.
+# A schedule for a few minutes on two CPU cores, from a pretrained backbone.
+# Poly decay with power 0.9 is that of mmseg::_base_/schedules/schedule_20k.py.
 max_iters = 400
 optim_wrapper = dict(
     type='OptimWrapper',
-    # AdamW, not the host's SGD: it learns most in so few steps
+    # AdamW in place of the host's SGD, as it learns more in so few steps
     optimizer=dict(type='AdamW', lr=2e-4, weight_decay=0.01),
-    # new layers learn ten times as fast as pretrained ones: the host's
-    # advice for fine-tuning (docs, "customize optimizer"), DeepLab's habit
+    # new layers learn ten times as fast as pretrained ones, as advised by the
+    # host for fine-tuning (docs, "customize optimizer") and usual in DeepLab
     paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=10.))),
     clip_grad=None)
 param_scheduler = [

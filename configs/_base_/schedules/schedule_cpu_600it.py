@@ -1,9 +1,9 @@
-# A few minutes on two CPU cores, from random weights.
-# Poly decay with power 0.9 as in mmseg::_base_/schedules/schedule_20k.py.
+# A schedule for a few minutes on two CPU cores, from random weights.
+# Poly decay with power 0.9 is that of mmseg::_base_/schedules/schedule_20k.py.
 max_iters = 600
 optim_wrapper = dict(
     type='OptimWrapper',
-    # AdamW, not the host's SGD: it learns most in so few steps
+    # AdamW in place of the host's SGD, as it learns more in so few steps
     optimizer=dict(type='AdamW', lr=4e-3, weight_decay=0.01),
     clip_grad=None)
 param_scheduler = [
@@ -28,5 +28,5 @@ default_hooks = dict(
         type='CheckpointHook', by_epoch=False, interval=max_iters),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),
-    # two thirds of the time of a step
+    # reduces the time of a step to two thirds
     channels_last=dict(type='mmpixsort.ChannelsLastHook'))

@@ -1,5 +1,5 @@
-# Adam with 1e-4 as in De Brabandere et al., section 4; they state no length
-# and no decay: poly with power 0.9, as in mmseg's schedules.
+# Adam with a rate of 1e-4 as in De Brabandere et al., section 4. They state
+# neither the length nor the decay; poly decay with power 0.9 is that of mmseg.
 _base_ = 'mmdet::_base_/default_runtime.py'
 max_iters = 40000
 optim_wrapper = dict(

@@ -1,6 +1,7 @@
-# Some minutes on two CPU cores. AdamW with 4e-3 and poly decay with power 0.9,
-# as in schedule_cpu_600it.py; the paper has Adam with 1e-4, from a trained
-# network. On sticks 1e-3 was tried too: 74 SBD on the validation scenes.
+# A schedule for a few minutes on two CPU cores: AdamW with a rate of 4e-3 and
+# poly decay with power 0.9, as in schedule_cpu_600it.py. The paper has Adam
+# with 1e-4, from a pretrained network. On sticks a rate of 1e-3 was tried too:
+# 74 SBD on the validation scenes.
 _base_ = 'mmdet::_base_/default_runtime.py'
 max_iters = 1000
 optim_wrapper = dict(
@@ -25,7 +26,7 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=20, log_metric_by_epoch=False),
     checkpoint=dict(
         type='CheckpointHook', by_epoch=False, interval=max_iters),
-    # less time of a step
+    # reduces the time of a step
     channels_last=dict(type='mmpixsort.ChannelsLastHook'))
 log_processor = dict(by_epoch=False)
 randomness = dict(seed=0)

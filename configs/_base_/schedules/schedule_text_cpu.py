@@ -1,4 +1,5 @@
-# A few minutes on two CPU cores: AdamW with 2e-3, warm-up, half a cosine.
+# A schedule for a few minutes on two CPU cores: AdamW with a rate of 2e-3,
+# warm-up, then a half cosine.
 max_iters = 3000
 optim_wrapper = dict(
     type='OptimWrapper',
