@@ -1,16 +1,16 @@
 """Show the annotated segments behind every decision about an image.
 
-Writes NAME.html, one page that holds its pictures, and NAME.png, a sheet:
-each segment of the image beside its nearest annotated segments, with their
-outlines, similarity and source.
+The tool writes NAME.html, one self-contained page, and NAME.png, a sheet. They
+show each segment of the image beside its nearest annotated segments, with
+outlines, similarities and sources.
 
 Example:
     python tools/explain.py CONFIG CHECKPOINT x.bank image.jpg --out shown
 """
 import argparse
 
-# Before any config is read: it makes prefixes and checkpoints of mmengine
-# work, or says what is wrong with the installation.
+# First of all: it makes prefixes and checkpoints of mmengine work, or says
+# what is wrong with the installation.
 import mmpixsort.compat
 from mmpixsort.utils.command import errors_as_text, quiet_hosts
 
@@ -26,19 +26,21 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='path of the config')
     parser.add_argument('checkpoint', help='path of the weights')
     parser.add_argument('bank', help='path of the bank of prototypes')
-    parser.add_argument('image', nargs='+', help='files of images')
+    parser.add_argument('image', nargs='+', help='paths of images')
     parser.add_argument(
         '--out', default='explanations',
         help='folder to write to (default: %(default)s)')
     parser.add_argument(
         '--num-neighbors', type=int, default=6,
-        help='to show of each segment (default: %(default)s)')
+        help='number of neighbours that are shown for each segment '
+        '(default: %(default)s)')
     parser.add_argument(
         '--max-segments', type=int, default=24,
-        help='the largest segments to show (default: %(default)s)')
+        help='number of segments that are shown, the largest first '
+        '(default: %(default)s)')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, default={},
-        metavar='KEY=VALUE', help='override settings of the config')
+        metavar='KEY=VALUE', help='settings that override the config')
     return parser.parse_args()
 
 

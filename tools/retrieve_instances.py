@@ -1,9 +1,9 @@
-"""Look up instances by their embedding, and see what surrounds them.
+"""Retrieve instances by their embedding, and show their surroundings.
 
 `build` describes every instance of a data set by its embedding and by the
-classes around it; `query` writes NAME.html, one page that holds its pictures,
-and NAME.png, a sheet: instances beside the nearest ones of other images;
-`score` says whether what is found lies in a context that is alike.
+classes around it. `query` writes NAME.html, one self-contained page, and
+NAME.png, a sheet, which show instances beside the nearest instances of other
+images. `score` compares the contexts of instances and their neighbours.
 
 Examples:
     python tools/retrieve_instances.py build CONFIG CHECKPOINT \\
@@ -18,8 +18,8 @@ import argparse
 import json
 from pathlib import Path
 
-# Before any config is read: it makes prefixes and checkpoints of mmengine
-# work, or says what is wrong with the installation.
+# First of all: it makes prefixes and checkpoints of mmengine work, or says
+# what is wrong with the installation.
 import mmpixsort.compat
 from mmpixsort.utils.command import errors_as_text, quiet_hosts
 
@@ -38,7 +38,7 @@ def parse_args() -> argparse.Namespace:
     net.add_argument('checkpoint', help='path of the weights')
     net.add_argument(
         '--cfg-options', nargs='+', action=DictAction, default={},
-        metavar='KEY=VALUE', help='override settings of the config, e.g. '
+        metavar='KEY=VALUE', help='settings that override the config, e.g. '
         'val_dataloader.dataset.indices=50 for fewer images')
     _add_build(commands.add_parser(
         'build', parents=[net], help='describe the instances of a data set'))
@@ -51,64 +51,67 @@ def parse_args() -> argparse.Namespace:
 
 def _add_build(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        '--out', required=True, help='the file to write, safetensors')
+        '--out', required=True, help='bank file to write (safetensors)')
     command.add_argument(
         '--split', default='train', choices=('train', 'val', 'test'),
-        help='whose images (default: %(default)s)')
+        help='split whose images are used (default: %(default)s)')
     command.add_argument(
         '--predicted', action='store_true',
-        help='take predicted instances and classes, not the annotation')
+        help='use predicted instances and classes, not the annotation')
     command.add_argument(
         '--min-area', type=int, default=64,
-        help='of an instance in pixels (default: %(default)s)')
+        help='smallest area of an instance in pixels (default: %(default)s)')
     command.add_argument(
         '--rho', type=float, default=1.,
-        help='radius of the ring around an instance, by the root of its area '
-        '(default: %(default)s)')
+        help='radius of the ring around an instance, divided by the square '
+        'root of its area (default: %(default)s)')
     command.add_argument(
         '--feature', default='logits', choices=('logits', 'classifier'),
-        help='to compare with: the logits of the semantic branch, or what '
-        'enters its classifier (default: %(default)s)')
+        help='baseline feature: the logits of the semantic branch, or the '
+        'input of its classifier (default: %(default)s)')
     command.add_argument(
         '--restart', action='store_true',
-        help='throw away the parts of a build that was cut off')
+        help='discard the parts of an interrupted build')
 
 
 def _add_query(command: argparse.ArgumentParser) -> None:
     command.add_argument('bank', help='path of the bank')
     command.add_argument(
         'image', nargs='*',
-        help='files of images, whose predicted instances are looked up')
+        help='paths of images, whose predicted instances are the queries')
     command.add_argument(
-        '--image-id', type=int, help='or the instances of an image of the '
-        'bank')
+        '--image-id', type=int, help='alternative: index of an image of the '
+        'bank, whose instances are the queries')
     command.add_argument(
-        '--bank-row', type=int, nargs='+', help='or rows of the bank')
+        '--bank-row', type=int, nargs='+',
+        help='alternative: rows of the bank that are the queries')
     command.add_argument(
         '--out', default='retrieved',
         help='folder to write to (default: %(default)s)')
     command.add_argument(
         '--num-neighbors', type=int, default=6,
-        help='to show of each instance (default: %(default)s)')
+        help='number of neighbours that are shown for each instance '
+        '(default: %(default)s)')
     command.add_argument(
         '--max-instances', type=int, default=24,
-        help='the largest of an image to show (default: %(default)s)')
+        help='number of instances of an image that are shown, the largest '
+        'first (default: %(default)s)')
     command.add_argument(
         '--any-class', action='store_true',
-        help='look up instances of other classes too')
+        help='search instances of other classes too')
 
 
 def _add_score(command: argparse.ArgumentParser) -> None:
     command.add_argument('bank', help='path of the bank')
     command.add_argument(
-        '--other', help='bank of the same instances, of a net trained '
-        'without metric loss: its feature is the baseline')
+        '--other', help='bank of the same instances, made with a network that '
+        'was trained without a metric loss; its feature is the baseline')
     command.add_argument(
         '--num-neighbors', type=int, default=5,
-        help='to compare (default: %(default)s)')
+        help='number of neighbours that are compared (default: %(default)s)')
     command.add_argument(
-        '--seed', type=int, default=0, help='of random instances')
-    command.add_argument('--out-json', help='file to write the scores to')
+        '--seed', type=int, default=0, help='seed of the random instances')
+    command.add_argument('--out-json', help='JSON file for the scores')
 
 
 def build(args: argparse.Namespace) -> None:
@@ -128,7 +131,7 @@ def build(args: argparse.Namespace) -> None:
 def query(args: argparse.Namespace) -> None:
     from mmpixsort.apis.instance_query import retrieve_instances
     from mmpixsort.utils.files import result_names
-    result_names(args.image)  # before the first is written
+    result_names(args.image)  # raises before the first file is written
     for image in args.image or [None]:
         files = retrieve_instances(
             _config(args), args.checkpoint, args.bank, args.out, image=image,

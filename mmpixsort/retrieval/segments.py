@@ -1,6 +1,7 @@
-"""The segments of one image, as bank and prediction see them.
+"""Segment one image, in the same way for a bank and for a prediction.
 
-Shapes: D embedding dims, h w size of the map that is cut, S segments.
+Shapes: D embedding dimensions, h w size of the map that is segmented, S
+segments.
 """
 from typing import NamedTuple, Sequence
 
@@ -15,9 +16,9 @@ class ImageSegments(NamedTuple):
     """The segments of one image.
 
     Attributes:
-        segment_ids: (h, w) int64 in [0, S).
-        prototypes: (S, D) unit rows.
-        areas: (S,) pixels of the map.
+        segment_ids: Segment ids (h, w), int64 in [0, S).
+        prototypes: Prototypes (S, D) of the segments, unit rows.
+        areas: Numbers of pixels (S,) of the map.
     """
 
     segment_ids: Tensor
@@ -26,7 +27,7 @@ class ImageSegments(NamedTuple):
 
 
 def resize_embedding(embedding: Tensor, size: Sequence[int]) -> Tensor:
-    """Resize an embedding map (D, h, w) bilinearly, then normalise it."""
+    """Resize an embedding map (D, h, w) bilinearly and normalise it."""
     if tuple(embedding.shape[1:]) != tuple(size):
         embedding = interpolate(
             embedding[None], size=tuple(size), mode='bilinear',
@@ -36,11 +37,11 @@ def resize_embedding(embedding: Tensor, size: Sequence[int]) -> Tensor:
 
 @torch.no_grad()
 def cut_image(embedding: Tensor, segmenter: nn.Module) -> ImageSegments:
-    """Cut an image into segments that are not empty, without padding.
+    """Segment an image without padding, and drop empty segments.
 
     Args:
-        embedding: (D, h, w) unit vectors.
-        segmenter: Takes (B, D, h, w), returns ids (B, h, w).
+        embedding: Map of unit vectors (D, h, w).
+        segmenter: Module from maps (B, D, h, w) to segment ids (B, h, w).
     """
     ids = segmenter(embedding[None])[0]
     limit = segmenter.num_clusters

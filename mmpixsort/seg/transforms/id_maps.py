@@ -1,4 +1,4 @@
-"""Maps of ids beside the labels, which the host does not pad."""
+"""Pack and stack maps of ids, which the host does not pad."""
 from typing import List
 
 import numpy as np
@@ -11,15 +11,15 @@ from .load_oversegmentation import unshift_ids
 
 
 def pack_ids(packed: dict, shifted: np.ndarray, name: str) -> dict:
-    """Put ids into the data sample as `name` (1, H, W) int64, -1: none.
+    """Add ids to a data sample as `name` (1, H, W), int64, -1 for no id.
 
     Args:
-        packed: What the host's `PackSegInputs` returns.
-        shifted: (H, W), as `unshift_ids` takes them.
+        packed: Dict that the host's `PackSegInputs` returned.
+        shifted: Shifted ids (H, W), as `unshift_ids` takes them.
         name: Name of the field.
     """
     ids = torch.from_numpy(unshift_ids(shifted))
-    if 'inputs' in packed:  # the host's Pad leaves these maps out
+    if 'inputs' in packed:  # the host's Pad does not pad these maps
         height, width = packed['inputs'].shape[1:]
         ids = pad(ids, (0, width - ids.shape[1], 0, height - ids.shape[0]),
                   value=-1)
@@ -31,15 +31,15 @@ def stack_ids(data_samples: List, name: str, remedy: str) -> Tensor:
     """Return the ids (B, H, W) of a batch, -1 on padding.
 
     The preprocessor of the host pads images and labels but not these maps;
-    it notes the padding.
+    they are padded here by the amounts that it notes.
 
     Args:
         data_samples: Data samples of the batch.
         name: Name of the field.
-        remedy: What to do where a sample has none.
+        remedy: Advice in the error if a sample has no such field.
 
     Raises:
-        ValueError: When a sample has none.
+        ValueError: If a sample has no such field.
     """
     maps = []
     for sample in data_samples:
@@ -47,7 +47,7 @@ def stack_ids(data_samples: List, name: str, remedy: str) -> Tensor:
             raise ValueError(f'`{name}` must be in every data sample: '
                              f'{remedy}')
         meta = sample.metainfo
-        # the host's name in training, then that in a test
+        # names of the host, in training and in a test
         padding = meta.get('padding_size',
                            meta.get('img_padding_size', (0, 0, 0, 0)))
         maps.append(pad(sample.get(name).data[0], tuple(padding), value=-1))

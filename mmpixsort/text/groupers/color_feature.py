@@ -1,4 +1,4 @@
-"""The colours of an image as a feature map, without any weights."""
+"""The colours of an image as the feature of a grouper, without weights."""
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
@@ -9,16 +9,17 @@ from mmpixsort.registry import MODELS
 
 @MODELS.register_module()
 class ColorFeature(nn.Module):
-    """Average the channels of the image over blocks of pixels.
+    """Average the channels of an image over blocks of pixels.
 
-    For grouping where there is no self-supervised network. Groups compare
-    directions, of which brightness is none: with a constant channel beside
-    the colours it becomes one, and directions differ about as colours do.
+    Use it to group pixels if no self-supervised network is at hand. Groups
+    compare the directions of features, which do not depend on brightness.
+    With a constant channel beside the colours they do, and directions differ
+    about as much as colours.
 
     Args:
-        stride: Pixels along a side of a block.
-        constant: The constant channel, in units of the image as the model
-            sees it, where a standard deviation is 1; 0: colours alone.
+        stride: Number of pixels along each side of a block.
+        constant: Value of the constant channel, in units of the normalised
+            image, whose standard deviation is 1; 0 adds no channel.
 
     Example:
         >>> import torch
@@ -35,9 +36,9 @@ class ColorFeature(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
-        """Return (B, 3, h, w), one more channel with `constant`.
+        """Return colours (B, 3, h, w), or (B, 4, h, w) with `constant`.
 
-        h and w are the sides divided by `stride`, rounded up.
+        h and w are the sides of the image divided by `stride`, rounded up.
         """
         colors = avg_pool2d(
             images, self.stride, ceil_mode=True, count_include_pad=False)
