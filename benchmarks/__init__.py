@@ -1,5 +1,5 @@
-"""The benchmark suite: cases, strong peers, and an honest protocol.
+"""The benchmark suite, which compares this package with other code.
 
-`python -m benchmarks --help` says how to run it, docs/benchmarks.md what
-came out. It belongs to the checkout and is not part of the package.
+`python -m benchmarks --help` explains how to run it, and docs/benchmarks.md
+has the results. It belongs to the repository and is not part of the package.
 """

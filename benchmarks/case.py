@@ -1,4 +1,4 @@
-"""What a case of the suite consists of."""
+"""Data structures of a case of the suite: its setups and trials."""
 from typing import Callable, Dict, NamedTuple, Optional, Sequence
 
 import torch
@@ -10,21 +10,23 @@ DEVICES = ('cpu', 'cuda')
 
 
 def no_facts() -> Dict[str, float]:
-    """Return nothing: most setups have no numbers beside time and memory."""
+    """Return no numbers, as most setups have none beside time and memory."""
     return {}
 
 
 class Trial(NamedTuple):
-    """Two sides that compute the same from the same tensors.
+    """Two functions that compute the same from the same tensors.
 
     Attributes:
         ours: One step of this package, with its backward pass if it has one.
-        peer: The same step of the peer; None: there is none, and the step is
-            only timed.
-        equals: Runs both sides once and returns what must be equal.
-        facts: Further numbers by name, such as the recall of an index.
-        meta: The step of this package on tensors of the meta device, of which
-            only the calls are counted; None: not counted.
+        peer: The same step of the peer. None means that the step is timed
+            without a comparison.
+        equals: Function that runs both once and returns the results that
+            must be equal.
+        facts: Function that returns further numbers by name, such as the
+            recall of an index.
+        meta: The step of this package on tensors of the meta device, whose
+            calls are counted; None counts nothing.
     """
 
     ours: Callable[[], object]
@@ -39,13 +41,15 @@ class Setup(NamedTuple):
 
     Attributes:
         name: Short name, unique in the case.
-        sizes: The sizes, as a reader wants them.
-        build: Makes the inputs on a device and returns the trial.
+        sizes: Description of the sizes for readers.
+        build: Function that makes the inputs on a device and returns the
+            trial.
         peer: Name of the peer.
-        target: Target of the ratio, such as '10x'; '': none.
-        scale: The size that grows from setup to setup; the exponent of the
-            time is fitted over all setups of a case that have one.
-        devices: Devices that both sides run on.
+        target: Target of the ratio, such as '10x'; '' means that there is
+            none.
+        scale: Size that grows from setup to setup. The exponent of the time
+            is fitted over all setups of a case that have one.
+        devices: Devices on which both sides can run.
     """
 
     name: str
@@ -61,15 +65,15 @@ class Case(NamedTuple):
     """A question with its setups.
 
     Attributes:
-        name: Identifier, 'C1'.
+        name: Identifier, such as 'C1'.
         title: What is measured, in a few words.
-        setups: Returns the setups; True asks for tiny ones, whose only use is
-            to see that everything runs.
-        note: What a reader must know about the comparison.
-        timed: Whether the steps are timed; else only their calls count.
-        as_share: Whether `ours` is `peer` and more, so that the share of the
-            step that ours adds is reported beside the ratio.
-        pages: Settings of the pages that it is measured with.
+        setups: Function that returns the setups; with True, tiny ones, which
+            only show that everything runs.
+        note: Remark that a reader needs to understand the comparison.
+        timed: Whether the steps are timed; otherwise only calls are counted.
+        as_share: Whether `ours` does all that `peer` does and more. Then the
+            share of this addition in the step is reported.
+        pages: Settings of memory pages with which the case is measured.
     """
 
     name: str
@@ -82,7 +86,7 @@ class Case(NamedTuple):
 
 
 def gradient(tensor: Tensor) -> Tensor:
-    """Return a copy of the gradient of a leaf and clear it."""
+    """Return a copy of the gradient of a leaf tensor, and clear it."""
     result = tensor.grad.clone()
     tensor.grad = None
     return result

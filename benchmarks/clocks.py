@@ -1,17 +1,17 @@
-"""Clocks: seconds that a function takes, without those of other processes."""
+"""Clocks: time a function without the time of other processes."""
 import math
 import time
 from typing import Callable
 
 import torch
 
-SHORTEST = 5e-3  # seconds of a sample; shorter functions run several times
-OTHER_THREADS = 0.1  # share of work on other threads that makes a time wrong
-FLUSH_BYTES = 1 << 28  # written between two samples: more than a GPU's cache
+SHORTEST = 5e-3  # shortest sample in seconds; shorter functions are repeated
+OTHER_THREADS = 0.1  # share of other threads' work that makes a time invalid
+FLUSH_BYTES = 1 << 28  # written between two samples; exceeds a GPU's cache
 
 
 class Clock:
-    """Seconds of one call of a function.
+    """Measure the seconds of one call of a function.
 
     Args:
         device: 'cpu' or 'cuda'.
@@ -22,15 +22,15 @@ class Clock:
         self.repeats = {}
 
     def __call__(self, function: Callable) -> float:
-        """Return the seconds of one call, averaged over some if it is short.
+        """Return the seconds of one call, the mean of several if it is short.
 
         Args:
-            function: What is timed; its first call here, which is a warm-up,
-                tells how often it runs in a sample.
+            function: Function to time. Its first call is a warm-up, whose
+                time decides how often it runs in a sample.
         """
         if function not in self.repeats:
             once = self.seconds(function, 1)
-            if once < SHORTEST:  # the first call of all may be a slow one
+            if once < SHORTEST:  # the very first call may have been slow
                 once = self.seconds(function, 1)
             self.repeats[function] = max(1, math.ceil(SHORTEST / once))
         count = self.repeats[function]
@@ -40,10 +40,11 @@ class Clock:
 def cpu_seconds(function: Callable, count: int) -> float:
     """Return the CPU time of this thread in `count` calls.
 
-    Time in which another process has the core does not count, page faults do.
+    Time in which another process uses the core does not count, but page
+    faults do.
 
     Raises:
-        RuntimeError: When other threads worked too.
+        RuntimeError: If other threads worked too.
     """
     whole, own = time.process_time(), time.thread_time()
     for _ in range(count):

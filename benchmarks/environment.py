@@ -1,4 +1,4 @@
-"""What a result depends on: code, machine and versions, never a path."""
+"""Describe what results depend on: code, machine and versions, no paths."""
 import hashlib
 import importlib.metadata
 import os
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Dict, List, Optional
 
 ROOT = Path(__file__).resolve().parent.parent
-# what the numbers come from
+# paths whose content can change the numbers
 CODE = ('mmpixsort', 'benchmarks', 'configs', ':!benchmarks/results')
 PACKAGES = ('torch', 'numpy', 'scipy', 'scikit-learn', 'faiss-cpu',
             'pytorch-metric-learning', 'mmengine', 'mmsegmentation', 'mmdet')
-# One thread, which waits without spinning
+# one thread, which waits without spinning
 THREADS = dict(
     OMP_NUM_THREADS='1', MKL_NUM_THREADS='1', OPENBLAS_NUM_THREADS='1',
     OMP_WAIT_POLICY='PASSIVE', GOMP_SPINCOUNT='0')
@@ -23,15 +23,16 @@ PAGES = dict(default='0', huge='1')  # THP_MEM_ALLOC_ENABLE of torch
 def worker_environ(pages: str) -> Dict[str, str]:
     """Return the environment of a process that measures.
 
-    torch reads these settings when it is imported, hence a process for each.
+    torch reads these settings when it is imported, so each setting needs a
+    process of its own.
     """
     return {**os.environ, **THREADS, 'THP_MEM_ALLOC_ENABLE': PAGES[pages]}
 
 
 def code_version() -> Optional[str]:
-    """Return the commit, with a digest of what is not committed.
+    """Return the commit, with a digest of uncommitted changes.
 
-    None outside a checkout.
+    Outside of a checkout the result is None.
     """
     try:
         commit = _git('rev-parse', '--short=10', 'HEAD').strip()
@@ -51,10 +52,10 @@ def _git(*words: str) -> str:
 
 
 def machine(device: str) -> Dict[str, object]:
-    """Return the device, the CPU and the versions.
+    """Return the device, the CPU and the versions of packages.
 
     Raises:
-        ValueError: When there is no such device.
+        ValueError: If the device does not exist.
     """
     import torch
     check_device(device)
@@ -68,7 +69,7 @@ def machine(device: str) -> Dict[str, object]:
 
 
 def check_device(device: str) -> None:
-    """Raise ValueError when there is no such device."""
+    """Raise ValueError if the device does not exist."""
     import torch
     if device == 'cuda' and not torch.cuda.is_available():
         raise ValueError(
@@ -91,7 +92,7 @@ def cpu_name() -> str:
 
 
 def versions() -> Dict[str, str]:
-    """Return the versions of the packages that are installed."""
+    """Return the versions of the installed packages."""
     result = {}
     for name in PACKAGES:
         try:

@@ -1,23 +1,23 @@
-"""Both sides of a case must compute the same before they are timed."""
+"""Check that both sides of a case compute the same, before they are timed."""
 from typing import Dict, NamedTuple, Sequence
 
 from torch import Tensor
 
 
 class UnequalResults(ValueError):
-    """The two sides of a case do not compute the same."""
+    """Raised if the two sides of a case do not compute the same."""
 
 
 class Equal(NamedTuple):
-    """A result of both sides.
+    """A result that both sides computed.
 
     Attributes:
-        what: Its name, 'gradient of the map'.
+        what: Name of the result, such as 'gradient of the map'.
         ours: Result of this package.
         peer: Result of the peer, of the same shape.
-        limit: Largest difference allowed: of numbers the largest absolute
-            one as a share of the largest number, of integers the share of
-            those that differ.
+        limit: Largest allowed difference. For floats, it is the largest
+            absolute difference divided by the largest absolute value; for
+            integers, the share of values that differ.
     """
 
     what: str
@@ -27,10 +27,10 @@ class Equal(NamedTuple):
 
 
 def difference(ours: Tensor, peer: Tensor) -> float:
-    """Return how far two results are apart; see :class:`Equal`.
+    """Return the difference of two results, as defined by :class:`Equal`.
 
-    Two results of different shapes, and one that is not finite, are
-    infinitely far apart.
+    It is infinite for results of different shapes and for values that are
+    not finite.
     """
     if ours.shape != peer.shape:
         return float('inf')
@@ -44,10 +44,10 @@ def difference(ours: Tensor, peer: Tensor) -> float:
 
 
 def check_equal(where: str, equals: Sequence[Equal]) -> Dict[str, float]:
-    """Return the differences by name.
+    """Return the differences of all results by name.
 
     Raises:
-        UnequalResults: When one is above its limit, or nothing is compared.
+        UnequalResults: If one is above its limit, or nothing is compared.
     """
     if not equals:
         raise UnequalResults(f'{where}: nothing is compared')

@@ -1,4 +1,4 @@
-"""Random inputs that look like those of a training."""
+"""Make random inputs that resemble those of a training."""
 import math
 from typing import Sequence, Tuple
 
@@ -9,7 +9,7 @@ from torch.nn.functional import interpolate, normalize
 
 def unit_maps(batch: int, dims: int, size: Sequence[int],
               seed: int = 0) -> Tensor:
-    """Return unit embeddings (B, D, H, W) of no structure."""
+    """Return unit embeddings (B, D, H, W) without any structure."""
     generator = torch.Generator().manual_seed(seed)
     maps = torch.randn(batch, dims, *size, generator=generator)
     return normalize(maps, dim=1)
@@ -17,7 +17,7 @@ def unit_maps(batch: int, dims: int, size: Sequence[int],
 
 def smooth_maps(batch: int, dims: int, size: Sequence[int],
                 seed: int = 0) -> Tensor:
-    """Return maps (B, D, H, W) in which neighbours resemble each other."""
+    """Return maps (B, D, H, W) in which neighbouring pixels are similar."""
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.randn(
         batch, dims, *[side // 8 + 1 for side in size], generator=generator)
@@ -32,7 +32,7 @@ def unit_rows(count: int, dims: int, seed: int = 0) -> Tensor:
 
 def label_maps(batch: int, num_classes: int, size: Sequence[int],
                seed: int = 0) -> Tensor:
-    """Return labels (B, H, W) int64: blocks, every class in every image."""
+    """Return labels (B, H, W), int64: blocks, every class in every image."""
     generator = torch.Generator().manual_seed(seed)
     columns = math.ceil(math.sqrt(2 * num_classes))
     rows = math.ceil(2 * num_classes / columns)
@@ -45,7 +45,7 @@ def label_maps(batch: int, num_classes: int, size: Sequence[int],
 
 
 def logit_maps(labels: Tensor, num_classes: int, seed: int = 0) -> Tensor:
-    """Return logits (B, C, H, W) whose argmax is right for two thirds."""
+    """Return logits (B, C, H, W) whose argmax is correct for two thirds."""
     generator = torch.Generator().manual_seed(seed)
     right = torch.rand(labels.shape, generator=generator) < 2 / 3
     other = torch.randint(num_classes, labels.shape, generator=generator)
@@ -55,7 +55,7 @@ def logit_maps(labels: Tensor, num_classes: int, seed: int = 0) -> Tensor:
 
 
 def instance_maps(batch: int, size: Sequence[int], count: int) -> Tensor:
-    """Return ids (B, H, W) in [0, count): blocks, as instances are."""
+    """Return instance ids (B, H, W) in [0, count), as blocks of pixels."""
     height, width = size
     side = 2**max(0, int(math.log2(math.sqrt(height * width / count)) - 1))
     cells = math.ceil(height / side), math.ceil(width / side)
@@ -66,10 +66,10 @@ def instance_maps(batch: int, size: Sequence[int], count: int) -> Tensor:
 
 def balls(num_points: int, dims: int, num_clusters: int,
           seed: int = 0) -> Tuple[Tensor, Tensor]:
-    """Return embeddings (N, D) as the discriminative loss leaves them at 0.
+    """Return embeddings (N, D) for which the discriminative loss is zero.
 
-    Balls of radius 0.5 with centres more than 3 apart, and the number of its
-    ball (N,) for each row.
+    They form balls of radius 0.5 with centres more than 3 apart. Also return
+    the index (N,) of the ball of each row.
     """
     generator = torch.Generator().manual_seed(seed)
     centers = torch.empty(0, dims)

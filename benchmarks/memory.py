@@ -1,8 +1,8 @@
-"""The extra memory of a step: its peak beyond the inputs.
+"""Measure the extra memory of a step: its peak beyond the inputs.
 
-On a CPU each side runs in a process of its own, forked before there are any
-inputs, so that memory which one side leaves behind does not serve the other.
-The peak is that of the resident set, which the kernel counts.
+On a CPU each side runs in a process of its own, which is forked before there
+are any inputs, so that neither side can reuse memory that the other has freed.
+The peak is that of the resident set, as counted by the kernel.
 """
 import ctypes
 import gc
@@ -19,7 +19,7 @@ STATUS, RESET = Path('/proc/self/status'), Path('/proc/self/clear_refs')
 
 
 class MemoryMeasurementFailed(RuntimeError):
-    """The step did not run in the process that measures its memory."""
+    """Raised if the step fails in the process that measures its memory."""
 
 
 def peak_extra_mb(prepare: Callable[[], Callable], device: str
@@ -27,14 +27,15 @@ def peak_extra_mb(prepare: Callable[[], Callable], device: str
     """Return the peak memory of a step beyond its inputs, in MB.
 
     Args:
-        prepare: Makes the inputs and returns the step.
+        prepare: Function that makes the inputs and returns the step.
         device: 'cpu' or 'cuda'.
 
     Returns:
-        None where the system does not tell, which only Linux does.
+        The memory, or None if the system does not report it (only Linux
+        does).
 
     Raises:
-        MemoryMeasurementFailed: When the step fails.
+        MemoryMeasurementFailed: If the step fails.
     """
     if device == 'cuda':
         return _cuda_peak(prepare)
@@ -68,18 +69,18 @@ def _child(prepare: Callable[[], Callable], sender) -> None:
 def _resident_peak(step: Callable) -> float:
     gc.collect()
     _trim()
-    RESET.write_text('5')  # the peak starts anew
+    RESET.write_text('5')  # resets the peak
     before = _kilobytes('VmRSS')
     step()
     return max(0., (_kilobytes('VmHWM') - before) / 1024)
 
 
 def _trim() -> None:
-    """Give freed memory back, else a step could use it unseen."""
+    """Return freed memory to the system, so that a step cannot reuse it."""
     try:
         ctypes.CDLL(None).malloc_trim(0)
     except (AttributeError, OSError):
-        pass  # another C library: the figure is a lower bound
+        pass  # without glibc the result is a lower bound
 
 
 def _kilobytes(name: str) -> int:
@@ -89,7 +90,7 @@ def _kilobytes(name: str) -> int:
 
 def _cuda_peak(prepare: Callable[[], Callable]) -> float:
     step = prepare()
-    step()  # workspaces of libraries
+    step()  # allocates workspaces of libraries
     gc.collect()
     torch.cuda.synchronize()
     torch.cuda.reset_peak_memory_stats()

@@ -1,26 +1,27 @@
-"""Time two functions against each other on a machine that is not quiet.
+"""Time two functions against each other on a machine that is not idle.
 
-Both run in turn, A B B A, so that a slow drift of the machine hits both
-alike; a ratio is that of two neighbours. In every round the function A also
-runs against itself in the same way: this control must be 1, and where it is
-not, nothing is published.
+Both run alternately, A B B A, so that a slow drift of the machine affects both
+equally; a ratio is computed from two neighbouring runs. In every round the
+function A also runs against itself in the same way. This control should be 1;
+if it is not, nothing is published.
 """
 import statistics
 import time
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
-DRIFT = 0.05  # largest distance of the control from 1
+DRIFT = 0.05  # largest allowed difference of the control from 1
 MIN_ROUNDS = 3
 RESAMPLES = 9999
 
 
 class Plan(NamedTuple):
-    """How much is measured.
+    """Amount of measurement.
 
     Attributes:
-        pairs: Pairs of a setup, two a round.
+        pairs: Number of pairs of a setup, two in each round.
         seconds: Wall time after which no further round of a setup starts.
-        attempts: Times that a setup is measured before it is given up.
+        attempts: Number of times that a setup is measured before it is
+            refused.
     """
 
     pairs: int = 15
@@ -29,12 +30,12 @@ class Plan(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """Seconds of a measurement.
+    """Seconds of all runs of a measurement.
 
     Attributes:
-        ours: Of this package.
-        peer: Of the peer at the same place; empty without a peer.
-        control: Pairs of this package against itself.
+        ours: Runs of this package.
+        peer: Neighbouring runs of the peer; empty if there is no peer.
+        control: Pairs of runs of this package against itself.
     """
 
     ours: List[float]
@@ -52,14 +53,14 @@ def sample(ours: Callable,
 
     Args:
         ours: Function of this package.
-        peer: Function of the peer; None: only the control runs.
-        clock: Returns the seconds of a call.
-        plan: How much is measured; at least three rounds are.
-        now: Returns the wall time in seconds.
+        peer: Function of the peer. With None only the control runs.
+        clock: Function that returns the seconds of a call.
+        plan: Amount of measurement; there are at least three rounds.
+        now: Function that returns the wall time in seconds.
     """
     for function in (ours, peer):
         if function is not None:
-            clock(function)  # a warm-up of each
+            clock(function)  # warm-up
     result, start, rounds = Samples([], [], []), now(), 0
     while 2 * rounds < plan.pairs and (
             rounds < MIN_ROUNDS or now() - start < plan.seconds):
@@ -76,7 +77,7 @@ def sample(ours: Callable,
 
 
 def median_ratio(pairs: List[Tuple[float, float]]) -> float:
-    """Return the median of second / first."""
+    """Return the median of the second divided by the first of each pair."""
     return statistics.median(b / a for a, b in pairs)
 
 
@@ -105,16 +106,17 @@ def measure(ours: Callable,
             report: Callable[[str], None] = print) -> Dict[str, float]:
     """Return the ratio with its interval, or that it was refused.
 
-    A measurement whose control is off is repeated; if it is off every time,
-    the result holds `refused`, the last control, and no time.
+    A measurement whose control is not near 1 is repeated. If no attempt
+    succeeds, the result contains `refused`, the last control, and no time.
 
     Args:
         ours: Function of this package.
-        peer: Function of the peer, None for a time alone.
-        clock: Returns the seconds of a call.
-        plan: How much is measured.
-        now: Returns the wall time in seconds.
-        report: Called with a sentence when a measurement is repeated.
+        peer: Function of the peer; None for a time alone.
+        clock: Function that returns the seconds of a call.
+        plan: Amount of measurement.
+        now: Function that returns the wall time in seconds.
+        report: Function that is called with a sentence when a measurement is
+            repeated.
     """
     for _ in range(plan.attempts):
         samples = sample(ours, peer, clock=clock, plan=plan, now=now)
@@ -127,7 +129,7 @@ def measure(ours: Callable,
 
 
 def summary(samples: Samples, control: float) -> Dict[str, float]:
-    """Return medians of a measurement that may be published."""
+    """Return the medians of a measurement that may be published."""
     result = dict(
         ours_ms=1e3 * statistics.median(samples.ours), control=control,
         pairs=len(samples.ours))

@@ -1,4 +1,4 @@
-"""The file of results: written whole after every case, and gone on with."""
+"""Read and write the file of results, which grows case by case."""
 import json
 from pathlib import Path
 from typing import Dict, Optional
@@ -6,12 +6,12 @@ from typing import Dict, Optional
 from mmpixsort.utils.files import write_whole
 
 FORMAT = 1
-# what must be the same for results to stand in one file
+# properties that all results in one file must share
 SAME = ('device', 'cpu', 'instructions', 'python', 'versions')
 
 
 def new_results(machine: Dict) -> Dict:
-    """Return results without a case."""
+    """Return results without any case."""
     return dict(format=FORMAT, machine=machine, cases={})
 
 
@@ -19,7 +19,7 @@ def read_results(path: Path) -> Dict:
     """Read a file of results.
 
     Raises:
-        ValueError: When it is none.
+        ValueError: If it is not such a file.
     """
     try:
         data = json.loads(Path(path).read_text())
@@ -34,15 +34,16 @@ def read_results(path: Path) -> Dict:
 
 
 def open_results(path: Optional[Path], machine: Dict, fresh: bool) -> Dict:
-    """Return the results to go on with, or new ones.
+    """Return the results that a run continues with, or new ones.
 
     Args:
-        path: The file; None: results are not kept.
-        machine: This machine.
-        fresh: Whether to forget results of another machine.
+        path: Path of the file; None keeps no results.
+        machine: Description of this machine.
+        fresh: Whether to discard results of another machine.
 
     Raises:
-        ValueError: When they are of another machine and `fresh` is False.
+        ValueError: If the results are of another machine and `fresh` is
+            False.
     """
     if path is None or not Path(path).exists():
         return new_results(machine)
@@ -60,9 +61,9 @@ def open_results(path: Optional[Path], machine: Dict, fresh: bool) -> Dict:
 
 def is_done(results: Dict, name: str, code: Optional[str],
             settings: Dict) -> bool:
-    """Tell whether a case was measured with this code and these settings.
+    """Return whether a case was measured with this code and these settings.
 
-    A case with a measurement that was refused is not done.
+    A case with a refused measurement is not done.
     """
     entry = results['cases'].get(name)
     return (entry is not None and code is not None and entry['code'] == code
@@ -70,7 +71,7 @@ def is_done(results: Dict, name: str, code: Optional[str],
 
 
 def refused(entry: Dict) -> Dict[str, float]:
-    """Return the controls that were off, by setup and pages."""
+    """Return the controls of refused measurements, by setup and pages."""
     return {
         f'{setup["name"]}, {pages} pages': times['refused']
         for setup in entry['setups']
@@ -79,5 +80,5 @@ def refused(entry: Dict) -> Dict[str, float]:
 
 
 def write_results(path: Path, results: Dict) -> None:
-    """Write the file whole or not at all."""
+    """Write the file, completely or not at all."""
     write_whole(path, json.dumps(results, indent=1, allow_nan=False) + '\n')

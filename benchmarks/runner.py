@@ -1,4 +1,4 @@
-"""Run cases one after the other and keep what was measured."""
+"""Run cases one after the other, and store the results after each."""
 import json
 import math
 import subprocess
@@ -14,17 +14,17 @@ from .results import is_done, refused, write_results
 
 
 class CaseFailed(RuntimeError):
-    """A case did not run; the process that measured it has said why."""
+    """Raised if a case failed; its process has printed the reason."""
 
 
 class Settings(NamedTuple):
-    """How cases are measured.
+    """Settings of a measurement.
 
     Attributes:
         device: 'cpu' or 'cuda'.
-        pairs: Pairs of a setup.
-        seconds: Budget of a case.
-        tiny: Whether the setups are tiny ones.
+        pairs: Number of pairs of a setup.
+        seconds: Time budget of a case.
+        tiny: Whether to use the tiny setups.
     """
 
     device: str = 'cpu'
@@ -33,7 +33,7 @@ class Settings(NamedTuple):
     tiny: bool = False
 
     def pages(self, case: Case) -> Sequence[str]:
-        """Return the settings of the pages, which a GPU does not have."""
+        """Return the settings of memory pages, which a GPU does not have."""
         return case.pages if self.device == 'cpu' else ('default', )
 
 
@@ -49,21 +49,21 @@ def run_cases(names: Sequence[str],
               load_case: Callable[[str], Case],
               worker: Optional[Worker] = None,
               say: Callable[[str], None] = print) -> List[str]:
-    """Measure the cases that are missing; write the file after each.
+    """Measure the cases that are missing, and write the file after each.
 
     Args:
-        names: Cases.
-        results: Results to go on with; changed in place.
-        settings: How they are measured.
-        out: File of the results; None: it is not written.
-        fresh: Whether to measure again what is there.
-        load_case: Returns a case by its name.
-        worker: Measures a case with one setting of the pages; None: in a
-            process of its own.
-        say: Called with lines about the progress.
+        names: Names of the cases.
+        results: Results to continue with; they are changed in place.
+        settings: Settings of the measurement.
+        out: Path of the file of results; None writes no file.
+        fresh: Whether to measure existing cases again.
+        load_case: Function that returns a case by its name.
+        worker: Function that measures a case with one setting of the pages;
+            None does it in a process of its own.
+        say: Function that is called with lines about the progress.
 
     Returns:
-        Names of the cases that failed or of which a measurement was refused.
+        Names of the cases that failed or had a refused measurement.
     """
     worker = worker or run_worker
     started, wanting = time.monotonic(), []
@@ -112,7 +112,7 @@ def _entry(case: Case, settings: Settings, worker: Worker) -> Dict:
 
 
 def exponents(setups: Sequence[Dict]) -> Dict[str, float]:
-    """Return the slopes of log time and log memory over the scale."""
+    """Return the slopes of the log of time and memory over that of scale."""
     result = {}
     for name, value in (
             ('time', lambda s: s['pages'].get('default', {}).get('ours_ms')),
@@ -135,7 +135,7 @@ def run_worker(name: str, pages: str, seconds: float,
     """Measure a case in a process with one setting of the pages.
 
     Raises:
-        CaseFailed: When it ends with an error.
+        CaseFailed: If the process ends with an error.
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / 'result.json'

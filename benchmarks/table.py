@@ -1,11 +1,11 @@
-"""Results as rows of text, for a terminal and for a page."""
+"""Format results as rows of text, for a terminal and for a page."""
 from typing import Dict, List, Optional, Sequence
 
 DASH = '-'
 
 
 def case_rows(entry: Dict) -> List[Dict[str, str]]:
-    """Return the cells of every setup of a case by column."""
+    """Return the cells of every setup of a case, by column."""
     return [
         dict(setup=setup['name'], sizes=setup['sizes'],
              peer=setup['peer'] or DASH,
@@ -20,7 +20,7 @@ def case_rows(entry: Dict) -> List[Dict[str, str]]:
 
 
 def ratio(times: Optional[Dict]) -> str:
-    """Return '5.90x [5.40, 6.40]', or why there is none."""
+    """Return a text such as '5.90x [5.40, 6.40]', or why there is none."""
     if times is None:
         return DASH
     if 'refused' in times:
@@ -32,7 +32,7 @@ def ratio(times: Optional[Dict]) -> str:
 
 
 def share(times: Optional[Dict]) -> str:
-    """Return what the step of ours adds, as a share of it, in percent."""
+    """Return the share of our addition in the step, in percent."""
     if not times or 'ratio' not in times:
         return ratio(times)
     mean, high, low = (
@@ -72,7 +72,7 @@ HEADS = dict(
 
 
 def text_table(results: Dict, names: List[str]) -> str:
-    """Return the results of cases as aligned text."""
+    """Return the results of cases as an aligned table of plain text."""
     rows = [dict(HEADS, case='case')]
     for name in names:
         if name in results['cases']:

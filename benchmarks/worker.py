@@ -1,6 +1,7 @@
 """Measure one case with one setting of the pages, in a process of its own.
 
-`python -m benchmarks` starts it; torch reads the setting when it is imported.
+`python -m benchmarks` starts this process, since torch reads the setting of
+the pages when it is imported.
 """
 import argparse
 import gc
@@ -29,20 +30,21 @@ def measure_case(case: Case,
                  tiny: bool = False,
                  clock: Optional[Callable] = None,
                  report: Callable[[str], None] = print) -> Dict:
-    """Return what one setting of the pages gives for every setup.
+    """Return the measurements of every setup with one setting of the pages.
 
     Args:
-        case: The case.
+        case: Case to measure.
         device: 'cpu' or 'cuda'.
-        plan: How much is measured; the setups share its seconds.
-        pages: 'default' or 'huge', how torch was started; memory, calls and
-            facts are measured with 'default' alone.
-        tiny: Whether the setups are tiny ones.
-        clock: Returns the seconds of a call; None: that of the device.
-        report: Called with lines about the progress.
+        plan: Amount of measurement; the setups share its seconds.
+        pages: 'default' or 'huge', with which torch was started. Memory,
+            calls and facts are measured with 'default' only.
+        tiny: Whether to use the tiny setups.
+        clock: Function that returns the seconds of a call; None uses that of
+            the device.
+        report: Function that is called with lines about the progress.
 
     Raises:
-        UnequalResults: When the two sides do not compute the same.
+        UnequalResults: If the two sides do not compute the same.
     """
     torch.set_num_threads(1)
     setups = [setup for setup in case.setups(tiny)

@@ -1,1 +1,1 @@
-"""What the cases are compared with: published formulas, written anew."""
+"""Code that the cases are compared with: published formulas, rewritten."""

@@ -1,10 +1,10 @@
-"""Pixel contrast as its users run it, written anew from its description.
+"""Pixel contrast as its users run it, rewritten from its description.
 
-Wang et al., "Exploring Cross-Image Pixel Contrast for Semantic
-Segmentation", ICCV 2021, https://arxiv.org/abs/2101.11939. Loops over images
-and classes, a gather for each, and matrices of all pairs are what the
-released code is known to do; the known faults of its bank are not repeated,
-so that both sides can be equal.
+The method is that of Wang et al., "Exploring Cross-Image Pixel Contrast for
+Semantic Segmentation", ICCV 2021, https://arxiv.org/abs/2101.11939. Like the
+authors' released code, this code has loops over images and classes, a gather
+for each of them, and matrices of all pairs. The known faults of its bank are
+not reproduced, so that both sides can be equal.
 
 Shapes: B images, C classes, T pairs of an image and a class with anchors, n
 anchors of a pair, K keys, M slots of a queue, D embedding dims.
@@ -21,15 +21,15 @@ def choose_pixels(labels: Tensor, predictions: Tensor, max_samples: int,
     """Draw n pixels of every image and class, half of them misclassified.
 
     Args:
-        labels: (B, N) int64, -1: ignored.
-        predictions: (B, N) int64.
-        max_samples: Most anchors of the batch.
-        max_views: Most anchors of an image and class; one takes part if it
-            has more pixels.
+        labels: Labels (B, N), int64; -1 is ignored.
+        predictions: Predicted labels (B, N), int64.
+        max_samples: Largest number of anchors of the batch.
+        max_views: Largest number of anchors of an image and class. A class
+            with fewer pixels in an image takes no part.
 
     Returns:
-        Pixels (n,) of their image and the image's number times C plus the
-        class, for each pair.
+        For each pair of an image and a class, the indices (n,) of its pixels
+        in the image, and the index of the image times C plus the class.
     """
     present = []
     for image, row in enumerate(labels):
@@ -73,16 +73,17 @@ def gather(maps: Tensor, chosen: List[Tensor],
 def pair_loss(anchors: Tensor, labels: Tensor, keys: Tensor,
               key_labels: Tensor, *, temperature: float,
               base_temperature: float, own: bool) -> Tensor:
-    """Each positive against all negatives, by matrices of all pairs.
+    """Compare each positive with all negatives, by matrices of all pairs.
 
     Args:
-        anchors: (A, D).
-        labels: (A,).
-        keys: (K, D).
-        key_labels: (K,).
-        temperature: Divides the similarities.
-        base_temperature: Divides the loss, which temperature multiplies.
-        own: Whether key i is anchor i, and so not its positive.
+        anchors: Anchors (A, D).
+        labels: Labels (A,) of the anchors.
+        keys: Keys (K, D).
+        key_labels: Labels (K,) of the keys.
+        temperature: Number that divides the similarities.
+        base_temperature: Number that divides the loss, which is also
+            multiplied by `temperature`.
+        own: Whether key i is anchor i, and therefore not its positive.
     """
     positive = (labels[:, None] == key_labels[None]).float()
     logits = torch.matmul(anchors, keys.T) / temperature
@@ -100,7 +101,7 @@ def pair_loss(anchors: Tensor, labels: Tensor, keys: Tensor,
 
 def batch_loss(anchors: Tensor, labels: Tensor, *, temperature: float,
                base_temperature: float) -> Tensor:
-    """Contrast anchors (T, n, D) of labels (T,) with each other."""
+    """Contrast anchors (T, n, D) with labels (T,) with one another."""
     views = anchors.shape[1]
     rows = torch.cat(torch.unbind(anchors, dim=1))
     labels = labels.repeat(views)
@@ -109,9 +110,10 @@ def batch_loss(anchors: Tensor, labels: Tensor, *, temperature: float,
 
 
 def joined_bank(pixels: Tensor, regions: Tensor) -> Tuple[Tensor, Tensor]:
-    """Copy two queues (C, M, D) into keys (2 C M, D), and their labels.
+    """Copy two queues (C, M, D) into keys (2 C M, D) with labels.
 
-    As in every step of the released code: joined, then copied class by class.
+    As in every step of the authors' code, the queues are joined and then
+    copied class by class.
     """
     queue = torch.cat((regions, pixels), dim=1)
     num_classes, num_slots, dims = queue.shape
@@ -125,13 +127,13 @@ def joined_bank(pixels: Tensor, regions: Tensor) -> Tuple[Tensor, Tensor]:
 
 
 class Queues:
-    """A pixel and a region queue of every class, filled by loops.
+    """A pixel queue and a region queue of every class, filled by loops.
 
     Args:
-        num_classes: C.
-        capacity: M, of each queue.
-        dims: D.
-        num_pixels: Pixels of a class and image that are kept.
+        num_classes: Number of classes C.
+        capacity: Capacity M of each queue.
+        dims: Number of embedding dimensions D.
+        num_pixels: Number of pixels of each class and image that are stored.
         device: Device of the queues.
     """
 
@@ -144,11 +146,11 @@ class Queues:
         self.num_pixels = num_pixels
 
     def enqueue(self, maps: Tensor, labels: Tensor) -> None:
-        """Append what a batch has of every class.
+        """Append the pixels and regions of a batch for every class.
 
         Args:
-            maps: (B, D, h, w), unit vectors.
-            labels: (B, h, w) int64, -1: ignored.
+            maps: Embeddings (B, D, h, w), unit vectors.
+            labels: Labels (B, h, w), int64; -1 is ignored.
         """
         dims, capacity = maps.shape[1], self.pixels.shape[1]
         for image in range(len(maps)):

@@ -1,8 +1,9 @@
-"""The discriminative loss as users write it.
+"""The discriminative loss in the forms in which users write it.
 
-De Brabandere et al., 2017, https://arxiv.org/abs/1708.02551: the sum of pull,
-push and 0.001 reg, averaged over images, with the margins 0.5 and 1.5. Ids
-are 0 .. C - 1 in every image, all of them instances.
+The loss is that of De Brabandere et al., 2017,
+https://arxiv.org/abs/1708.02551: the sum of pull, push and 0.001 reg, averaged
+over images, with margins of 0.5 and 1.5. Ids are 0 to C - 1 in every image,
+and all of them are instances.
 
 Shapes: B images, D embedding dims, N pixels of an image, C instances.
 """
@@ -11,7 +12,7 @@ from torch import Tensor
 
 
 def _push_and_reg(means: Tensor) -> Tensor:
-    """Push and reg of means (B, C, D)."""
+    """Return push and reg of means (B, C, D)."""
     count = means.shape[1]
     near = (3 - torch.cdist(means, means)).clamp(min=0).square()
     others = ~torch.eye(count, dtype=torch.bool, device=means.device)
@@ -19,7 +20,7 @@ def _push_and_reg(means: Tensor) -> Tensor:
 
 
 def by_rows(maps: Tensor, ids: Tensor, count: int) -> Tensor:
-    """Turn the map into rows, then index_add and indexing, no loop."""
+    """Compute the loss on rows of pixels, by index_add and indexing."""
     batch, dims = maps.shape[:2]
     rows = maps.flatten(2).transpose(1, 2).reshape(-1, dims)
     first = count * torch.arange(batch, device=ids.device)
@@ -33,7 +34,7 @@ def by_rows(maps: Tensor, ids: Tensor, count: int) -> Tensor:
 
 
 def by_scatter(maps: Tensor, ids: Tensor, count: int) -> Tensor:
-    """Leave the map as it lies and scatter along its pixels."""
+    """Compute the loss on the map, by scatter along its pixels."""
     batch, dims = maps.shape[:2]
     points, ids = maps.flatten(2), ids.flatten(1)
     areas = points.new_zeros(batch, count).scatter_add(

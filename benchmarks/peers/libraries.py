@@ -1,6 +1,7 @@
-"""Libraries that cases are compared with; each comes with an extra.
+"""Import the libraries that cases are compared with.
 
-They are imported when a case needs one, so that the others run without.
+They belong to an optional extra and are imported when a case needs one, so
+that the other cases run without them.
 """
 from importlib import import_module
 from types import ModuleType
@@ -12,8 +13,8 @@ NAMES = {
     'pytorch_metric_learning': 'pytorch-metric-learning',
     'sklearn': 'scikit-learn'
 }
-# Below it FAISS takes a path without BLAS, 128000 by default: many times
-# slower for the queries of an image
+# for fewer queries than this threshold, 128000 by default, FAISS does not use
+# BLAS and is many times slower for the queries of an image
 FAISS_BLAS_THRESHOLD = 20
 
 
@@ -21,10 +22,10 @@ def library(module: str) -> ModuleType:
     """Import a module of a library.
 
     Args:
-        module: 'faiss' or 'sklearn.cluster', say.
+        module: Name of the module, such as 'faiss' or 'sklearn.cluster'.
 
     Raises:
-        ImportError: When it is missing; it names the extra.
+        ImportError: If it is missing; the message names the extra.
     """
     try:
         return import_module(module)
@@ -35,7 +36,7 @@ def library(module: str) -> ModuleType:
 
 
 def faiss_search(index, queries, count: int, threshold: int):
-    """Search an index of FAISS by a threshold of its BLAS path."""
+    """Search an index of FAISS with a threshold for the use of BLAS."""
     settings = library('faiss').cvar
     before = settings.distance_compute_blas_threshold
     settings.distance_compute_blas_threshold = threshold

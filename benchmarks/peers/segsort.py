@@ -1,10 +1,11 @@
-"""Segment sorting as its users run it, written anew from its description.
+"""Segment sorting as its users run it, rewritten from its description.
 
-Hwang et al., "SegSort", ICCV 2019, https://arxiv.org/abs/1910.06962, and Ke
-et al., "Universal Weakly Supervised Segmentation by Pixel-to-Segment
-Contrastive Learning" (SPML), ICLR 2021, https://arxiv.org/abs/2105.00957: a
-loop over images, a matrix of all pairs of pixels and segments, a full sort
-where the nearest few are wanted.
+The methods are those of Hwang et al., "SegSort", ICCV 2019,
+https://arxiv.org/abs/1910.06962, and of Ke et al., "Universal Weakly
+Supervised Segmentation by Pixel-to-Segment Contrastive Learning" (SPML), ICLR
+2021, https://arxiv.org/abs/2105.00957. The code has a loop over images, a
+matrix of all pairs of pixels and segments, and a full sort to find the nearest
+few.
 
 Shapes: B images, D embedding dims, H W size, N pixels, P prototypes, Q
 queries, M keys, k neighbours.
@@ -21,13 +22,13 @@ from mmpixsort.functional.segments.clustering import (grid_labels,
 
 def kmeans_by_image(maps: Tensor, valid: Optional[Tensor], grid: int,
                     num_iters: int) -> Tensor:
-    """Return the clusters (B, H, W), -1 where not valid.
+    """Return the clusters (B, H, W), -1 where a pixel is not valid.
 
     Args:
-        maps: (B, D, H, W).
-        valid: (B, H, W) bool; None: all pixels take part.
-        grid: Cells along y and x to start from.
-        num_iters: Iterations.
+        maps: Maps (B, D, H, W).
+        valid: Mask (B, H, W) of type bool; None means that all are valid.
+        grid: Number of cells along y and x to start from.
+        num_iters: Number of iterations.
     """
     size, device = maps.shape[2:], maps.device
     start = grid_labels(size, (grid, grid), device).flatten()
@@ -54,15 +55,17 @@ def kmeans_by_image(maps: Tensor, valid: Optional[Tensor], grid: int,
 
 def sorting_loss(rows: Tensor, labels: Tensor, own: Tensor, means: Tensor,
                  mean_labels: Tensor, concentration: float) -> Tensor:
-    """Pixels against prototypes; positives are the others of the label.
+    """Compare pixels with prototypes, as in segment sorting.
+
+    The positives of a pixel are the other segments of its label.
 
     Args:
-        rows: (N, D).
-        labels: (N,).
-        own: (N,) segment of each pixel.
-        means: (P, D).
-        mean_labels: (P,).
-        concentration: Multiplies the similarities.
+        rows: Pixel embeddings (N, D).
+        labels: Labels (N,) of the pixels.
+        own: Segment (N,) of each pixel.
+        means: Prototypes (P, D).
+        mean_labels: Labels (P,) of the prototypes.
+        concentration: Factor of the similarities.
     """
     similarity = torch.exp(concentration * torch.mm(rows, means.T))
     same = (labels[:, None] == mean_labels[None]).float()
@@ -80,7 +83,10 @@ def ranked(queries: Tensor, keys: Tensor, count: int) -> Tensor:
 
 
 def top_accuracy(means: Tensor, labels: Tensor, count: int) -> Tensor:
-    """Return the share of right ones among the nearest other prototypes."""
+    """Return the share of the right label among the nearest prototypes.
+
+    A prototype itself is not among its nearest.
+    """
     nearest = ranked(means, means, count + 1)[:, 1:]
     return (labels[nearest] == labels[:, None]).float().mean()
 
