@@ -156,7 +156,7 @@ DEFINED = {
         'find_segments', 'grid_labels', 'join_codes', 'linkage_threshold',
         'locate', 'merge_segments', 'nearest_keys', 'pair_statistics',
         'partition_regions', 'pixel_locations', 'prototypes', 'region_boxes',
-        'region_grids', 'resize_positions', 'row_similarity',
+        'region_grids', 'row_similarity',
         'segment_neighbors', 'segment_sorting', 'segment_sorting_sum',
         'segment_sums', 'spherical_kmeans', 'vote_fractions'},
     'mmpixsort.functional.windows': {'image_windows', 'windows'},
