@@ -1,8 +1,8 @@
-"""`functional.positions`."""
+"""The image tower: positional embeddings at another grid."""
 import pytest
 import torch
 
-from mmpixsort.functional.segments.positions import resize_positions
+from mmpixsort.text.encoders.tower import resize_positions
 
 
 def test_resize_positions__same_grid_is_the_same_tensor():

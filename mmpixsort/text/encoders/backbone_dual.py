@@ -1,6 +1,6 @@
-"""A dual encoder of any backbone and a file of frozen text embeddings.
+"""A dual encoder with any backbone and a file of frozen text embeddings.
 
-Shapes: B images, K regions of an image, C channels, E dims of the joint
+Shapes: B images, K regions of an image, C channels, E dimensions of the joint
 space.
 """
 import math
@@ -12,41 +12,43 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmpixsort.functional.checks import check_count
-from mmpixsort.functional.words.regions import pool_regions, resize_ids
 from mmpixsort.layers.features import select_feature
 from mmpixsort.registry import MODELS
 from mmpixsort.structures import ImageEmbeddings
 from mmpixsort.text.bank_file import read_text_bank
 from mmpixsort.text.vocabulary import canonical_word, listed
 
-from .dual_parts import bounded_scale, check_images, check_texts, unit_rows
+from .dual_parts import (bounded_scale, check_images, check_texts,
+                         embed_means, unit_rows)
 
 
 @MODELS.register_module()
 class BackboneDual(BaseModule):
-    """Learn to put regions where a text tower has put their words.
+    """Map image regions to the embeddings of their words.
 
-    For where there are embeddings of words but no image tower: a backbone
-    with weights of its own, batch normalisation and a linear projection to
-    the space of the words, whose embeddings stay as they are. A text is one
-    of these words, without a template around it: set `train_templates` of
-    the head and `templates` of the bank to 'none'. Regions are area means.
+    Use it if there are embeddings of words but no image tower. It has a
+    backbone with its own weights, batch normalisation, and a linear
+    projection to the space of the word embeddings, which are not trained. A
+    text must be one of these words, without a template around it: set
+    `train_templates` of the head and `templates` of the bank to 'none'. The
+    embedding of a region is that of its area mean.
 
     Args:
         backbone: Config of a backbone of the host.
-        in_channels: C of what is projected.
-        text_file: .npz of tools/build_text_bank.py. It is no part of
-            checkpoints, so that one of another list of words, by the same
-            text tower, may take its place.
-        in_index: Level of the backbone, or levels, which are resized to the
-            first of them.
-        freeze_backbone: Train the projection alone; the backbone stays in
-            evaluation mode.
+        in_channels: Number of channels C of the feature map that is
+            projected.
+        text_file: Path of a .npz file of tools/build_text_bank.py. It is not
+            part of checkpoints, so it can be replaced by a file of other
+            words that the same text tower embedded.
+        in_index: Index of a level of the backbone, or several indices, whose
+            levels are resized to the first and concatenated.
+        freeze_backbone: Whether to train the projection only and keep the
+            backbone in evaluation mode.
         init_cfg: Initialisation of weights, as in the host.
 
     Raises:
-        FileNotFoundError: When there is no such file.
-        ValueError: When it is no bank of words.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is not a text bank.
     """
 
     text: Tensor
@@ -65,7 +67,7 @@ class BackboneDual(BaseModule):
         self.place = {
             name: i for i, name in enumerate(file.vocabulary.flat_names())}
         self.register_buffer('text', file.embeddings, persistent=False)
-        # of the tower that embedded the words; '' unknown
+        # fingerprint of the tower that embedded the words; '' if unknown
         self.text_fingerprint = file.fingerprint
         self.embed_dims = file.embeddings.shape[1]
         self.in_index = in_index
@@ -74,14 +76,14 @@ class BackboneDual(BaseModule):
         self.backbone = MODELS.build(backbone)
         if freeze_backbone:
             self.backbone.requires_grad_(False)
-        # channels of a backbone differ in size, and so would their say
+        # channels have different scales, which would decide the embedding
         self.norm = nn.BatchNorm2d(in_channels)
         self.projection = nn.Linear(in_channels, self.embed_dims)
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / .07)))
 
     @property
     def logit_scale(self) -> Tensor:
-        """alpha, a scalar of at most 100."""
+        """Factor alpha of the cosines, a scalar of at most 100."""
         return bounded_scale(self.log_scale)
 
     def train(self, mode: bool = True) -> 'BackboneDual':
@@ -98,25 +100,21 @@ class BackboneDual(BaseModule):
         """Return unit embeddings of images and, with `ids`, of regions.
 
         Args:
-            images: (B, 3, H, W).
-            ids: (B, h, w) integer in [0, K), -1: in no region.
-            num_regions: K, with `ids`.
+            images: Images (B, 3, H, W).
+            ids: Region (B, h, w) of each pixel, an integer in [0, K), or -1
+                where it is in no region.
+            num_regions: Number of regions K; required with `ids`.
         """
         check_images(images, ids, num_regions)
-        features = self.norm(self._features(images))
-        image = unit_rows(self.projection(features.mean((2, 3))))
-        if ids is None:
-            return ImageEmbeddings(image)
-        ids = resize_ids(ids, features.shape[2:], num_regions)
-        means, valid = pool_regions(features, ids, num_regions)
-        return ImageEmbeddings(
-            image, unit_rows(self.projection(means), valid), valid)
+        return embed_means(
+            self.norm(self._features(images)), self.projection, ids,
+            num_regions)
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Return unit embeddings (N, E) of words.
 
         Raises:
-            ValueError: On a text that is no word of the file.
+            ValueError: If a text is not a word of the file.
         """
         check_texts(texts)
         words = [canonical_word(text) for text in texts]
@@ -132,7 +130,7 @@ class BackboneDual(BaseModule):
         return unit_rows(self.text[rows])
 
     def _features(self, images: Tensor) -> Tensor:
-        """Return (B, C, h, w), without a gradient of a frozen backbone."""
+        """Return features (B, C, h, w), without a frozen one's gradient."""
         train = torch.is_grad_enabled() and not self.freeze_backbone
         with torch.set_grad_enabled(train):
             levels = self.backbone(images)

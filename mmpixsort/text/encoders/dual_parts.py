@@ -1,5 +1,5 @@
 """Functions that all dual encoders share."""
-from typing import Optional, Sequence
+from typing import Callable, Optional, Sequence
 
 import torch
 from torch import Tensor
@@ -7,6 +7,8 @@ from torch.nn.functional import normalize
 
 from mmpixsort.functional.checks import check_count
 from mmpixsort.functional.precision import autocast_off
+from mmpixsort.functional.words.regions import pool_regions, resize_ids
+from mmpixsort.structures import ImageEmbeddings
 
 MAX_SCALE = 100.
 
@@ -22,6 +24,26 @@ def unit_rows(rows: Tensor, valid: Optional[Tensor] = None) -> Tensor:
         rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
         rows = normalize(rows, dim=-1)
         return rows if valid is None else rows.where(valid[..., None], 0.)
+
+
+def embed_means(features: Tensor, project: Callable[[Tensor], Tensor],
+                ids: Optional[Tensor], num_regions: int) -> ImageEmbeddings:
+    """Return unit embeddings of the means of a feature map.
+
+    Args:
+        features: Feature maps (B, C, h, w).
+        project: Function from means (..., C) to rows (..., E), such as a
+            linear layer.
+        ids: Region (B, H, W) of each pixel, an integer in [0, K), or -1
+            where it is in no region. None embeds no regions.
+        num_regions: Number of regions K.
+    """
+    image = unit_rows(project(features.mean((2, 3))))
+    if ids is None:
+        return ImageEmbeddings(image)
+    ids = resize_ids(ids, features.shape[2:], num_regions)
+    means, valid = pool_regions(features, ids, num_regions)
+    return ImageEmbeddings(image, unit_rows(project(means), valid), valid)
 
 
 def bounded_scale(log_scale: Tensor) -> Tensor:

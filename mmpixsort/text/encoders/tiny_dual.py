@@ -1,6 +1,6 @@
-"""A dual encoder that learns from scratch in a minute on a CPU.
+"""A small dual encoder that trains from random weights in a minute on a CPU.
 
-Shapes: B images, K regions of an image, E dims of the joint space.
+Shapes: B images, K regions of an image, E dimensions of the joint space.
 """
 import math
 import re
@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from mmpixsort.functional.checks import check_count
-from mmpixsort.functional.words.regions import pool_regions, resize_ids
 from mmpixsort.registry import MODELS
 from mmpixsort.structures import ImageEmbeddings
 
-from .dual_parts import bounded_scale, check_images, check_texts, unit_rows
+from .dual_parts import (bounded_scale, check_images, check_texts,
+                         embed_means, unit_rows)
 
-# Words of the usual templates and captions that name nothing.
+# words of common templates and captions that name nothing
 IGNORED_WORDS = ('a', 'an', 'the', 'of', 'and', 'with', 'in', 'on', 'there',
                  'is', 'are', 'photo', 'picture', 'image')
 
@@ -25,25 +25,25 @@ IGNORED_WORDS = ('a', 'an', 'the', 'of', 'and', 'with', 'in', 'on', 'there',
 class TinyDual(nn.Module):
     """Embed images by a small network and texts by a table of words.
 
-    The encoder of the generated scenes: images of 64 x 64 pixels, about
-    28 000 weights in the convolutions. A text is the mean of the rows of its
-    words and a linear layer, so a word that is not in the vocabulary has no
-    embedding, and neither have the order of words or a synonym: open
-    vocabularies need :class:`OpenCLIPDual`.
+    This is the encoder of the generated scenes of 64 x 64 pixels, with about
+    28 000 weights in its convolutions. The embedding of a text is a linear
+    layer on the mean of the rows of its words. So the order of words does
+    not matter, and a word outside the vocabulary, even a synonym, has no
+    embedding: open vocabularies need :class:`OpenCLIPDual`.
 
     Args:
-        vocabulary: The words that may occur, in lower case or not; an entry
-            of several words counts as these.
-        embed_dims: E.
-        width: Number of channels of the convolutions, which are dilated and
-            have half the resolution; regions are area means.
-        context: Whether a feature sees most of the image; False: seven
-            pixels, the ablation.
-        ignored_words: Words of a text that are passed over; all texts of
-            nothing else, as 'a picture', have the same embedding.
+        vocabulary: Words that may occur, in any case. An entry of several
+            words adds each of them.
+        embed_dims: Number of dimensions E.
+        width: Number of channels of the dilated convolutions at half the
+            resolution. The embedding of a region is that of its area mean.
+        context: Whether a feature depends on most of the image. With False
+            it depends on seven pixels, for an ablation.
+        ignored_words: Words that are skipped in a text. All texts of such
+            words alone, like 'a picture', have the same embedding.
 
     Raises:
-        ValueError: On values out of range, and an empty vocabulary.
+        ValueError: If a value is out of range, or the vocabulary is empty.
 
     Example:
         >>> dual = TinyDual(vocabulary=['disk', 'ring']).eval()
@@ -71,7 +71,7 @@ class TinyDual(nn.Module):
 
     @property
     def logit_scale(self) -> Tensor:
-        """alpha, a scalar of at most 100."""
+        """Factor alpha of the cosines, a scalar of at most 100."""
         return bounded_scale(self.log_scale)
 
     def encode_image(self,
@@ -81,35 +81,31 @@ class TinyDual(nn.Module):
         """Return unit embeddings of images and, with `ids`, of regions.
 
         Args:
-            images: (B, 3, H, W).
-            ids: (B, h, w) integer in [0, K), -1: in no region.
-            num_regions: K, with `ids`.
+            images: Images (B, 3, H, W).
+            ids: Region (B, h, w) of each pixel, an integer in [0, K), or -1
+                where it is in no region.
+            num_regions: Number of regions K; required with `ids`.
         """
         check_images(images, ids, num_regions)
-        features = self.image.features(images)
-        image = unit_rows(self.image.head(features.mean((2, 3))))
-        if ids is None:
-            return ImageEmbeddings(image)
-        ids = resize_ids(ids, features.shape[2:], num_regions)
-        means, valid = pool_regions(features, ids, num_regions)
-        return ImageEmbeddings(
-            image, unit_rows(self.image.head(means), valid), valid)
+        return embed_means(
+            self.image.features(images), self.image.head, ids, num_regions)
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Return unit embeddings (N, E) of texts.
 
         Raises:
-            ValueError: On a word that is not in the vocabulary.
+            ValueError: If a word is not in the vocabulary.
         """
         check_texts(texts)
         return unit_rows(self.text(texts))
 
 
 class ConvTower(nn.Module):
-    """Five convolutions of 3 x 3 at half the resolution, added up.
+    """A network of residual 3 x 3 convolutions at half the resolution.
 
-    With context their dilations are 1, 2, 4, 8 and 1, and a feature sees 67
-    pixels; without, all but the first are of 1 x 1, and it sees seven.
+    With context, the dilations of its five convolutions are 1, 2, 4, 8 and 1,
+    and a feature depends on 67 pixels along each side. Without, all but the
+    first are 1 x 1 convolutions, and it depends on seven.
     """
 
     def __init__(self, width: int, embed_dims: int, context: bool) -> None:
@@ -122,12 +118,13 @@ class ConvTower(nn.Module):
                 nn.Conv2d(width, width, 3 if dilation else 1,
                           padding=dilation, dilation=dilation or 1),
                 nn.BatchNorm2d(width), nn.ReLU()) for dilation in dilations)
-        # sums of ReLUs are alike everywhere: their mean must not decide
+        # sums of ReLUs have a large common mean, which would dominate
         self.norm = nn.BatchNorm2d(width)
         self.head = nn.Linear(width, embed_dims)
 
     def features(self, images: Tensor) -> Tensor:
-        """Return (B, width, H / 2, W / 2), rounded up."""
+        """Return features (B, width, h, w); h, w are H / 2, W / 2, rounded up.
+        """
         features = self.stem(images)
         for layer in self.layers:
             features = features + layer(features)
@@ -135,7 +132,7 @@ class ConvTower(nn.Module):
 
 
 class WordTower(nn.Module):
-    """The mean of the rows of the words of a text, and a linear layer."""
+    """A linear layer on the mean of the table rows of the words of a text."""
 
     def __init__(self, vocabulary: Sequence[str], embed_dims: int,
                  ignored_words: Sequence[str]) -> None:
@@ -154,7 +151,7 @@ class WordTower(nn.Module):
         self.linear = nn.Linear(embed_dims, embed_dims)
 
     def forward(self, texts: Sequence[str]) -> Tensor:
-        """Return (N, E), not normalised."""
+        """Return embeddings (N, E) that are not normalised."""
         bags = [self._rows(text) for text in texts]
         device = self.table.weight.device
         rows = torch.tensor(
