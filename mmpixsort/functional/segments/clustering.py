@@ -1,4 +1,4 @@
-"""Spherical k-means of embedding maps, a whole batch at once.
+"""Spherical k-means of the pixels of embedding maps.
 
 Shapes: B images, D embedding dims, H W size, N = H * W pixels, K clusters.
 
@@ -26,22 +26,25 @@ CPU_ELEMENTS = 1 << 18  # similarities of a tile on a CPU: 1 MB of float32
 def grid_labels(size: Sequence[int],
                 grid: Sequence[int],
                 device: Optional[torch.device] = None) -> Tensor:
-    """Cut a map into a grid of cells, numbered column by column.
+    """Label the pixels of a map by the cells of a grid, column by column.
 
-    Cell centres lie on the border too, so border cells have half the size
-    (as in the released code of SPML): index = round((K - 1) * y / (H - 1)),
-    half to even.
+    The centres of the outer cells lie on the border of the map, so those
+    cells have half the size of the others, as in the authors' released code
+    of SPML. The row of a cell is round((K - 1) * y / (H - 1)), where K is
+    the number of cells along y and halves are rounded to even numbers.
 
     Args:
-        size: H and W.
-        grid: Cells along y and x; no more than H and W.
+        size: H and W in pixels.
+        grid: Number of cells along y and along x; at most H and W.
         device: Device of the result.
 
     Returns:
-        (H, W) int64 in [0, Ky * Kx).
+        (H, W) int64 in [0, Ky * Kx), where Ky and Kx are the two numbers of
+        cells.
 
     Raises:
-        ValueError: For a grid larger than the map.
+        ValueError: If the grid has more cells than the map has pixels along
+            a side.
 
     Example:
         >>> grid_labels((1, 6), (1, 3))
@@ -60,13 +63,13 @@ def _cells(length: int, count: int,
             f'`grid` must have at most as many cells as the map has pixels, '
             f'got {count} cells along {length} pixels; use a smaller `grid` '
             'or a larger map')
-    # float32, as the recorded labels come from: ties are decided by rounding
+    # float32 as in the released code, because rounding decides ties
     steps = torch.linspace(0, count - 1, length, device=device)
     return steps.round_().long()
 
 
 def check_grid(grid: Sequence[int]) -> None:
-    """Raise unless `grid` is two counts."""
+    """Raise unless `grid` holds two integers of 1 or more."""
     if isinstance(grid, int) or len(grid) != 2:
         raise ValueError(f'`grid` must be (cells along y, cells along x), '
                          f'got {grid!r}')
@@ -78,17 +81,24 @@ def pixel_locations(size: Sequence[int],
                     *,
                     frame: str = 'centered',
                     device: Optional[torch.device] = None) -> Tensor:
-    """Return y and x of every pixel.
+    """Return the coordinates y and x of every pixel of a map.
 
     Args:
-        size: H and W.
-        frame: 'centered': in [-0.5, 0.5] (SPML); 'unit': in [0, 1]
-            (SegSort).
+        size: H and W in pixels.
+        frame: Range of the coordinates along each side: 'centered' is
+            [-0.5, 0.5] (SPML), 'unit' is [0, 1] (SegSort).
         device: Device of the result.
 
     Returns:
-        (2, H, W) float32; a side of one pixel lies at the start of the
-        range.
+        (2, H, W) float32. Along a side of one pixel, the coordinate is the
+        start of the range.
+
+    Raises:
+        ValueError: If `frame` is neither 'centered' nor 'unit'.
+
+    Example:
+        >>> pixel_locations((1, 3))[1]
+        tensor([[-0.5000,  0.0000,  0.5000]])
     """
     check_choice('frame', frame, FRAMES[:2])
     start = -0.5 if frame == 'centered' else 0.
@@ -104,21 +114,27 @@ def locate(embeddings: Tensor,
            frame: str = 'centered',
            weight: float = 1.,
            locations: Optional[Tensor] = None) -> Tensor:
-    """Append pixel locations to embeddings, each side normalised.
+    """Append pixel locations to embeddings and normalise the result.
 
-    u = normalise([normalise(v); weight * l]), which the clusters are made
-    of, so that a cluster is one region rather than scattered pixels. Without
-    gradient: assignments are constants.
+    u = normalise([normalise(v); weight * l]) for an embedding v and its
+    location l. Clusters of u are coherent regions rather than scattered
+    pixels. The result has no gradient, because cluster assignments are
+    constants for the losses.
 
     Args:
-        embeddings: (B, D, H, W).
-        frame: 'centered', 'unit', or 'none': no location.
+        embeddings: (B, D, H, W) floating tensor.
+        frame: Range of the locations: 'centered' or 'unit', as in
+            :func:`pixel_locations`; 'none' appends no location.
         weight: Weight of the location, 0 or more.
-        locations: (B, 2, H, W), in place of `frame`: locations in the
-            original image, say.
+        locations: (B, 2, H, W) locations to use in place of `frame`, such as
+            the locations in the original image.
 
     Returns:
-        (B, D + 2, H, W) unit vectors over the channels.
+        (B, D + 2, H, W) unit vectors over the channels; (B, D, H, W)
+        without locations.
+
+    Raises:
+        ValueError: If `frame` is unknown or `weight` is negative.
     """
     check_choice('frame', frame, FRAMES)
     check_non_negative('weight', weight)
@@ -153,40 +169,48 @@ def spherical_kmeans(
     locations: Optional[Tensor] = None,
     stop_early: bool = False,
 ) -> Tensor:
-    r"""Cluster the pixels of every image by cosine similarity.
+    r"""Cluster the pixels of every image by spherical k-means.
 
-    From the initial clusters :math:`z`, repeat
+    From the initial clusters :math:`z`, it repeats
 
     .. math::
         m_k = \frac{\sum_{z_i = k} u_i}{\|\sum_{z_i = k} u_i\|}, \qquad
         z_i = \arg\max_k u_i \cdot m_k
 
-    with u as in :func:`locate`. An empty cluster has the prototype 0, and
-    so the similarity 0. All images at once, except on a CPU: the number of
-    device calls does not depend on B. In float32 (float64 stays), autocast
-    off.
+    where u are the embeddings with their locations, as :func:`locate`
+    returns them. An empty cluster has the prototype 0 and therefore the
+    similarity 0. All images are clustered at once, except on a CPU, so that
+    the number of device calls does not depend on B. The computation runs in
+    float32, or in float64 for float64 embeddings, with autocast off.
 
     Args:
-        embeddings: (B, D, H, W), of any length.
-        num_iters: Iterations, 0 or more.
-        grid: Cells along y and x to start from, or
-        initial_labels: (B, H, W) integer in [0, K) to start from; negative:
-            the pixel takes no part.
-        num_clusters: K; needed with `initial_labels`.
-        valid: (B, H, W) bool, pixels that take part; None: all. Ignored
-            labels and padding are left out here.
-        frame: Origin and unit of the locations: 'centered', 'unit' or 'none'.
-        location_weight: Multiplies the locations.
-        locations: (B, 2, H, W) in place of `frame`.
-        stop_early: Stop where nothing changes, with the same result. It
-            waits for the device in every iteration: for inference only.
+        embeddings: (B, D, H, W) floating tensor; it is normalised here.
+        num_iters: Number of iterations, 0 or more.
+        grid: Number of cells along y and along x of the grid of initial
+            clusters. Either this or `initial_labels` must be given.
+        initial_labels: (B, H, W) integer initial cluster of each pixel in
+            [0, K); pixels with a negative number are ignored.
+        num_clusters: K; it must be given with `initial_labels`.
+        valid: (B, H, W) bool mask of the pixels to cluster, such as those
+            that are neither ignored nor padding; None takes all pixels.
+        frame: Range of the locations: 'centered', 'unit' or 'none'; see
+            :func:`locate`.
+        location_weight: Factor of the locations, 0 or more.
+        locations: (B, 2, H, W) locations to use in place of `frame`.
+        stop_early: Whether to stop as soon as no label changes, with the
+            same result. This waits for the device in every iteration, so it
+            is meant for inference.
 
     Returns:
-        (B, H, W) int64 in [0, K), -1 where a pixel takes no part.
+        (B, H, W) int64 cluster of each pixel in [0, K), -1 for ignored
+        pixels.
 
     Raises:
-        ValueError: On wrong shapes, a grid larger than the map, or neither
-            or both of `grid` and `initial_labels`.
+        ValueError: If a shape is wrong, the grid has more cells than the
+            map has pixels along a side, or neither or both of `grid` and
+            `initial_labels` are given.
+        TypeError: If `initial_labels` are not integers or `valid` is not
+            bool.
 
     Example:
         >>> embeddings = torch.tensor([1., 1., -1., -1.]).view(1, 1, 1, 4)
@@ -253,7 +277,7 @@ def _start(embeddings: Tensor, grid: Optional[Sequence[int]],
 
 def _iterate(rows: Tensor, labels: Tensor, num_clusters: int, num_iters: int,
              stop_early: bool) -> Tensor:
-    """Iterate on unit rows (B, N, D) from labels (B, N) in [0, K)."""
+    """Run k-means on unit rows (B, N, D) from labels (B, N) in [0, K)."""
     images, tile = len(rows), max(rows.shape[1], 1)
     if rows.device.type == 'cpu':
         # as many small images as share a few MB; of a large one a tile of
@@ -272,15 +296,12 @@ def _iterate(rows: Tensor, labels: Tensor, num_clusters: int, num_iters: int,
 
 def _iterate_batch(rows: Tensor, labels: Tensor, num_clusters: int,
                    num_iters: int, stop_early: bool, tile: int) -> Tensor:
-    """Iterate on unit rows (B, N, D) from labels (B, N) in [0, K).
-
-    Similarities are evaluated for `tile` pixels of every image at once.
-    """
+    """Run k-means on images together, `tile` pixels of each at a time."""
     batch, _, dims = rows.shape
     first = torch.arange(
         0, batch * num_clusters, num_clusters, device=labels.device)
     sums = rows.new_empty(batch * num_clusters, dims)
-    # K, ..., 1, so that the first of equals is the largest
+    # K, ..., 1, so that the first of equal clusters has the largest rank
     ranks = torch.arange(
         num_clusters, 0, -1, device=rows.device, dtype=rows.dtype)[:, None]
     # new memory in every tile would cost as much as the product
@@ -301,9 +322,9 @@ def _iterate_batch(rows: Tensor, labels: Tensor, num_clusters: int,
 
 
 def _similarity(prototypes: Tensor, rows: Tensor, buffer: Tensor) -> Tensor:
-    """Return (B, K, n) of prototypes (B, K, D) and rows (B, n, D).
+    """Return similarities (B, K, n) of prototypes (B, K, D), rows (B, n, D).
 
-    The result lies in `buffer`, which holds as many numbers or more.
+    The result is written into `buffer`, which must be large enough.
     """
     batch, num_clusters, _ = prototypes.shape
     shape = batch, num_clusters, rows.shape[1]
@@ -315,14 +336,14 @@ def _similarity(prototypes: Tensor, rows: Tensor, buffer: Tensor) -> Tensor:
 
 
 def _best_rank_(similarity: Tensor, ranks: Tensor) -> Tensor:
-    """Return the rank (B, n) of the first of the largest values over K.
+    """Return the rank (B, n) of the first largest value over K.
 
-    By maxima of values alone, which are vectorised over pixels: a search for
-    the index costs six times as much on a CPU. With NaN: 0.
+    It uses maxima of values only, which are vectorised over pixels: a search
+    for the index takes a CPU six times as long. The rank of NaN is 0.
 
     Args:
-        similarity: (B, K, n), which is overwritten.
-        ranks: (K, 1), K for the first, 1 for the last.
+        similarity: (B, K, n) similarities, which are overwritten.
+        ranks: (K, 1) ranks: K for the first cluster, 1 for the last.
     """
     is_best = similarity.eq_(similarity.amax(1, keepdim=True))
     return is_best.mul_(ranks).amax(1)

@@ -1,11 +1,10 @@
-"""Segments become instances: average linkage on a graph of segments.
+"""Merging of segments into instances by average linkage on a graph.
 
 Shapes: H W size, S segments, D embedding dims, K instances.
 
-A reconstruction of the merging that Hwang et al., "Contextual Image Parsing
-via Panoptic Segment Sorting", MULL 2021,
-https://doi.org/10.1145/3476098.3485056, speak of: their rule is not in any
-text that we could read.
+Hwang et al., "Contextual Image Parsing via Panoptic Segment Sorting", MULL
+2021, https://doi.org/10.1145/3476098.3485056, merge segments into instances.
+Their rule is not public; the rule here is a reconstruction.
 """
 import math
 from typing import Optional
@@ -17,17 +16,19 @@ from mmpixsort.functional.checks import check_count, check_labels
 
 
 def segment_neighbors(segment_ids: Tensor, num_segments: int) -> Tensor:
-    """Tell which segments share a side of a pixel.
+    """Return the adjacency matrix of segments that share a pixel side.
 
     Args:
-        segment_ids: (H, W) integer in [0, S), negative: no segment.
+        segment_ids: (H, W) integer segment of each pixel in [0, S);
+            negative where a pixel belongs to none.
         num_segments: S.
 
     Returns:
         (S, S) bool, symmetric; no segment is its own neighbour.
 
     Raises:
-        ValueError: On another shape, or an id of S or more.
+        ValueError: If the shape is not (H, W) or an id is S or more.
+        TypeError: If the ids are not integers.
 
     Example:
         >>> segment_neighbors(torch.tensor([[0, 1, -1, 2]]), 3).long()
@@ -60,37 +61,44 @@ def merge_segments(prototypes: Tensor,
                    threshold: float,
                    far_threshold: Optional[float] = None,
                    classes: Optional[Tensor] = None) -> Tensor:
-    r"""Merge the most similar neighbours until none are similar enough.
+    r"""Merge the most similar neighbouring segments until none are similar.
 
-    The similarity of two clusters is the mean cosine of their pairs of
-    segments, weighted by areas as if over pixels,
+    The similarity of two clusters is the mean cosine over their pairs of
+    segments, weighted by area as if it were over pairs of pixels,
 
     .. math::
         w(A, B) = \frac{\sum_{p \in A, q \in B} a_p a_q \mu_p \cdot \mu_q}
                        {\sum_{p \in A} a_p \sum_{q \in B} a_q}
 
-    Only clusters that an edge joins may merge, and a merged cluster has the
-    edges of both. Of equally similar pairs the one with the smallest segment
-    merges first. In float64 on the CPU, O(S^2) a merge.
+    Only clusters that an edge of the graph joins may merge, and a merged
+    cluster has the edges of both. Of equally similar pairs, the pair with
+    the smallest segment number merges first. It runs in float64 on the CPU;
+    one merge takes O(S^2) operations.
 
     Args:
-        prototypes: (S, D) unit rows.
-        areas: (S,) pixels, 0 or more. A segment without any takes no part,
-            and neither does one whose prototype is not finite.
-        adjacency: (S, S) bool, symmetric: spatial neighbours.
-        threshold: Cosine that a pair of clusters must exceed.
+        prototypes: (S, D) unit rows. A segment whose prototype is not finite
+            is ignored.
+        areas: (S,) areas in pixels, 0 or more. A segment of area 0 is
+            ignored.
+        adjacency: (S, S) bool, symmetric, True for spatial neighbours; see
+            :func:`segment_neighbors`.
+        threshold: Cosine in [-1, 1] that the similarity of two clusters must
+            exceed to merge them.
         far_threshold: Cosine above which two segments get an edge wherever
-            they lie: parts of what something occludes; None: neighbours
-            alone.
-        classes: (S,) integer; different ones never merge. None: all alike.
+            they lie, for the parts of an occluded object; None joins
+            spatial neighbours only.
+        classes: (S,) integer classes of the segments; segments of different
+            classes never merge. None means that all have one class.
 
     Returns:
-        (S,) int64, 0 to K - 1 in order of the first segment of each
-        instance; -1 for a segment that takes no part.
+        (S,) int64 instance of each segment, numbered from 0 to K - 1 in the
+        order of their first segments; -1 for ignored segments.
 
     Raises:
-        TypeError, ValueError: On wrong shapes, negative areas, or a
-            threshold that is no cosine.
+        ValueError: If a shape is wrong, an area is negative, `adjacency` is
+            not symmetric, or a threshold is outside [-1, 1].
+        TypeError: If a threshold is not a number or `classes` are not
+            integers.
 
     Example:
         >>> prototypes = torch.tensor([[1., 0.], [1., 0.], [0., 1.]])
@@ -104,11 +112,12 @@ def merge_segments(prototypes: Tensor,
         check_cosine('far_threshold', far_threshold)
     areas = _check_segments(prototypes, areas)
     classes = _check_graph(adjacency, classes, len(areas))
-    # a merge takes a few small operations: launching them takes longer
+    # on a GPU, launching the few small operations of a merge would take
+    # longer than running them
     rows, areas = prototypes.cpu().double(), areas.cpu().double()
     edges = adjacency.cpu()
     similarity = rows @ rows.T
-    similarity = (similarity + similarity.T) / 2  # ties, to the last bit
+    similarity = (similarity + similarity.T) / 2  # makes ties exact
     takes_part = (areas > 0) & rows.isfinite().all(1)
     if far_threshold is not None:
         edges = edges | (similarity > far_threshold)
@@ -122,10 +131,10 @@ def merge_segments(prototypes: Tensor,
 
 def _link(similarity: Tensor, areas: Tensor, edges: Tensor,
           threshold: float) -> Tensor:
-    """Return the first segment (S,) of the cluster of each segment.
+    """Return for each segment (S,) the first segment of its cluster.
 
-    Row i of all arguments is the cluster whose first segment is i; they are
-    overwritten.
+    Row i of each argument describes the cluster whose first segment is i.
+    The arguments are overwritten.
     """
     count = len(areas)
     owners = torch.arange(count)
@@ -149,7 +158,7 @@ def _link(similarity: Tensor, areas: Tensor, edges: Tensor,
         row = mean.masked_fill(~joined, -torch.inf)
         open_pairs[first], open_pairs[:, first] = row, row
         open_pairs[second], open_pairs[:, second] = -torch.inf, -torch.inf
-        # of the other rows those around have changed
+        # among the other rows, only those of neighbours have changed
         changed = torch.cat([joined.nonzero().flatten(), pair])
         best[changed] = open_pairs[changed].amax(1)
         owners[owners == second] = first
@@ -157,7 +166,7 @@ def _link(similarity: Tensor, areas: Tensor, edges: Tensor,
 
 
 def _number(owners: Tensor, takes_part: Tensor) -> Tensor:
-    """Return 0 to K - 1 by first segments, -1 where none takes part."""
+    """Number clusters from 0 by their first segment; ignored ones get -1."""
     labels = torch.full_like(owners, -1)
     labels[takes_part] = owners[takes_part].unique(return_inverse=True)[1]
     return labels
@@ -170,29 +179,34 @@ def pair_statistics(prototypes: Tensor,
                     *,
                     classes: Optional[Tensor] = None,
                     adjacency: Optional[Tensor] = None) -> Tensor:
-    r"""Sum the cosines within and between the instances of an image.
+    r"""Sum the mean cosines within and between the instances of an image.
 
-    Within an instance and between two the mean over pairs of segments,
-    weighted by areas as in :func:`merge_segments`. Every instance and every
-    pair of instances then counts alike, so that no large one decides.
+    The cosine within an instance, or between two instances, is the mean over
+    their pairs of segments, weighted by area as in :func:`merge_segments`.
+    Every instance and every pair of instances has the same weight in the
+    sum, so that large instances do not dominate.
 
     Args:
-        prototypes: (S, D) unit rows.
-        instance_ids: (S,) integer, 1 or more; 0 and less: of no instance.
-        areas: (S,) pixels; a segment without any takes no part.
-        classes: (S,) integer: only pairs of segments of one class count.
-            None: all alike.
-        adjacency: (S, S) bool, symmetric: only pairs with an edge count, as
-            merging starts from these. None: all pairs.
+        prototypes: (S, D) unit rows. A segment whose prototype is not finite
+            is ignored.
+        instance_ids: (S,) integer true instance of each segment, 1 or more;
+            segments with 0 or less belong to none and are ignored.
+        areas: (S,) areas in pixels; a segment of area 0 is ignored.
+        classes: (S,) integer classes of the segments; only pairs of one
+            class count. None means that all have one class.
+        adjacency: (S, S) bool, symmetric; only pairs with an edge count, as
+            merging starts from these. None counts all pairs.
 
     Returns:
-        (2, 2) float64 that adds up over images: row 0 sums of means, within
-        and between; row 1 how many, instances and pairs of instances of
-        which any pair of segments counts. Row 0 / row 1 are the two
-        arguments of :func:`linkage_threshold`.
+        (2, 2) float64 that can be added up over images. Row 0 holds the sum
+        of the means within instances and the sum of the means between
+        instances; row 1 holds the numbers of their terms. Row 0 / row 1 are
+        the two arguments of :func:`linkage_threshold`.
 
     Raises:
-        TypeError, ValueError: On wrong shapes.
+        ValueError: If a shape is wrong, an area is negative, or `adjacency`
+            is not symmetric.
+        TypeError: If ids or classes are not integers.
 
     Example:
         >>> prototypes = torch.tensor([[1., 0.], [1., 0.], [0., 1.]])
@@ -229,17 +243,19 @@ def pair_statistics(prototypes: Tensor,
 
 
 def linkage_threshold(within: float, between: float) -> float:
-    """Return the cosine half way between two means.
+    """Return the merging threshold half way between two mean cosines.
 
     Args:
         within: Mean cosine within instances, in [-1, 1].
         between: Mean cosine between instances, in [-1, 1].
 
     Returns:
-        `threshold` of :func:`merge_segments`.
+        The argument `threshold` of :func:`merge_segments`.
 
     Raises:
-        ValueError: For NaN, the mean of no pair, or what is no cosine.
+        ValueError: If a cosine lies outside [-1, 1], or is NaN because there
+            was no pair to average.
+        TypeError: If a cosine is not a number.
 
     Example:
         >>> linkage_threshold(.75, .25)
@@ -251,7 +267,7 @@ def linkage_threshold(within: float, between: float) -> float:
 
 
 def check_cosine(name: str, value: float) -> None:
-    """Raise unless `value` is a number in [-1, 1], give or take rounding."""
+    """Raise unless `value` is a number in [-1, 1] up to rounding errors."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise TypeError(f'`{name}` must be a number, got '
                         f'{type(value).__name__}')
@@ -264,7 +280,7 @@ def check_cosine(name: str, value: float) -> None:
 
 
 def _check_segments(prototypes: Tensor, areas: Tensor) -> Tensor:
-    """Return the areas in float64, after a check."""
+    """Check prototypes and areas, and return the areas in float64."""
     if prototypes.dim() != 2 or not prototypes.is_floating_point():
         raise ValueError(
             '`prototypes` must be a floating tensor of shape (S, D), got '
@@ -281,7 +297,7 @@ def _check_segments(prototypes: Tensor, areas: Tensor) -> Tensor:
 
 def _check_graph(adjacency: Tensor, classes: Optional[Tensor],
                  count: int) -> Optional[Tensor]:
-    """Return the classes as int64, after a check of the graph."""
+    """Check the graph and the classes, and return the classes as int64."""
     if adjacency.dtype != torch.bool or adjacency.shape != (count, count):
         raise ValueError(
             f'`adjacency` must be a bool tensor of shape ({count}, {count}), '

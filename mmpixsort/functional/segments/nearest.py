@@ -1,4 +1,4 @@
-"""Nearest keys and their votes.
+"""Exact search for the nearest keys, and votes of their labels.
 
 Shapes: Q queries, K keys, D embedding dims, k neighbours, C classes.
 """
@@ -11,30 +11,34 @@ from mmpixsort.functional.checks import (check_choice, check_count,
                                          check_labels, check_positive)
 
 TIES = ('smallest', 'nearest')
-# of a vote; less than any difference of vote fractions that is not rounding
+# added to votes to decide ties; smaller than any true difference of votes
 TIE_BONUS = 1e-5
-BLOCK = 32  # similarities whose maximum stands for them
-# Keys compared at once: what a CPU holds in its cache, few calls elsewhere.
+BLOCK = 32  # number of similarities of which only the maximum is kept first
+# Numbers of keys compared at once: what fits in the cache of a CPU; as many
+# as possible on other devices, where calls are expensive.
 CPU_CHUNK = 1 << 14
 CPU_MAXIMA_CHUNK = 1 << 12
 DEVICE_ELEMENTS = 1 << 28
-# Maxima of blocks pay off where there are more keys than this times the
-# numbers that are read again for a query (measured on a CPU).
+# Maxima of blocks are faster where there are more keys than this number times
+# the numbers that are read again for a query (measured on a CPU).
 MAXIMA_COST = 4
-QUERIES = 256  # queries that are looked up at once by maxima, at most
-QUERY_ELEMENTS = 1 << 24  # maxima that are kept at once, at most
+QUERIES = 256  # maximum number of queries that are searched at once by maxima
+QUERY_ELEMENTS = 1 << 24  # maximum number of maxima that are kept at once
 
 
 def row_similarity(queries: Tensor, keys: Tensor) -> Tensor:
-    r"""Return similarities (Q, K) of rows that may be unit vectors or not.
+    r"""Return the similarity of every query with every key, of any length.
 
-    :math:`1 - \|q - k\|^2 / 2`: the cosine of unit rows, and for rows whose
-    length counts, as those of the discriminative loss, a number that falls
-    with their distance.
+    It is :math:`1 - \|q - k\|^2 / 2`. For unit rows this is the cosine. For
+    rows whose length matters, such as those of the discriminative loss, it
+    falls with their distance.
 
     Args:
-        queries: (Q, D).
-        keys: (K, D).
+        queries: (Q, D) floating tensor.
+        keys: (K, D) floating tensor.
+
+    Returns:
+        (Q, K) similarities of at most 1.
 
     Example:
         >>> row_similarity(torch.eye(2), torch.eye(2))
@@ -51,26 +55,26 @@ def nearest_keys(queries: Tensor,
                  *,
                  num_neighbors: int,
                  chunk_size: Optional[int] = None) -> Tuple[Tensor, Tensor]:
-    """Find the keys of the largest inner product, exactly.
+    """Find the keys with the largest inner products, exactly.
 
-    Keys are read in chunks, of which only the best or the maxima of blocks
-    are kept: memory hardly grows with K. Half precision keys are cast chunk
-    by chunk.
+    Keys are read in chunks, and only the best similarities or the maxima of
+    blocks of them are kept, so the memory hardly grows with K. Keys of half
+    precision are cast chunk by chunk.
 
     Args:
-        queries: (Q, D) floating.
-        keys: (K, D) floating.
-        num_neighbors: k, at most K.
-        chunk_size: Number of keys compared at once; None: chosen by the
-            device.
+        queries: (Q, D) floating tensor.
+        keys: (K, D) floating tensor.
+        num_neighbors: k, from 1 to K.
+        chunk_size: Number of keys that are compared at once; None chooses
+            it by the device.
 
     Returns:
-        Similarities (Q, k), most similar first, and indices (Q, k) int64.
-        The order of equal similarities is that of torch.topk.
+        Similarities (Q, k), most similar first, and indices (Q, k) int64 of
+        the keys. The order of equal similarities is that of torch.topk.
 
     Raises:
-        ValueError: When there are fewer keys than neighbours asked for, or
-            on wrong shapes.
+        ValueError: If a shape is wrong, or `num_neighbors` exceeds the
+            number of keys.
 
     Example:
         >>> nearest_keys(torch.eye(2), torch.eye(2), num_neighbors=1)[1]
@@ -105,7 +109,7 @@ def nearest_keys(queries: Tensor,
 
 
 def _chunk_size(queries: Tensor, on_cpu: int) -> int:
-    """Return how many keys are compared at once on the device."""
+    """Return the number of keys to compare at once on the device."""
     if queries.device.type == 'cpu':
         return on_cpu
     return max(CPU_CHUNK, DEVICE_ELEMENTS // max(1, len(queries)))
@@ -113,7 +117,7 @@ def _chunk_size(queries: Tensor, on_cpu: int) -> int:
 
 def _by_chunks(queries: Tensor, keys: Tensor, count: int,
                chunk_size: int) -> Tuple[Tensor, Tensor]:
-    """Let the best of every chunk of keys join the best so far."""
+    """Search chunk by chunk, keeping the best keys found so far."""
     best, index = queries.new_empty(len(queries), 0), None
     for start in range(0, len(keys), chunk_size):
         chunk = keys[start:start + chunk_size].to(queries.dtype)
@@ -130,11 +134,11 @@ def _by_chunks(queries: Tensor, keys: Tensor, count: int,
 
 def _by_maxima(queries: Tensor, keys: Tensor, count: int,
                chunk_size: int) -> Tuple[Tensor, Tensor]:
-    """Find the blocks of the largest maxima, then the best keys in them.
+    """Find the blocks with the largest maxima, then the best keys in them.
 
-    The k largest similarities lie in the k blocks of the largest maxima.
-    Only the maxima of all keys are kept, and the similarities of k blocks
-    are evaluated again.
+    The k largest similarities lie in the k blocks with the largest maxima.
+    Only the maxima of all blocks are kept; the similarities in those k
+    blocks are computed a second time.
     """
     whole = len(keys) // BLOCK * BLOCK
     chunk_size = max(BLOCK, chunk_size // BLOCK * BLOCK)
@@ -159,10 +163,10 @@ def _by_maxima(queries: Tensor, keys: Tensor, count: int,
 
 
 def _largest(scores: Tensor, count: int) -> Tuple[Tensor, Tensor]:
-    """Return the largest values of rows (Q, n), and where they are.
+    """Return the largest values of rows (Q, n) and their indices.
 
-    The k largest lie in the k blocks of the largest maxima: a maximum is
-    read off at the speed of memory, a partial sort is not.
+    The k largest lie in the k blocks with the largest maxima. Taking maxima
+    runs at the speed of memory, which a partial sort does not.
     """
     num_blocks, rest = divmod(scores.shape[1], BLOCK)
     if rest or num_blocks <= count:
@@ -181,20 +185,26 @@ def vote_fractions(labels: Tensor,
                    num_classes: int,
                    concentration: Optional[float] = None,
                    ties: str = 'smallest') -> Tensor:
-    """Count the votes of neighbours.
+    """Return the fraction of neighbours that vote for each class.
 
     Args:
-        labels: (Q, k) int64 in [0, C), most similar first.
-        similarities: (Q, k), needed with `concentration`.
+        labels: (Q, k) integer labels of the neighbours in [0, C), most
+            similar first.
+        similarities: (Q, k) similarities of the neighbours; they must be
+            given with `concentration`.
         num_classes: C.
-        concentration: Weighs a vote by softmax(concentration * similarity);
-            None: every neighbour counts alike.
-        ties: Which of equally voted classes comes first in an argmax:
-            'smallest', as in the released code, or 'nearest': that of the
-            most similar neighbour.
+        concentration: Votes are weighted by softmax(concentration *
+            similarity), above 0; None gives all neighbours equal weights.
+        ties: Class that an argmax finds among classes with equally many
+            votes: the 'smallest', as in the authors' released code of
+            SegSort, or that of the 'nearest' neighbour.
 
     Returns:
-        (Q, C) shares of the votes; rows sum to 1.
+        (Q, C) fractions of the votes; rows sum to 1.
+
+    Raises:
+        ValueError: If an option is out of range, or similarities are missing.
+        TypeError: If `labels` are not integers.
 
     Example:
         >>> vote_fractions(torch.tensor([[2, 1, 2, 1]]), num_classes=3)

@@ -1,12 +1,15 @@
-"""Cut every region of a map into as many clusters as its size asks for.
+"""Clustering of each region of a map, into more clusters for larger regions.
 
 Shapes: B images, D embedding dims, H W size, N = B * H * W pixels, R regions
-of an image, M clusters of a region at most, G blocks of P pixels.
+of an image, M the maximum number of clusters of a region, G blocks of P
+pixels.
 
-A region that is one segment has no other segment as a positive; a region of
-many small clusters floods the denominator with them. So large regions get
-more, small ones one or two ("dynamic partitioning" is named in the abstract
-of Panoptic Segment Sorting, OpenReview 1eKz1kjHO1; this rule is ours).
+A segment is one cluster of one region. A region of a single segment offers
+no positive to it, and a region of many small segments floods the denominator
+of the loss with them. Large regions are therefore cut into more clusters
+than small ones. The abstract of Panoptic Segment Sorting (OpenReview
+1eKz1kjHO1) names "dynamic partitioning" without a rule; the rule here is our
+own.
 """
 from typing import NamedTuple, Tuple
 
@@ -21,17 +24,17 @@ from mmpixsort.functional.precision import autocast_off
 from .clustering import check_map, locate
 
 BLOCK = 64  # P
-MAX_SIMILARITIES = 1 << 23  # of one product, 32 MiB
+MAX_SIMILARITIES = 1 << 23  # similarities of one product, 32 MiB
 
 
 class Boxes(NamedTuple):
-    """The box of each region.
+    """Bounding box of each region, in pixels.
 
     Attributes:
-        top: (B, R) int64, first row of the box of a region.
-        left: (B, R).
-        height: (B, R), 1 for an empty region.
-        width: (B, R).
+        top: (B, R) int64, first row of the box.
+        left: (B, R) int64, first column of the box.
+        height: (B, R) int64, 1 for an empty region.
+        width: (B, R) int64, 1 for an empty region.
     """
 
     top: Tensor
@@ -41,12 +44,13 @@ class Boxes(NamedTuple):
 
 
 class Grids(NamedTuple):
-    """The grid that each region starts from.
+    """Grid of initial clusters in the box of each region.
 
     Attributes:
         boxes: Boxes of the regions.
-        rows: (B, R) cells along y.
-        columns: (B, R) cells along x; rows * columns is at most M.
+        rows: (B, R) int64, number of cells along y.
+        columns: (B, R) int64, number of cells along x; rows * columns is at
+            most M.
     """
 
     boxes: Boxes
@@ -64,32 +68,38 @@ def partition_regions(embeddings: Tensor,
                       num_iters: int,
                       location_weight: float = 1.,
                       location_unit: float = 64.) -> Tensor:
-    r"""Cluster the pixels of each region among themselves.
+    r"""Cluster the pixels of each region, separately from other regions.
 
-    Region r of area A_r starts from a grid inside its box of about
-    :math:`K_r = \mathrm{clip}(\mathrm{round}(A_r / a_0), 1, M)` cells, then
-    spherical k-means on u of :func:`locate`, in which a pixel chooses among
-    the clusters of its own region. Locations are relative to the centre of
-    that box in units of a fixed number of pixels, so that neither the size
-    of the map nor where a region lies matters: a crop and a whole image are
-    cut alike. All images and regions at once, no wait for the device; takes
-    some N x D numbers and 2^23 similarities, whatever R is.
+    A region r of area A_r starts from a grid of about
+    :math:`K_r = \mathrm{clip}(\mathrm{round}(A_r / a_0), 1, M)` cells inside
+    its bounding box. Spherical k-means on the points u of :func:`locate`
+    follows, in which a pixel may only choose a cluster of its own region.
+    Locations are measured from the centre of the box in units of
+    `location_unit` pixels. They depend neither on the size of the map nor on
+    the place of the region, so a crop and a whole image are cut alike.
+
+    All images and regions are clustered at once without a wait for the
+    device. The memory is that of a few N x D tensors and of 2^23
+    similarities, whatever R is.
 
     Args:
-        embeddings: (B, D, H, W).
-        regions: (B, H, W) integer in [0, R); negative: takes no part.
+        embeddings: (B, D, H, W) floating tensor.
+        regions: (B, H, W) integer region of each pixel in [0, R); pixels
+            with a negative number are ignored.
         num_regions: R.
-        cell_area: a_0, pixels.
+        cell_area: Area a_0 in pixels that one cluster stands for, above 0.
         max_clusters: M.
-        num_iters: Iterations, 0 or more.
-        location_weight: Multiplies the locations.
-        location_unit: Pixels that make a location of 1.
+        num_iters: Number of iterations of k-means, 0 or more.
+        location_weight: Factor of the locations beside the embeddings.
+        location_unit: Number of pixels that make a location of 1, above 0.
 
     Returns:
-        (B, H, W) int64 in [0, M) within each region, -1 outside.
+        (B, H, W) int64 cluster of each pixel in [0, M), numbered within each
+        region; -1 for ignored pixels.
 
     Raises:
-        ValueError: On wrong shapes or values out of range.
+        ValueError: If a shape is wrong or a value is out of range.
+        TypeError: If `regions` are not integers.
 
     Example:
         >>> regions = torch.tensor([[[0, 0, 0, 0, 1, 1]]])
@@ -117,7 +127,7 @@ def partition_regions(embeddings: Tensor,
         rows = locate(embeddings, locations=places, weight=location_weight)
         rows = rows.permute(0, 2, 3, 1).flatten(0, 2)
         image = torch.arange(len(slots), device=slots.device)
-        # one slot for what lies outside of all images
+        # one more slot takes the ignored pixels of all images
         owner = (image[:, None, None] * num_regions + slots).masked_fill(
             outside, len(slots) * num_regions)
         labels = _iterate(
@@ -128,7 +138,7 @@ def partition_regions(embeddings: Tensor,
 
 
 def region_boxes(slots: Tensor, num_regions: int) -> Boxes:
-    """Return the boxes of regions (B, H, W) in [0, R]; R is not looked at."""
+    """Return the boxes of regions (B, H, W) in [0, R]; R itself has no box."""
     height, width = slots.shape[1:]
     flat = slots.flatten(1)
     y = torch.arange(height, device=flat.device).repeat_interleave(width)
@@ -147,8 +157,7 @@ def region_boxes(slots: Tensor, num_regions: int) -> Boxes:
 
 def region_grids(slots: Tensor, num_regions: int, cell_area: float,
                  max_clusters: int) -> Grids:
-    """Return boxes and grids of regions (B, H, W); slot R is not looked at.
-    """
+    """Return the grids of regions (B, H, W) in [0, R]; R itself has none."""
     boxes = region_boxes(slots, num_regions)
     flat = slots.flatten(1)
     areas = flat.new_zeros(len(flat), num_regions + 1).scatter_add_(
@@ -160,14 +169,14 @@ def region_grids(slots: Tensor, num_regions: int, cell_area: float,
 
 
 def _of_pixels(parts: Tuple[Tensor, ...], slots: Tensor) -> Tuple[Tensor, ...]:
-    """Return what each (B, R) says at each pixel (B, H, W), 1 outside."""
+    """Look up values (B, R) of regions at each pixel (B, H, W), 1 outside."""
     return tuple(
         torch.cat([part, torch.ones_like(part[:, :1])], 1).gather(
             1, slots.flatten(1)).view_as(slots) for part in parts)
 
 
 def _start(slots: Tensor, grids: Grids, max_clusters: int) -> Tensor:
-    """Return the cell (B, H, W) of the grid of its region for each pixel."""
+    """Return the initial cluster (B, H, W) of each pixel: its grid cell."""
     box = Boxes(*_of_pixels(grids.boxes, slots))
     rows, columns = _of_pixels(grids[1:], slots)
     y = torch.arange(slots.shape[1], device=slots.device)[:, None]
@@ -178,7 +187,7 @@ def _start(slots: Tensor, grids: Grids, max_clusters: int) -> Tensor:
 
 
 def _places(slots: Tensor, boxes: Boxes) -> Tensor:
-    """Return y and x (B, 2, H, W) from the centre of the box of a pixel."""
+    """Return y and x (B, 2, H, W) of pixels from the centre of their box."""
     box = Boxes(*_of_pixels(boxes, slots))
     y = torch.arange(slots.shape[1], device=slots.device)[:, None]
     x = torch.arange(slots.shape[2], device=slots.device)
@@ -187,17 +196,19 @@ def _places(slots: Tensor, boxes: Boxes) -> Tensor:
 
 
 def _blocks(owner: Tensor, count: int) -> Tuple[Tensor, Tensor]:
-    """Sort pixels into blocks that hold pixels of one region each.
+    """Sort pixels into blocks, each of which holds pixels of one region.
 
-    As many blocks as there may have to be, since their number is not known
-    on the host.
+    The number of blocks is the largest that may be needed, since the areas
+    of the regions are not known on the host.
 
     Args:
-        owner: (N,) region in [0, count]; `count`: in none.
+        owner: (N,) region of each pixel in [0, count]; `count` stands for
+            no region.
+        count: Number of regions.
 
     Returns:
-        Place (N,) of each pixel, G * P for one in no region, and region
-        (G,) of each block.
+        Place (N,) of each pixel in the blocks, G * P for a pixel in no
+        region; and the region (G,) of each block.
     """
     length = len(owner)
     areas = owner.new_zeros(count + 1).scatter_add_(
@@ -219,7 +230,7 @@ def _blocks(owner: Tensor, count: int) -> Tuple[Tensor, Tensor]:
 
 def _iterate(rows: Tensor, owner: Tensor, labels: Tensor, count: int,
              max_clusters: int, num_iters: int) -> Tensor:
-    """Iterate on unit points (N, D) from labels (N,)."""
+    """Run k-means on unit rows (N, D) from initial labels (N,)."""
     if not num_iters:
         return labels
     dims = rows.shape[1]

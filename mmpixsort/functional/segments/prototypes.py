@@ -1,7 +1,7 @@
-"""Segments from clusters and labels, and their prototypes.
+"""Segments made from clusters and labels, and their prototypes.
 
-Shapes: B images, H W size, N pixels, D embedding dims, P prototypes (the
-number of segments there is room for).
+Shapes: B images, H W size, N pixels, D embedding dims, P the maximum number
+of segments, which is the fixed number of prototypes.
 
 Hwang et al., "SegSort", ICCV 2019, https://arxiv.org/abs/1910.06962,
 section 3.1.
@@ -16,14 +16,16 @@ from mmpixsort.functional.checks import check_count, check_labels
 
 
 class Segments(NamedTuple):
-    """Pixels grouped into at most P segments, in order of their codes.
+    """Pixels grouped into at most P segments, in increasing order of codes.
 
     Attributes:
-        segment_ids: (N,) int64 in [0, P), -1 where a pixel has none.
-        codes: (P,) int64, what the pixels of a segment share; -1: unused.
-        areas: (P,) int64 pixels, 0: unused.
-        num_found: () int64, segments that there are; above P the smallest
-            were left out.
+        segment_ids: (N,) int64 segment of each pixel in [0, P), -1 for a
+            pixel without one.
+        codes: (P,) int64 code that all pixels of a segment share, -1 for an
+            unused row.
+        areas: (P,) int64 areas in pixels, 0 for an unused row.
+        num_found: () int64 number of distinct codes. If it exceeds P, the
+            smallest segments were left out.
     """
 
     segment_ids: Tensor
@@ -37,25 +39,27 @@ CODE_BASE = 1 << 16
 
 def join_codes(*parts: Tensor,
                bounds: Optional[Sequence[int]] = None) -> Tensor:
-    """Join integer maps into one whose values differ where any part does.
+    """Join integer labels into one code per pixel.
 
-    A semantic label must be the last part, so that `codes % CODE_BASE` gives
-    it back. Negative in any part: the pixel takes no part.
+    Two pixels have equal codes exactly if they agree in every part. A
+    semantic label must be the last part, so that `codes % CODE_BASE` returns
+    it. A pixel with a negative number in any part is ignored.
 
     Args:
-        parts: (N,) integers, one to four of them, each below 2^16, but the
-            first: below 2^63 for one part, 2^47 for two, 2^31 for three and
-            2^15 for four.
-        bounds: A number for each part that its values lie below, known
-            without a look at them; None: the largest values are read, for
-            which the host waits for the device.
+        parts: One to four integer tensors (N,). Their values must be below
+            2^16, except those of the first part: below 2^63 for one part,
+            2^47 for two, 2^31 for three and 2^15 for four.
+        bounds: One number per part that all its values lie below, where it
+            is known in advance. None reads the largest values, for which
+            the host waits for the device.
 
     Returns:
-        (N,) int64, -1 where a pixel takes no part.
+        (N,) int64 codes, -1 for ignored pixels.
 
     Raises:
-        ValueError: On a part that may reach a larger number: two pixels of
-            different parts would get one code.
+        ValueError: If a part may reach too large a number, so that two
+            different pixels would get one code.
+        TypeError: If a part is not of integers.
 
     Example:
         >>> join_codes(torch.tensor([0, 1]), torch.tensor([3, -1]))
@@ -72,7 +76,7 @@ def join_codes(*parts: Tensor,
 
 
 def _bounds_of(parts: Sequence[Tensor]) -> Sequence[int]:
-    """Return what the values of each part lie below."""
+    """Return for each part the smallest integer above all its values."""
     if not parts or not parts[0].numel():
         return [0] * len(parts)
     return [
@@ -83,29 +87,37 @@ def _bounds_of(parts: Sequence[Tensor]) -> Sequence[int]:
 
 def _check_bounds(bounds: Sequence[int], count: int) -> None:
     if not 1 <= count <= 4 or len(bounds) != count:
-        raise ValueError('`parts` must be one to four, with a number each in '
-                         f'`bounds`, got {count} and {list(bounds)}')
+        raise ValueError('`parts` must be one to four tensors, with one '
+                         f'number for each in `bounds`, got {count} and '
+                         f'{list(bounds)}')
     limits = [CODE_BASE**4 // 2 // CODE_BASE**(count - 1)]
     limits += [CODE_BASE] * (count - 1)
     for i, (bound, limit) in enumerate(zip(bounds, limits)):
         if bound > limit:
             raise ValueError(
                 f'`parts[{i}]` of {count} must be below {limit}, got '
-                f'{bound - 1}: codes would be equal, or negative; put the '
-                'part of the largest numbers first, or renumber it')
+                f'{bound - 1}: different pixels would get equal codes; put '
+                'the part with the largest numbers first, or renumber it')
 
 
 def find_segments(codes: Tensor, max_segments: int) -> Segments:
-    """Number the distinct codes, with no wait for their count.
+    """Group pixels of equal codes into at most P segments.
 
-    Where there are more than P, the largest stay.
+    The result has a fixed shape, so the host does not wait for the number of
+    segments. If there are more than P, the largest ones are kept.
 
     Args:
-        codes: (N,) int64; negative: the pixel takes no part.
+        codes: (N,) integer code of each pixel, see :func:`join_codes`;
+            pixels with a negative code are ignored.
         max_segments: P.
 
     Returns:
-        Segments in increasing order of their codes, as torch.unique has it.
+        :class:`Segments` in increasing order of their codes, as in
+        torch.unique.
+
+    Raises:
+        ValueError: If `max_segments` is below 1.
+        TypeError: If `codes` are not integers.
 
     Example:
         >>> found = find_segments(torch.tensor([7, 4, 7, -1]), 3)
@@ -123,7 +135,7 @@ def find_segments(codes: Tensor, max_segments: int) -> Segments:
     starts = torch.ones_like(ordered, dtype=torch.bool)
     starts[1:] = ordered[1:] != ordered[:-1]
     starts &= ordered >= 0
-    # 0 is a dump for the pixels that take no part
+    # rank 0 collects the ignored pixels
     ranks = starts.cumsum(0)
     areas = codes.new_zeros(num_pixels + 1)
     areas.scatter_add_(0, ranks, torch.ones_like(ranks))
@@ -141,10 +153,13 @@ def find_segments(codes: Tensor, max_segments: int) -> Segments:
 
 
 def _largest(areas: Tensor, count: int) -> Tensor:
-    """Return the ranks of the largest areas, increasing; spare ones last."""
+    """Return the ranks of the largest areas in increasing order.
+
+    Rows without a segment come last and hold the rank `len(areas)`.
+    """
     spare = len(areas)
     last = torch.arange(spare, 0, -1, device=areas.device)
-    order = areas * (spare + 1) + last  # of equal areas the first
+    order = areas * (spare + 1) + last  # prefers the first of equal areas
     top = order.topk(min(count, spare)).indices
     top = top.masked_fill(areas[top] == 0, spare)
     pad = top.new_full((count - len(top), ), spare)
@@ -152,7 +167,7 @@ def _largest(areas: Tensor, count: int) -> Tensor:
 
 
 def _pad(codes: Tensor, areas: Tensor, kept: Tensor) -> tuple:
-    """Take codes and areas at the ranks kept, nothing at the spare one."""
+    """Take codes and areas at the given ranks; the last rank is unused."""
     codes = torch.cat([codes, codes.new_full((1, ), -1)])
     areas = torch.cat([areas, areas.new_zeros(1)])
     return codes[kept], areas[kept]
@@ -160,16 +175,16 @@ def _pad(codes: Tensor, areas: Tensor, kept: Tensor) -> tuple:
 
 def segment_sums(embeddings: Tensor, segment_ids: Tensor,
                  num_segments: int) -> Tensor:
-    """Sum embeddings by segment.
+    """Sum the embeddings of each segment.
 
     Args:
-        embeddings: (N, D).
-        segment_ids: (N,) int64 in [0, P), negative: takes no part, whatever
-            its values.
+        embeddings: (N, D) floating tensor.
+        segment_ids: (N,) integer segment of each pixel in [0, P). Pixels
+            with a negative number are ignored, whatever their embeddings.
         num_segments: P.
 
     Returns:
-        (P, D).
+        (P, D) sums, 0 for an empty segment.
     """
     segment_ids = check_labels(
         'segment_ids', segment_ids, embeddings.shape[:1])
@@ -179,18 +194,23 @@ def segment_sums(embeddings: Tensor, segment_ids: Tensor,
 
 def prototypes(embeddings: Tensor, segment_ids: Tensor,
                num_segments: int) -> Tensor:
-    r"""Return the prototype of each segment, its normalised mean.
+    r"""Return the prototype of each segment: its normalised mean embedding.
 
     :math:`\mu_p = \sum_{i \in p} v_i / \|\sum_{i \in p} v_i\|` (SegSort,
-    eq. 2), differentiable; 0 for an empty segment.
+    eq. 2). It is differentiable.
 
     Args:
-        embeddings: (N, D), unit rows.
-        segment_ids: (N,) int64 in [0, P), negative: takes no part.
+        embeddings: (N, D) unit rows.
+        segment_ids: (N,) integer segment of each pixel in [0, P); pixels
+            with a negative number are ignored.
         num_segments: P.
 
     Returns:
-        (P, D).
+        (P, D) unit rows, 0 for an empty segment.
+
+    Raises:
+        ValueError: If the shapes do not fit.
+        TypeError: If `segment_ids` are not integers.
 
     Example:
         >>> prototypes(torch.eye(2), torch.tensor([0, 0]), 2)

@@ -87,7 +87,7 @@ def test_join_codes__bounds_need_no_look_and_nothing_has_none():
     assert counter.syncs == 0, counter.counts
     assert torch.equal(got, join_codes(*parts))
     assert join_codes(column().long(), column().long()).tolist() == []
-    with pytest.raises(ValueError, match='a number each in `bounds`'):
+    with pytest.raises(ValueError, match='one number for each in `bounds`'):
         join_codes(*parts, bounds=(3, ))
 
 
