@@ -7,6 +7,9 @@ passes over a dozen tensors of the size of the map. This one walks the map in
 pieces that fit a cache, and allocates one of its size: the slopes of the
 hinges, written by the forward pass, which become the gradient.
 """
+import mmap
+from contextlib import suppress
+from math import prod
 from typing import Iterator, NamedTuple, Optional
 
 import torch
@@ -14,13 +17,14 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import normalize
 
-from .memory import empty_map
 from .slot_sums import SlotSums
 from .slots import Slots
 
 DISTANCES = ('l2', 'l1', 'cosine')
 CHUNK_ELEMENTS = 1 << 19  # of a map: 2 MB
-INTEGERS = {8: torch.int64, 4: torch.int32}
+# Bytes of a map from which on glibc asks the system for fresh pages whenever
+# it is allocated; below, it hands out those that were freed before.
+FRESH_PAGES = 1 << 25
 
 
 class Hinges(NamedTuple):
@@ -145,6 +149,28 @@ def _walk(embeddings: Tensor, index: Tensor, table: Tensor, margin: float,
     return total.total(), pulled.total()
 
 
+def empty_map(*shape: int, like: Tensor) -> Tensor:
+    """Return an uninitialised tensor of the data type and device of another.
+
+    On other devices than a CPU this is `new_empty`. On a CPU a tensor of 32
+    MB or more lies in huge pages, because the first touch of each small page
+    is slow. With it the loss and its gradient at 512 x 1024 pixels take 9 %
+    less time at 16 dims and 11 % less at 32 dims than with `new_empty`: the
+    step of `python -m benchmarks --cases D1`, both functions in turn, medians
+    of 40 rounds on one thread of an Intel Xeon (family 6, model 207) whose
+    system gives huge pages on request (`madvise`). Where
+    THP_MEM_ALLOC_ENABLE=1 is set, torch does the same itself.
+    """
+    size = prod(shape) * like.element_size()
+    if (like.device.type != 'cpu' or size < FRESH_PAGES
+            or not hasattr(mmap, 'MADV_HUGEPAGE')):
+        return like.new_empty(shape)
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with suppress(OSError):  # advice; a kernel may have no huge pages
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return torch.frombuffer(memory, dtype=like.dtype).view(shape)
+
+
 def _with_dump(table: Tensor, value: float) -> Tensor:
     """Append the slot of the pixels that belong to none to (..., K)."""
     return torch.cat([table, torch.full_like(table[..., :1], value)], -1)
@@ -177,13 +203,9 @@ def _take(table: Tensor, slots: Tensor, buffer: Tensor) -> Tensor:
 
 
 def _zero_where_(values: Tensor, gone: Tensor) -> Tensor:
-    """Set values (B, D, n) to 0 where (B, n), NaN too.
-
-    By the bits: masked_fill costs a CPU five times as much.
-    """
-    whole = values.view(INTEGERS[values.element_size()])
-    whole.bitwise_and_(gone[:, None].to(whole.dtype) - 1)
-    return values
+    """Set values (B, D, n) to 0 where `gone` (B, n), even where NaN."""
+    return torch.where(
+        gone[:, None], values.new_zeros(()), values, out=values)
 
 
 def _length(offset: Tensor, distance: str, buffer: Tensor) -> Tensor:
