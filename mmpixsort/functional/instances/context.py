@@ -1,12 +1,11 @@
-"""What lies around instances: histograms of classes, and how alike they are.
+"""Context of instances: class histograms of their surroundings.
 
 Shapes: n instances, H W size, C classes, Q queries, k neighbours.
 
-A measure of ours for the claim of Hwang et al., "Contextual Image Parsing
-via Panoptic Segment Sorting", MULL 2021,
-https://doi.org/10.1145/3476098.3485056, that retrieved instances lie in a
-context like that of the query. The formula of the authors is not public:
-numbers are not comparable with theirs.
+Hwang et al., "Contextual Image Parsing via Panoptic Segment Sorting", MULL
+2021, https://doi.org/10.1145/3476098.3485056, claim that retrieved instances
+lie in a context similar to that of the query. Their formula is not public.
+The measure here is our own, so its values are not comparable with theirs.
 """
 from typing import Iterator, NamedTuple
 
@@ -16,17 +15,17 @@ from torch import Tensor
 from mmpixsort.functional.checks import (check_count, check_labels,
                                          check_positive)
 
-# Pixels of the windows that are grown at once
+# maximum number of pixels of the windows that are dilated at once
 MAX_PIXELS = 2**21
 
 
 class _Windows(NamedTuple):
-    """Some instances, each in a window of one size.
+    """Windows of one size around some instances.
 
     Attributes:
-        index: (m,) which instances.
-        rows: (m, h, 1) of the map.
-        columns: (m, 1, w) of the map.
+        index: (m,) indices of the instances.
+        rows: (m, h, 1) rows of the map in each window.
+        columns: (m, 1, w) columns of the map in each window.
     """
 
     index: Tensor
@@ -39,22 +38,25 @@ def context_histograms(masks: Tensor, semantic: Tensor, num_classes: int,
                        rho: float) -> Tensor:
     r"""Return the class histogram of the ring around every instance.
 
-    The ring is what a disc of radius :math:`\rho \sqrt{area}` reaches from
-    the mask, without the mask, inside the image. Exact, and linear in the
-    pixels of a window around the ring whatever the radius.
+    The ring holds the pixels of the image outside the mask at a distance of
+    at most :math:`\rho \sqrt{area}` from it. It is computed exactly. The
+    time is linear in the pixels of a window around the ring.
 
     Args:
-        masks: (n, H, W) bool.
-        semantic: (H, W) integer; outside [0, C) a pixel is void.
+        masks: (n, H, W) bool masks of the instances.
+        semantic: (H, W) integer classes; pixels outside [0, C) are void and
+            do not count.
         num_classes: C.
-        rho: Above 0; 0.5, 1 or 2, say.
+        rho: Width of the ring relative to the square root of the area of
+            the instance, above 0; typical values are 0.5, 1 and 2.
 
     Returns:
-        (n, C) float32 rows that sum to 1; 0 throughout where an instance has
-        no context: its ring is empty or void throughout.
+        (n, C) float32 histograms that sum to 1. An instance whose ring is
+        empty or entirely void has no context: its row is 0.
 
     Raises:
-        TypeError, ValueError: On wrong shapes or values out of range.
+        ValueError: If a shape is wrong or a value is out of range.
+        TypeError: If `semantic` is not of integers.
 
     Example:
         >>> semantic = torch.tensor([[2, 1, 0, 1, 255]])
@@ -84,19 +86,19 @@ def context_histograms(masks: Tensor, semantic: Tensor, num_classes: int,
 
 
 def grow_masks(masks: Tensor, squared_radii: Tensor) -> Tensor:
-    """Dilate every mask by a disc of its own.
+    """Dilate every mask by a disc of its own radius.
 
-    A pixel belongs to the result when its squared distance to one of the
-    mask is at most the squared radius. By columns first, then by rows: a
-    pixel whose column reaches the mask after g pixels covers sqrt(r^2 - g^2)
-    pixels on either side.
+    A pixel belongs to the result if its squared distance to a pixel of the
+    mask is at most the squared radius. The distances g along the columns are
+    computed first. Along the rows, a pixel at a column distance of g then
+    covers sqrt(r^2 - g^2) pixels on either side.
 
     Args:
-        masks: (n, H, W) bool.
-        squared_radii: (n,) in pixels, 0 or more.
+        masks: (n, H, W) bool masks.
+        squared_radii: (n,) squared radii in pixels, 0 or more.
 
     Returns:
-        (n, H, W) bool.
+        (n, H, W) bool dilated masks.
 
     Example:
         >>> mask = torch.tensor([[[0, 0, 1, 0, 0]]]).bool()
@@ -105,7 +107,7 @@ def grow_masks(masks: Tensor, squared_radii: Tensor) -> Tensor:
     """
     if not masks.numel():
         return masks
-    # float32 rounds roots of whole numbers near the next one
+    # float32 could round the root of an integer up to the next integer
     double = dict(dtype=torch.float64, device=masks.device)
     y = torch.arange(masks.shape[1], **double)[:, None]
     x = torch.arange(masks.shape[2], **double)
@@ -125,12 +127,12 @@ def _cummin_from_end(values: Tensor, dim: int) -> Tensor:
 
 
 def _windows(masks: Tensor, squares: Tensor) -> Iterator[_Windows]:
-    """Yield all instances, those with windows of like size together.
+    """Yield windows around all instances, grouped by similar window sizes.
 
-    In windows rather than the map, as most instances are small; never in
-    more groups than there are powers of two up to the side of the map.
+    Windows save time because most instances are small. The number of sizes
+    is at most the number of powers of two up to the side of the map.
     """
-    # one pixel more than the radius: a root may be rounded down
+    # one pixel more than the radius, since the root may be rounded down
     margin = squares.sqrt().long() + 1
     top, height = _extent(masks.any(2), margin)
     start, width = _extent(masks.any(1), margin)
@@ -146,7 +148,7 @@ def _windows(masks: Tensor, squares: Tensor) -> Iterator[_Windows]:
 
 
 def _extent(occupied: Tensor, margin: Tensor) -> tuple:
-    """Return the first of the places (n, L) to look at, and how many."""
+    """Return start and length (n,) of occupied places (n, L) with a margin."""
     length = occupied.shape[1]
     marks = occupied.byte()
     first = marks.argmax(1) - margin
@@ -156,27 +158,29 @@ def _extent(occupied: Tensor, margin: Tensor) -> tuple:
 
 
 def _span(first: Tensor, count: int, length: int) -> Tensor:
-    """Return places (m, count) from the first, inside the map."""
+    """Return `count` places (m, count) from `first`, moved into the map."""
     first = first.clamp(max=length - count)
     return first[:, None] + torch.arange(count, device=first.device)
 
 
 def context_consistency(query_hist: Tensor, retrieved_hist: Tensor) -> Tensor:
-    r"""Return how alike the contexts of queries and of what they found are.
+    r"""Return the similarity of queries and retrieved instances in context.
 
-    The mean over what was found of :math:`\sum_c \min(h_{qc}, h_{rc})`, the
-    intersection of histograms, in [0, 1].
+    It is the mean over the retrieved instances of the intersection of
+    histograms, :math:`\sum_c \min(h_{qc}, h_{rc})`.
 
     Args:
-        query_hist: (Q, C) of :func:`context_histograms`.
-        retrieved_hist: (Q, k, C).
+        query_hist: (Q, C) histograms of the queries, as
+            :func:`context_histograms` returns them.
+        retrieved_hist: (Q, k, C) histograms of the retrieved instances.
 
     Returns:
-        (Q,). What has no context, a row of 0, is left out of the mean; NaN
-        where the query has none, or nothing that was found has any.
+        (Q,) in [0, 1]. Retrieved instances without context (rows of 0) are
+        left out of the mean. The result is NaN for a query without context
+        and for one none of whose retrieved instances has a context.
 
     Raises:
-        ValueError: On other shapes.
+        ValueError: If the shapes do not fit.
 
     Example:
         >>> query = torch.tensor([[.5, .5]])

@@ -1,4 +1,4 @@
-"""Which instances repel each other, and how much each counts.
+"""Groups of instances that repel each other, and the weights of instances.
 
 Shapes: B images, N pixels, M masks, K slots.
 """
@@ -12,14 +12,15 @@ from .slots import Slots
 
 
 class Groups(NamedTuple):
-    """Instances of an image, or of each class of it.
+    """Groups of instances: all those of an image, or those of each class.
 
     Attributes:
-        valid: (B, K) bool, slots of an instance.
-        weights: (B, K) of a mean over groups of means over instances.
-        partners: (B, K, K) bool, of one group.
-        per_image: (B,) groups.
-        images: () images with an instance.
+        valid: (B, K) bool, True for slots that hold an instance.
+        weights: (B, K) weights of the instances in the mean over the groups
+            of an image of the means over the instances of a group.
+        partners: (B, K, K) bool, True for pairs of one group.
+        per_image: (B,) number of groups of each image.
+        images: () number of images with an instance.
     """
 
     valid: Tensor
@@ -31,16 +32,20 @@ class Groups(NamedTuple):
 
 def group_instances(slots: Slots, class_ids: Optional[Tensor],
                     *, by_class: bool) -> Groups:
-    """Group the instances of every image.
+    """Group the instances of every image, in one group or by class.
 
     Args:
-        slots: Slot of the instance of each pixel.
-        class_ids: (B, *spatial) integer of pixels, or (B, M) of masks; used
-            with `by_class` only.
-        by_class: Whether a class of an image is a group of its own.
+        slots: Slots of the instances.
+        class_ids: (B, *spatial) integer classes of the pixels, or (B, M)
+            classes of the masks; used only with `by_class`.
+        by_class: Whether the instances of each class are a separate group.
+
+    Returns:
+        :class:`Groups` of the batch.
 
     Raises:
-        ValueError: When classes are needed and not given, or do not fit.
+        ValueError: If classes are needed but are missing or of a wrong
+            shape.
     """
     valid = slots.valid
     partners = valid[:, :, None] & valid[:, None]

@@ -1,11 +1,12 @@
-"""Means of instances, and squared hinges of pixels on the distance to them.
+"""Means of instances, and squared hinges of their pixels' distances to them.
 
 Shapes: B images, D embedding dims, N pixels, K slots.
 
-A function with a backward pass of its own, as the plain expression keeps and
-passes over a dozen tensors of the size of the map. This one walks the map in
-pieces that fit a cache, and allocates one of its size: the slopes of the
-hinges, written by the forward pass, which become the gradient.
+The function has its own backward pass, because the plain expression keeps a
+dozen tensors of the size of the map. This one processes the map in pieces
+that fit into a cache. It allocates a single tensor of the size of the map:
+the slopes of the hinges, which the forward pass writes and which become the
+gradient.
 """
 import mmap
 from contextlib import suppress
@@ -21,19 +22,20 @@ from .slot_sums import SlotSums
 from .slots import Slots
 
 DISTANCES = ('l2', 'l1', 'cosine')
-CHUNK_ELEMENTS = 1 << 19  # of a map: 2 MB
+CHUNK_ELEMENTS = 1 << 19  # elements of a piece of the map: 2 MB
 # Bytes of a map from which on glibc asks the system for fresh pages whenever
 # it is allocated; below, it hands out those that were freed before.
 FRESH_PAGES = 1 << 25
 
 
 class Hinges(NamedTuple):
-    """What the loss needs of the pixels.
+    """Means and summed hinges of instances, from which the loss is computed.
 
     Attributes:
-        means: (B, D, K), of unit length for 'cosine'; 0 for unused slots.
-        sums: (B, K) sums of squared hinges.
-        active: (B, K) pixels beyond the margin, without gradient.
+        means: (B, D, K) mean embeddings, of unit length for 'cosine'; 0 for
+            unused slots.
+        sums: (B, K) sums of the squared hinges of the pixels.
+        active: (B, K) number of pixels beyond the margin, without gradient.
     """
 
     means: Tensor
@@ -43,17 +45,22 @@ class Hinges(NamedTuple):
 
 def instance_hinges(embeddings: Tensor, slots: Slots, *, margin: float,
                     distance: str) -> Hinges:
-    r"""Return :math:`\mu_c` and :math:`\sum_i [d(x_i, \mu_c) - \delta]_+^2`.
+    r"""Compute the mean of each instance and the squared hinges of its pixels.
 
-    Differentiable once. Exact repeats on a GPU need
+    The hinges of instance c sum up to
+    :math:`\sum_i [d(x_i, \mu_c) - \delta]_+^2`. The result is differentiable
+    once. Exactly repeatable results on a GPU need
     `torch.use_deterministic_algorithms(True)`.
 
     Args:
-        embeddings: (B, D, N); of unit length for 'cosine'. Those of pixels
-            without instance may be anything, NaN too.
-        slots: Slot of the instance of each of the N pixels.
-        margin: delta.
+        embeddings: (B, D, N), of unit length for 'cosine'. Pixels without an
+            instance may hold any values, even NaN.
+        slots: Slots of the instances, with an index of each pixel.
+        margin: delta, the distance to the mean that is not penalised.
         distance: 'l2', 'l1', or 'cosine': 1 - cos, half the square of l2.
+
+    Returns:
+        :class:`Hinges` of the batch.
     """
     return Hinges(*_InstanceHinges.apply(
         embeddings, slots.index, slots.areas, slots.valid, margin, distance,
@@ -115,19 +122,20 @@ class _InstanceHinges(torch.autograd.Function):
 
 def _walk(embeddings: Tensor, index: Tensor, table: Tensor, margin: float,
           distance: str, slopes: Optional[Tensor]) -> tuple:
-    """Sum the squared hinges of pixels by slot.
+    """Sum the squared hinges of the pixels of each slot.
 
     Args:
-        embeddings: (B, D, N).
-        index: (B, N).
-        table: (B, D, K + 1) means.
+        embeddings: (B, D, N) embeddings.
+        index: (B, N) slot of each pixel.
+        table: (B, D, K + 1) means of the slots.
         margin: delta.
         distance: 'l2', 'l1' or 'cosine'.
-        slopes: (B, D, N) to write their gradients into; None: not wanted.
+        slopes: (B, D, N) tensor into which the gradients of the hinges are
+            written; None if no gradient is needed.
 
     Returns:
-        (B, 2, K + 1) sums, and numbers of pixels beyond the margin, and
-        (B, D, K + 1) sums of the slopes, 0 where those are not wanted.
+        (B, 2, K + 1) sums of the hinges and numbers of pixels beyond the
+        margin, and (B, D, K + 1) sums of the slopes, 0 without `slopes`.
     """
     dims, dump = table.shape[1], table.shape[2] - 1
     total = _sums(embeddings, 2, dump)
@@ -172,15 +180,15 @@ def empty_map(*shape: int, like: Tensor) -> Tensor:
 
 
 def _with_dump(table: Tensor, value: float) -> Tensor:
-    """Append the slot of the pixels that belong to none to (..., K)."""
+    """Append a value to (..., K) for slot K, the pixels of no instance."""
     return torch.cat([table, torch.full_like(table[..., :1], value)], -1)
 
 
 def _step(embeddings: Tensor) -> int:
-    """Return the pixels of a piece."""
+    """Return the number of pixels of a piece."""
     batch, dims, length = embeddings.shape
     if embeddings.device.type != 'cpu':
-        return max(1, length)  # the fewest launches
+        return max(1, length)  # one piece needs the fewest launches
     return max(1, min(length, CHUNK_ELEMENTS // max(1, batch * dims)))
 
 
@@ -196,7 +204,7 @@ def _sums(embeddings: Tensor, channels: int, num_slots: int) -> SlotSums:
 
 
 def _take(table: Tensor, slots: Tensor, buffer: Tensor) -> Tensor:
-    """Return columns (B, D, n) of a table (B, D, K + 1), in the buffer."""
+    """Copy columns of a table (B, D, K + 1) into a buffer (B, D, n)."""
     return torch.gather(
         table, 2, slots[:, None].expand(-1, table.shape[1], -1),
         out=buffer[..., :slots.shape[1]])
@@ -209,10 +217,10 @@ def _zero_where_(values: Tensor, gone: Tensor) -> Tensor:
 
 
 def _length(offset: Tensor, distance: str, buffer: Tensor) -> Tensor:
-    """Return distances (B, n); `buffer` may be the offset itself."""
+    """Return the lengths (B, n) of offsets; `buffer` may be `offset`."""
     if distance == 'l1':
         return torch.abs(offset, out=buffer).sum(1)
-    # the norm over strided channels takes ten times as long on a CPU
+    # a norm over strided channels takes a CPU ten times as long
     square = torch.mul(offset, offset, out=buffer).sum(1)
     return square.sqrt_() if distance == 'l2' else square.mul_(.5)
 

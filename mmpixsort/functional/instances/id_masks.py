@@ -1,7 +1,7 @@
-"""A map of ids and the masks, boxes and scores that it stands for.
+"""Masks, boxes and class scores of the instances in a map of ids.
 
-A map and a table say what a stack of masks does in n times the memory, so
-the stack is made last, once, where a host asks for it.
+A map of ids holds the same information as a stack of n masks in 1/n of the
+memory. The stack is therefore made only at the end, where a host needs it.
 
 Shapes: H W size, n instances, C classes.
 """
@@ -14,10 +14,11 @@ from mmpixsort.functional.segments.partition import region_boxes
 
 
 class ClassVotes(NamedTuple):
-    """What the pixels of instances say.
+    """Classes of instances by the vote of their pixels.
 
     Attributes:
-        labels: (n,) int64 class of most of the pixels, of equals the first.
+        labels: (n,) int64 majority class of the pixels; of equally frequent
+            classes the smallest.
         scores: (n,) mean probability of this class, 0 without a pixel.
     """
 
@@ -26,12 +27,15 @@ class ClassVotes(NamedTuple):
 
 
 def vote_classes(ids: Tensor, probabilities: Tensor, count: int) -> ClassVotes:
-    """Return the class of most pixels of instances, and how sure they are.
+    """Classify instances by the vote of their pixels.
 
     Args:
-        ids: (H, W) int64 in [0, n], 0: none.
-        probabilities: (C, H, W).
+        ids: (H, W) int64 instance of each pixel in [0, n], 0 for none.
+        probabilities: (C, H, W) class probabilities.
         count: n.
+
+    Returns:
+        :class:`ClassVotes` of the instances 1 to n.
 
     Example:
         >>> ids = torch.tensor([[1, 1, 1, 0]])
@@ -45,7 +49,7 @@ def vote_classes(ids: Tensor, probabilities: Tensor, count: int) -> ClassVotes:
         minlength=(count + 1) * num_classes).view(count + 1, num_classes)
     labels = votes.argmax(1)
     own = rows.gather(0, labels[owners][None])[0]
-    # float32 loses small addends in large instances
+    # float32 would lose small addends in large instances
     sums = own.new_zeros(count + 1, dtype=torch.double).index_add_(
         0, owners, own.double())
     scores = (sums / votes.sum(1).clamp(min=1)).to(rows.dtype)
@@ -53,11 +57,14 @@ def vote_classes(ids: Tensor, probabilities: Tensor, count: int) -> ClassVotes:
 
 
 def masks_of_ids(ids: Tensor, numbers: Tensor) -> Tensor:
-    """Return the masks (n, H, W) bool of ids.
+    """Return the masks of given instances of a map of ids.
 
     Args:
-        ids: (H, W) integer.
-        numbers: (n,) the ids that get a mask.
+        ids: (H, W) integer instance of each pixel.
+        numbers: (n,) ids of the instances to return.
+
+    Returns:
+        (n, H, W) bool.
 
     Example:
         >>> masks_of_ids(torch.tensor([[2, 0, 1]]), torch.tensor([1, 2]))
@@ -69,14 +76,15 @@ def masks_of_ids(ids: Tensor, numbers: Tensor) -> Tensor:
 
 
 def boxes_of_ids(ids: Tensor, count: int) -> Tensor:
-    """Return boxes x1, y1, x2, y2 (n, 4), of which x2 and y2 lie outside.
+    """Return the bounding boxes of the instances of a map of ids.
 
     Args:
-        ids: (H, W) int64 in [0, n], 0: none.
+        ids: (H, W) int64 instance of each pixel in [0, n], 0 for none.
         count: n.
 
     Returns:
-        (n, 4) float32, zeros for an id without a pixel.
+        (n, 4) float32 x1, y1, x2, y2 in pixels, where x2 and y2 are one more
+        than the last column and row; zeros for an id without a pixel.
 
     Example:
         >>> boxes_of_ids(torch.tensor([[0, 1, 1], [0, 0, 1]]), 2)
@@ -91,14 +99,15 @@ def boxes_of_ids(ids: Tensor, count: int) -> Tensor:
 
 
 def paint_masks(masks: Tensor, scores: Optional[Tensor] = None) -> Tensor:
-    """Paint masks that may overlap into a map, the highest score on top.
+    """Paint overlapping masks into a map of ids, the highest score on top.
 
     Args:
-        masks: (n, H, W) bool or integer.
-        scores: (n,); of equal ones the first lies on top. None: all equal.
+        masks: (n, H, W) bool or integer masks.
+        scores: (n,) scores of the masks. Of equal scores, the first mask
+            lies on top. None means that all scores are equal.
 
     Returns:
-        (H, W) int64, k + 1 where mask k is seen, 0 where none is.
+        (H, W) int64 map: k + 1 where mask k lies on top, 0 outside masks.
 
     Example:
         >>> masks = torch.tensor([[[1, 1, 0, 0]], [[0, 1, 1, 0]]])

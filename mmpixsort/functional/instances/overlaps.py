@@ -1,4 +1,4 @@
-"""Hinges of instances that overlap, given as masks.
+"""Squared hinges of the discriminative loss for masks that may overlap.
 
 Shapes: B images, D embedding dims, N pixels, M masks of an image.
 """
@@ -19,18 +19,27 @@ OVERLAPS = ('all', 'nearest')
 def overlap_hinges(embeddings: Tensor, masks: Tensor, *, margin: float,
                    distance: str, overlap: str,
                    min_pixels: int) -> Tuple[Slots, Hinges]:
-    """Return what :func:`instance_hinges` does, a slot a mask.
+    """Compute the means and squared hinges of instances given as masks.
 
-    Takes B M N numbers, as the masks do.
+    It does the same as :func:`instance_hinges`, with one slot per mask. The
+    memory is that of the masks: B * M * N numbers.
 
     Args:
-        embeddings: (B, D, N); of unit length for 'cosine'. Those of pixels
-            that no mask covers may be anything, NaN too.
-        masks: (B, M, N) bool.
-        margin: delta.
+        embeddings: (B, D, N), of unit length for 'cosine'. Pixels that no
+            mask covers may hold any values, even NaN.
+        masks: (B, M, N) bool masks of the instances.
+        margin: delta, the distance to the mean that is not penalised.
         distance: 'l2', 'l1' or 'cosine'.
-        overlap: A pixel counts for 'all' its masks, or for the 'nearest'.
-        min_pixels: Smaller masks take no part.
+        overlap: Masks that a pixel counts for: 'all' masks that cover it,
+            or only the one with the 'nearest' mean.
+        min_pixels: Minimum area of a mask in pixels; smaller ones are
+            ignored.
+
+    Returns:
+        Slots of the masks, and their means and hinges.
+
+    Raises:
+        ValueError: If an option is out of range.
     """
     check_choice('overlap', overlap, OVERLAPS)
     check_count('min_pixels', min_pixels)

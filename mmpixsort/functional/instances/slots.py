@@ -1,7 +1,7 @@
-"""Which pixel belongs to which instance, of a whole batch at once.
+"""Assignment of the pixels of a batch to slots, one slot per instance.
 
 Shapes: B images, N pixels of an image, K slots for the instances of an image.
-Slot K takes the pixels that belong to none; nothing is read from it.
+Slot K takes the pixels of no instance; nothing is read from it.
 """
 from typing import NamedTuple, Optional, Tuple
 
@@ -15,12 +15,13 @@ BACKGROUNDS = ('ignore', 'instance')
 
 
 class Slots(NamedTuple):
-    """Which pixel belongs to which instance.
+    """Slots of the instances of each image.
 
     Attributes:
-        index: (B, N) int64 in [0, K]; K: none. None: masks were given.
-        areas: (B, K) pixels, in the precision of the loss.
-        valid: (B, K) bool, slots of an instance.
+        index: (B, N) int64 slot of each pixel in [0, K], where K stands for
+            no instance. None if instances are given as masks.
+        areas: (B, K) areas in pixels, in the precision of the loss.
+        valid: (B, K) bool, True for slots that hold an instance.
     """
 
     index: Optional[Tensor]
@@ -35,21 +36,27 @@ def instance_slots(instance_ids: Tensor,
                    num_ids: Optional[int] = None,
                    min_pixels: int = 1,
                    dtype: torch.dtype = torch.float32) -> Slots:
-    """Give every instance of every image a slot.
+    """Assign a slot to every instance of every image.
 
     Args:
-        instance_ids: (B, *spatial) integer; negative takes no part.
-        background: What id 0 is: 'ignore', or an 'instance' as any other.
-        ignore_index: Id that takes no part.
-        num_ids: Ids lie in [0, num_ids), and so K is known, and its square
-            is what pairs cost: number the instances of every image from 1.
-            None: any ids, unique over the batch or not, which are numbered
-            image by image (and so the host waits for the device).
-        min_pixels: Smaller instances take no part.
+        instance_ids: (B, *spatial) integer instance of each pixel; pixels
+            with a negative id are ignored.
+        background: Meaning of id 0: 'ignore' ignores its pixels, 'instance'
+            treats it as any other instance.
+        ignore_index: Id whose pixels are ignored.
+        num_ids: Number of slots K, where all ids lie in [0, num_ids). The
+            loss compares K^2 pairs, so number the instances of every image
+            from 1. None accepts any ids and numbers them image by image,
+            for which the host waits for the device.
+        min_pixels: Minimum area of an instance in pixels; smaller ones are
+            ignored.
         dtype: Data type of the areas.
 
+    Returns:
+        :class:`Slots` of the batch.
+
     Raises:
-        ValueError: On options out of range.
+        ValueError: If an option is out of range.
     """
     check_choice('background', background, BACKGROUNDS)
     check_count('min_pixels', min_pixels)
@@ -77,11 +84,11 @@ def instance_slots(instance_ids: Tensor,
 
 
 def _number_by_image(ids: Tensor) -> Tuple[Tensor, int]:
-    """Number the ids (B, N) of every image from 0, by their size.
+    """Number the ids (B, N) of every image from 0 in increasing order.
 
     Returns:
-        Numbers (B, N), -1 where an id is negative, and how many the image
-        with most of them has, 1 at least.
+        Numbers (B, N), -1 where an id is negative; and the largest number of
+        ids in an image, at least 1.
 
     Example:
         >>> _number_by_image(torch.tensor([[7, -1, 3, 7], [9, 9, 9, 9]]))

@@ -1,11 +1,11 @@
-"""Mean shift on the sphere: instances as modes of a vMF density.
+"""Mean shift on the sphere: instances are the modes of a vMF density.
 
-Shapes: N rows, pixels or segments, D embedding dims, M seeds, K modes.
+Shapes: N rows (pixels or segments), D embedding dims, M seeds, K modes.
 
 Kobayashi and Otsu, "Von Mises-Fisher Mean Shift for Clustering on a
-Hypersphere", ICPR 2010. The concentration is that of segment sorting (Hwang
-et al., "SegSort", ICCV 2019, https://arxiv.org/abs/1910.06962, eq. 1), of
-which every row is taken for a component.
+Hypersphere", ICPR 2010. The density is a mixture with one von Mises-Fisher
+component per row; its concentration is that of segment sorting (Hwang et
+al., "SegSort", ICCV 2019, https://arxiv.org/abs/1910.06962, eq. 1).
 """
 from typing import NamedTuple, Optional, Tuple
 
@@ -20,15 +20,16 @@ from mmpixsort.functional.segments.graph import check_cosine
 
 from .meanshift import assign_nearest
 
-# Rows times modes of one product: 16 MiB
+# maximum number of similarities of one product, 16 MiB
 MAX_SIMILARITIES = 2**22
 
 
 class Modes(NamedTuple):
-    """A partition of rows.
+    """Modes of a density of rows, and the mode that each row belongs to.
 
     Attributes:
-        labels: (N,) int64, 0 to K - 1 by decreasing density; -1: none.
+        labels: (N,) int64 mode of each row in [0, K), in the order of
+            decreasing density; -1 for a row that is ignored.
         modes: (K, D) unit rows.
     """
 
@@ -45,38 +46,42 @@ def vmf_mean_shift(embeddings: Tensor,
                    weights: Optional[Tensor] = None,
                    num_iters: int = 100,
                    tolerance: float = 1e-5) -> Modes:
-    r"""Climb a density of von Mises-Fisher kernels from every seed.
+    r"""Cluster unit rows by mean shift with von Mises-Fisher kernels.
 
-    All seeds at once, until they stand,
+    Every seed m climbs the density of the rows x_i with the step
 
     .. math::
         m \leftarrow \frac{s}{\|s\|}, \qquad
         s = \sum_i w_i \exp(\kappa (x_i \cdot m - 1)) x_i
 
-    Modes join, highest density first, unless their cosine to one that has
-    joined exceeds the threshold. Every row then belongs to its nearest mode,
-    and modes without a row are dropped.
+    until it stops moving. The end points are then taken in the order of
+    decreasing density: one is kept as a mode unless its cosine to a mode
+    kept before exceeds `merge_threshold`. Every row belongs to its nearest
+    mode, and modes without a row are dropped.
 
-    In O(M N D) a step, with at most 2^22 similarities in memory and M^2 at
-    the end; in float32 (float64 stays), autocast off. It waits for the
-    device in every step. A row that is zero or not finite takes no part.
+    A step takes O(M N D) operations and at most 2^22 similarities in memory;
+    the selection of the modes takes M^2. The computation runs in float32, or
+    in float64 for float64 embeddings, with autocast off. It waits for the
+    device in every step. A row that is zero or not finite is ignored.
 
     Args:
         embeddings: (N, D) unit rows: pixels, or prototypes of segments.
-        concentration: kappa, above 0; a large one finds many modes.
+        concentration: kappa, above 0. A larger one finds more modes.
         merge_threshold: Cosine in [-1, 1] above which two modes are one.
-        seeds: (M, D) unit rows to start from, the prototypes of segments of
-            the pixels, say; None: every row, which is meant for prototypes.
-        weights: (N,) of the rows, 0 or more, areas of segments, say; None:
-            all alike.
-        num_iters: Steps of a seed at most.
-        tolerance: Step length at which a seed stands, 0 or more.
+        seeds: (M, D) unit rows to start from, such as the prototypes of
+            segments when the rows are pixels. None starts from every row,
+            which is meant for rows that are prototypes.
+        weights: (N,) weights of the rows, 0 or more, such as the areas of
+            segments. None gives all rows equal weights.
+        num_iters: Maximum number of steps of a seed.
+        tolerance: Length of a step, 0 or more, at which a seed stops.
 
     Returns:
-        :class:`Modes`, on the device of `embeddings`.
+        :class:`Modes` on the device of `embeddings`.
 
     Raises:
-        TypeError, ValueError: On wrong shapes or values out of range.
+        ValueError: If a shape is wrong or a value is out of range.
+        TypeError: If an option has a wrong type.
 
     Example:
         >>> embeddings = torch.tensor(
@@ -100,7 +105,7 @@ def vmf_mean_shift(embeddings: Tensor,
         if weights is None:
             weights = points.new_ones(len(embeddings))
         weights = weights.to(points)[takes_part]
-        # no weight is no point, rather than the logarithm of 0
+        # points of weight 0 are removed: the logarithm of 0 is not finite
         cloud = points[weights > 0], weights[weights > 0].log()
         modes, density = _climb(cloud, seeds[_is_direction(seeds)],
                                 concentration, num_iters, tolerance)
@@ -116,18 +121,18 @@ def vmf_shift(embeddings: Tensor, log_weights: Tensor, modes: Tensor,
               concentration: float) -> Tuple[Tensor, Tensor]:
     """Move modes by one step of :func:`vmf_mean_shift`.
 
-    No kernel underflows, however far a mode lies from all rows: they are
-    taken relative to the largest so far, chunk by chunk.
+    Kernels are divided by the largest one seen so far, chunk by chunk, so
+    that they do not underflow even if a mode lies far from all rows.
 
     Args:
-        embeddings: (N, D) unit rows, N of 1 or more.
-        log_weights: (N,) logarithms of weights, finite.
-        modes: (M, D) unit rows.
-        concentration: kappa.
+        embeddings: (N, D) unit rows, at least one.
+        log_weights: (N,) finite logarithms of the weights of the rows.
+        modes: (M, D) unit rows to move.
+        concentration: kappa, above 0.
 
     Returns:
-        Unit rows (M, D), and the logarithm (M,) of the density at `modes`,
-        up to a constant.
+        Moved unit rows (M, D), and the logarithm (M,) of the density at
+        `modes`, up to a constant.
     """
     sums = torch.zeros_like(modes)
     density = modes.new_zeros(len(modes))
@@ -142,7 +147,7 @@ def vmf_shift(embeddings: Tensor, log_weights: Tensor, modes: Tensor,
         shrink = (before - top).exp()
         sums = sums * shrink[:, None] + kernel @ chunk
         density = density * shrink + kernel.sum(1)
-    # opposite rows may cancel: then there is no direction to go
+    # if opposite rows cancel, there is no direction to move to
     length = sums.norm(dim=1, keepdim=True)
     moves = length > 1e-6 * density[:, None]
     moved = torch.where(moves, sums / length.clamp(min=1e-30), modes)
@@ -151,7 +156,7 @@ def vmf_shift(embeddings: Tensor, log_weights: Tensor, modes: Tensor,
 
 def _climb(cloud: Tuple[Tensor, Tensor], seeds: Tensor, concentration: float,
            num_iters: int, tolerance: float) -> Tuple[Tensor, Tensor]:
-    """Return modes (M, D) of weighted points, and log densities (M,)."""
+    """Move seeds until they stop; return modes and log densities (M,)."""
     modes = normalize(seeds, dim=1)
     if not len(cloud[0]) or not len(modes):
         return modes[:0], modes.new_zeros(0)
@@ -167,12 +172,12 @@ def _climb(cloud: Tuple[Tensor, Tensor], seeds: Tensor, concentration: float,
 
 
 def _distinct(modes: Tensor, density: Tensor, threshold: float) -> Tensor:
-    """Return the modes that join, highest density first."""
+    """Return the modes that no denser mode is similar to, densest first."""
     ranked = modes[density.argsort(descending=True, stable=True)]
     earlier = (ranked @ ranked.T > threshold).tril(-1)
     keep = earlier.new_ones(len(ranked))
-    # Whether one joins depends on those before it alone: after n passes the
-    # first n are right, and where nothing changes all are.
+    # Whether a mode is kept depends only on those before it. After n passes
+    # the first n decisions are final; once nothing changes, all are.
     while True:
         before, keep = keep, ~(earlier & keep).any(1)
         if torch.equal(before, keep):
@@ -180,8 +185,8 @@ def _distinct(modes: Tensor, density: Tensor, threshold: float) -> Tensor:
 
 
 def _assign(points: Tensor, modes: Tensor) -> Modes:
-    """Label points with their nearest mode; drop modes without one."""
-    # of unit rows the nearest is the most similar
+    """Label points with their nearest mode, and drop modes without points."""
+    # among unit rows the nearest one is the most similar one
     nearest = assign_nearest(points, modes) - 1
     if not len(modes):
         return Modes(nearest, modes)

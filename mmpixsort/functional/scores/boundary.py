@@ -1,13 +1,14 @@
-r"""How well the outlines of the classes of a prediction are placed.
+r"""Boundary F score: how well predicted class boundaries are placed.
 
 Shapes: B images, H W size, C classes, N points on outlines.
 
 Csurka et al., "What is a good evaluation measure for semantic
 segmentation?", BMVC 2013, section 3; Perazzi et al., "A Benchmark Dataset
 and Evaluation Methodology for Video Object Segmentation", CVPR 2016 (DAVIS).
-A point of one outline is matched when a point of the same class of the other
-outline lies within a distance of it; F is the harmonic mean of the matched
-shares.
+A boundary pixel of one map is matched if the other map has a boundary pixel
+of the same class within a given distance. Precision is the matched fraction
+of the predicted boundary, recall that of the true boundary, and F is their
+harmonic mean.
 """
 import math
 from typing import NamedTuple, Optional
@@ -18,18 +19,19 @@ from torch.nn.functional import pad
 
 from mmpixsort.functional.checks import check_count, check_labels
 
-CHUNK = 1 << 22  # points times offsets that are looked up at once
-RINGS = (9, 81)  # offsets of the disc after which matched points drop out
+CHUNK = 1 << 22  # number of points times offsets that are looked up at once
+RINGS = (9, 81)  # numbers of offsets after which matched points are dropped
 
 
 class BoundaryCounts(NamedTuple):
-    """Boundary pixels of each class; counts of several images add up.
+    """Numbers of boundary pixels of each class, which add up over images.
 
     Attributes:
-        matched_predicted: (C,) int64, predicted ones near a true one.
-        predicted: (C,) int64.
-        matched_true: (C,) int64, true ones near a predicted one.
-        true: (C,) int64.
+        matched_predicted: (C,) int64, predicted boundary pixels near a true
+            one.
+        predicted: (C,) int64, all predicted boundary pixels.
+        matched_true: (C,) int64, true boundary pixels near a predicted one.
+        true: (C,) int64, all true boundary pixels.
     """
 
     matched_predicted: Tensor
@@ -39,12 +41,12 @@ class BoundaryCounts(NamedTuple):
 
 
 class BoundaryScores(NamedTuple):
-    """Scores of each class in [0, 1], NaN where it has no boundary.
+    """Boundary scores of each class in [0, 1], NaN without any boundary.
 
     Attributes:
-        precision: (..., C).
-        recall: (..., C).
-        f: (..., C), their harmonic mean.
+        precision: (..., C) matched fraction of the predicted boundary.
+        recall: (..., C) matched fraction of the true boundary.
+        f: (..., C) harmonic mean of both.
     """
 
     precision: Tensor
@@ -55,19 +57,22 @@ class BoundaryScores(NamedTuple):
 def boundary_mask(labels: Tensor,
                   *,
                   ignore_index: Optional[int] = None) -> Tensor:
-    """Tell which pixels differ from a 4-neighbour.
+    """Return a mask of the pixels whose label differs from a 4-neighbour's.
 
-    Both sides of a change are marked, each one pixel wide: within a class
-    it is the inner outline of its mask. The border of the image is none.
-    DAVIS marks one side only, between pixels.
+    Both sides of a boundary are marked, each one pixel wide, so the marked
+    pixels of a class are the inner outline of its mask. The border of the
+    image is no boundary. The DAVIS code marks one side only.
 
     Args:
-        labels: (B, H, W) integer.
-        ignore_index: A change from or to this label is none; None: every
-            change is one.
+        labels: (B, H, W) integer labels.
+        ignore_index: Label whose boundaries are not marked; None marks all.
 
     Returns:
-        (B, H, W) bool.
+        (B, H, W) bool, True for boundary pixels.
+
+    Raises:
+        ValueError: If `labels` does not have three dimensions.
+        TypeError: If `labels` are not integers.
 
     Example:
         >>> boundary_mask(torch.tensor([[[0, 0, 1, 1]]])).tolist()
@@ -94,32 +99,34 @@ def boundary_counts(prediction: Tensor,
                     num_classes: int,
                     ignore_index: int = 255,
                     void_edges: bool = False) -> BoundaryCounts:
-    """Count and match the boundary pixels of every class.
+    """Count the boundary pixels of every class and those that are matched.
 
-    A boundary pixel is matched when one of its class in the other map lies
-    at a Euclidean distance of at most `tolerance`. Void, where the truth is
-    `ignore_index`, takes no part: the prediction is void there too, a change
-    from or to void is no boundary, and boundary pixels of either map within
-    the tolerance of void are left out, for their match may lie under it.
+    A boundary pixel is matched if the other map has a boundary pixel of the
+    same class at a Euclidean distance of at most `tolerance`. Void pixels,
+    whose true label is `ignore_index`, are ignored: the prediction is set to
+    void there too, and a boundary with void does not count. Boundary pixels
+    of either map within the tolerance of void are left out as well, because
+    the pixel that would match them may be void.
 
     Args:
-        prediction: (H, W) integer; a label outside [0, C) is a class that
-            is not counted.
-        truth: (H, W) integer, likewise.
-        tolerance: Pixels, 0 or more.
+        prediction: (H, W) integer labels; a label outside [0, C) is a class
+            that is not counted.
+        truth: (H, W) integer labels, likewise.
+        tolerance: Largest distance of a match in pixels, 0 or more.
         num_classes: C.
-        ignore_index: Void in the truth.
-        void_edges: Take void for one more class that is not counted, as the
-            class-wise masks of Csurka et al. have it, and leave nothing
-            out. For data sets that part all objects by a void band (VOC),
-            where hardly any boundary would be left.
+        ignore_index: Label of void in `truth`.
+        void_edges: Whether to treat void as one more class that is not
+            counted, as the class-wise masks of Csurka et al. do, and to
+            leave nothing out. Use it for data sets that separate all objects
+            by a band of void, such as VOC: hardly any boundary would be left
+            otherwise.
 
     Returns:
-        Counts of each class.
+        :class:`BoundaryCounts` of one image.
 
     Raises:
-        ValueError: On unequal shapes or a count out of range.
-        TypeError: On labels that are no integers.
+        ValueError: If the shapes differ or an option is out of range.
+        TypeError: If labels are not integers.
 
     Example:
         >>> truth = torch.tensor([[0, 0, 0, 0, 1, 1]])
@@ -155,17 +162,22 @@ def boundary_counts(prediction: Tensor,
 
 
 def boundary_scores(counts: BoundaryCounts) -> BoundaryScores:
-    """Return precision, recall and F of counts.
+    """Compute precision, recall and F of each class from boundary counts.
 
-    Where one map alone has a boundary of the class, the share of the other
-    is 1 by convention and F is 0 (as in DAVIS); where none has one, all are
-    NaN (DAVIS: 1), so that a mean may leave the class out.
+    If only one map has a boundary of the class, the fraction of the other
+    map is 1 by convention and F is 0, as in DAVIS. If neither map has one,
+    all three are NaN, so that a mean may leave the class out (DAVIS: 1).
 
     Args:
-        counts: (..., C) each, of one image or sums over many.
+        counts: Counts of shape (..., C), of one image or summed over many.
 
     Returns:
-        Scores of each class, float64.
+        :class:`BoundaryScores`, float64.
+
+    Example:
+        >>> counts = BoundaryCounts(*torch.tensor([[3], [4], [3], [3]]))
+        >>> boundary_scores(counts).f
+        tensor([0.8571], dtype=torch.float64)
     """
     matched_predicted, predicted, matched_true, true = (
         part.double() for part in counts)
@@ -183,7 +195,7 @@ def boundary_scores(counts: BoundaryCounts) -> BoundaryScores:
 
 def _outline(labels: Tensor, num_classes: int,
              ignore_index: Optional[int]) -> Tensor:
-    """Return (H, W) int64: the class at its boundary pixels, else -1."""
+    """Return a map (H, W) of the class at boundary pixels and -1 elsewhere."""
     marked = boundary_mask(labels[None], ignore_index=ignore_index)[0]
     labels = labels.long()
     marked &= (labels >= 0) & (labels < num_classes)
@@ -192,16 +204,16 @@ def _outline(labels: Tensor, num_classes: int,
 
 def _has_match(outline: Tensor, points: Tensor, classes: Tensor,
                tolerance: int) -> Tensor:
-    """Tell which points have their class in the disc around them.
+    """Return which points have a pixel of their class in the disc around.
 
-    The disc is looked up at the points only, not dilated for every class:
-    the cost does not depend on C. Most points are matched close by, and are
-    not looked up further.
+    Instead of a dilation for every class, the disc is read at the points
+    only, so the cost does not depend on C. Most points are matched close by
+    and are not searched further.
 
     Args:
-        outline: (H, W) int64 class at boundary pixels, else -1.
-        points: (H, W) bool with N ones.
-        classes: (N,).
+        outline: (H, W) int64 class at boundary pixels, -1 elsewhere.
+        points: (H, W) bool mask of the N points.
+        classes: (N,) classes of the points.
         tolerance: Radius of the disc in pixels.
 
     Returns:
@@ -222,7 +234,7 @@ def _has_match(outline: Tensor, points: Tensor, classes: Tensor,
 
 
 def _disc(radius: int, device: torch.device) -> Tensor:
-    """Return the offsets (2, K) with y^2 + x^2 <= radius^2, nearest first."""
+    """Return the offsets y and x (2, K) of a disc, nearest first."""
     steps = torch.arange(-radius, radius + 1, device=device)
     y, x = torch.meshgrid(steps, steps, indexing='ij')
     squares, order = (y**2 + x**2).flatten().sort()
@@ -231,9 +243,10 @@ def _disc(radius: int, device: torch.device) -> Tensor:
 
 
 def _near_void(void: Tensor, points: Tensor, tolerance: int) -> Tensor:
-    """Tell which of N points (H, W) have void in the disc around them."""
+    """Return which of N points (H, W) have void in the disc around (N,)."""
     y, x = (part + tolerance for part in points.nonzero(as_tuple=True))
-    # void pixels of a row before each column: two of them bound a chord
+    # number of void pixels of a row before each column; the difference of two
+    # such numbers counts the void pixels between them
     before = pad(void.long(), [tolerance + 1] + [tolerance] * 3).cumsum(1)
     found = torch.zeros_like(y, dtype=torch.bool)
     for dy in range(-tolerance, tolerance + 1):
@@ -243,7 +256,7 @@ def _near_void(void: Tensor, points: Tensor, tolerance: int) -> Tensor:
 
 
 def _check_map(name: str, labels: Tensor, dims: int) -> Tensor:
-    """Return labels of so many dims as int64."""
+    """Check the number of dimensions of labels and return them as int64."""
     if labels.dim() != dims:
         shape = '(B, H, W)' if dims == 3 else '(H, W)'
         raise ValueError(f'`{name}` must have shape {shape}, got '

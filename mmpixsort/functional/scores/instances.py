@@ -1,14 +1,14 @@
-"""How well predicted instances agree with true ones in one image.
+"""Scores of the predicted instances of one image against the true ones.
 
 Shapes: H W size, P predicted and T true instances, X IoU thresholds.
 
-Best Dice and counts: Scharr et al., "Leaf segmentation in plant phenotyping:
-a collation study", Machine Vision and Applications 27, 2016. Precision over
-thresholds: Caicedo et al., "Nucleus segmentation across imaging experiments:
-the 2018 Data Science Bowl", Nature Methods 16, 2019.
+Best Dice and difference in count: Scharr et al., "Leaf segmentation in plant
+phenotyping: a collation study", Machine Vision and Applications 27, 2016.
+Precision over thresholds: Caicedo et al., "Nucleus segmentation across
+imaging experiments: the 2018 Data Science Bowl", Nature Methods 16, 2019.
 
-An image without instances, predicted and true, scores 1; one where only one
-side has instances scores 0.
+The score is 1 if an image has neither predicted nor true instances, and 0 if
+it has only one kind.
 """
 from typing import Dict, List, NamedTuple, Optional, Sequence, Set
 
@@ -18,19 +18,19 @@ from torch import Tensor
 from mmpixsort.functional.checks import check_labels
 from mmpixsort.functional.precision import autocast_off
 
-# quotients, so that an IoU of exactly 13 / 20 is not above .65
+# quotients, so that an IoU of exactly 13 / 20 does not exceed 0.65
 IOU_THRESHOLDS = tuple(step / 20 for step in range(10, 20))
-# float32 counts every pixel up to here
+# float32 represents every integer up to this one
 MAX_COUNT = 2**24
 
 
 class InstanceOverlaps(NamedTuple):
-    """Pixels of instances, what all scores are made of.
+    """Areas and intersections of instances, from which scores are computed.
 
     Attributes:
-        intersection: (P, T) int64.
-        pred_areas: (P,) int64, above 0.
-        truth_areas: (T,) int64, above 0.
+        intersection: (P, T) int64 number of pixels shared by each pair.
+        pred_areas: (P,) int64 areas in pixels, above 0.
+        truth_areas: (T,) int64 areas in pixels, above 0.
     """
 
     intersection: Tensor
@@ -39,11 +39,11 @@ class InstanceOverlaps(NamedTuple):
 
 
 class BestDice(NamedTuple):
-    """Mean over instances of the Dice with the best of the other side.
+    """Mean Dice of instances with their best partners of the other map.
 
     Attributes:
-        pred: () float64 in [0, 1], over predicted instances.
-        truth: () float64 in [0, 1], over true instances.
+        pred: () float64 in [0, 1], mean over predicted instances.
+        truth: () float64 in [0, 1], mean over true instances.
     """
 
     pred: Tensor
@@ -51,23 +51,25 @@ class BestDice(NamedTuple):
 
 
 def instance_overlaps(pred: Tensor, truth: Tensor) -> InstanceOverlaps:
-    """Count the pixels that instances of two maps share.
+    """Count the pixels shared by the instances of two maps of ids.
 
-    Ids may be of any size and have gaps; instances are in the order of their
-    ids. An instance without a pixel outside ignored ones does not exist. It
-    takes memory for P * T counts.
+    Ids may be of any size and have gaps; instances are returned in the order
+    of their ids. An instance all of whose pixels are ignored has no row. The
+    memory is that of P * T counts.
 
     Args:
-        pred: (H, W) integer, or of any shape; 0 or less: no instance.
-        truth: As `pred`, 0: no instance; negative: ignored, counts for
-            neither side.
+        pred: Integer ids of predicted instances, (H, W) or any other shape;
+            0 or less where there is none.
+        truth: Integer ids of true instances, of the same shape; 0 where
+            there is none. Pixels with a negative id are ignored in both
+            maps.
 
     Returns:
-        Intersection (P, T) and areas (P,), (T,).
+        :class:`InstanceOverlaps` with P predicted and T true instances.
 
     Raises:
-        TypeError: On a map that is not of integers.
-        ValueError: On maps of different shapes.
+        TypeError: If a map is not of integers.
+        ValueError: If the shapes of the maps differ.
 
     Example:
         >>> overlaps = instance_overlaps(torch.tensor([7, 7, 0, 9]),
@@ -93,20 +95,21 @@ def mask_overlaps(pred: Tensor,
                   truth: Tensor,
                   *,
                   valid: Optional[Tensor] = None) -> InstanceOverlaps:
-    """Count the pixels that masks share, which may overlap on either side.
+    """Count the pixels shared by two stacks of masks.
 
-    A mask without a valid pixel does not exist: it has no row.
+    Masks of one stack may overlap. A mask without a valid pixel has no row
+    in the result.
 
     Args:
-        pred: (P, H, W) bool.
-        truth: (T, H, W) bool.
-        valid: (H, W) bool, pixels that count; None: all.
+        pred: (P, H, W) bool masks of predicted instances.
+        truth: (T, H, W) bool masks of true instances.
+        valid: (H, W) bool mask of the pixels to count; None counts all.
 
     Returns:
-        Intersection (P, T) and areas (P,), (T,).
+        :class:`InstanceOverlaps` of the masks with valid pixels.
 
     Raises:
-        ValueError: On masks that are not bool or differ in size.
+        ValueError: If masks are not bool or differ in size.
 
     Example:
         >>> pred = torch.tensor([[[1, 1, 0]], [[0, 1, 1]]]).bool()
@@ -123,7 +126,7 @@ def mask_overlaps(pred: Tensor,
             masks[:, valid.flatten()] for masks in (rows, columns))
     rows, columns = (masks[masks.any(1)] for masks in (rows, columns))
     exact = torch.float if rows.shape[1] <= MAX_COUNT else torch.double
-    # half precision counts up to 2048 only
+    # half precision represents integers up to 2048 only
     with autocast_off(rows.device):
         intersection = rows.to(exact) @ columns.to(exact).T
     return InstanceOverlaps(intersection.long(), rows.sum(1), columns.sum(1))
@@ -131,25 +134,26 @@ def mask_overlaps(pred: Tensor,
 
 def best_dice(intersection: Tensor, pred_areas: Tensor,
               truth_areas: Tensor) -> BestDice:
-    r"""Return the mean best Dice of predicted and of true instances.
+    r"""Compute the mean best Dice of predicted and of true instances.
 
     .. math::
         BD(A, B) = \frac{1}{|A|} \sum_i \max_j
         \frac{2 |A_i \cap B_j|}{|A_i| + |B_j|}
 
-    Takes `*instance_overlaps(pred, truth)`, or of `mask_overlaps`.
+    The arguments are the fields of :class:`InstanceOverlaps`, as
+    :func:`instance_overlaps` and :func:`mask_overlaps` return them.
 
     Args:
-        intersection: (P, T) pixels.
-        pred_areas: (P,) pixels.
-        truth_areas: (T,) pixels.
+        intersection: (P, T) number of pixels shared by each pair.
+        pred_areas: (P,) areas of the predicted instances in pixels.
+        truth_areas: (T,) areas of the true instances in pixels.
 
     Returns:
-        BD(pred, truth) and BD(truth, pred); both 1 without any instance,
-        both 0 when only one side has instances.
+        BD(pred, truth) and BD(truth, pred). Both are 1 if there is no
+        instance at all, and 0 if only one map has instances.
 
     Raises:
-        ValueError: On areas that do not fit the intersection.
+        ValueError: If the shapes do not fit.
     """
     _check_overlaps(intersection, pred_areas, truth_areas)
     if intersection.numel() == 0:
@@ -162,9 +166,20 @@ def best_dice(intersection: Tensor, pred_areas: Tensor,
 
 def symmetric_best_dice(intersection: Tensor, pred_areas: Tensor,
                         truth_areas: Tensor) -> Tensor:
-    """Return SBD, the smaller of the two best Dice: () float64 in [0, 1].
+    """Compute the symmetric best Dice (SBD), the smaller of both best Dice.
 
-    See :func:`best_dice` for the arguments.
+    See :func:`best_dice` for the equation and the source.
+
+    Args:
+        intersection: (P, T) number of pixels shared by each pair.
+        pred_areas: (P,) areas of the predicted instances in pixels.
+        truth_areas: (T,) areas of the true instances in pixels.
+
+    Returns:
+        () float64 in [0, 1].
+
+    Raises:
+        ValueError: If the shapes do not fit.
 
     Example:
         >>> pred = torch.tensor([1, 1, 1, 1])
@@ -177,7 +192,10 @@ def symmetric_best_dice(intersection: Tensor, pred_areas: Tensor,
 
 def count_difference(intersection: Tensor, pred_areas: Tensor,
                      truth_areas: Tensor) -> int:
-    """Return DiC = P - T; see :func:`best_dice` for the arguments."""
+    """Return the difference in count, DiC = P - T.
+
+    The arguments are those of :func:`best_dice`.
+    """
     _check_overlaps(intersection, pred_areas, truth_areas)
     return len(pred_areas) - len(truth_areas)
 
@@ -189,23 +207,25 @@ def precision_at_iou(
     *,
     thresholds: Sequence[float] = IOU_THRESHOLDS,
 ) -> Tensor:
-    """Return TP / (TP + FP + FN) at IoU thresholds; the mean is DSB2018's.
+    """Compute the precision TP / (TP + FP + FN) at each IoU threshold.
 
-    TP is the most pairs with IoU > threshold, each instance in one pair at
-    most. Where instances of one side do not overlap, thresholds from 0.5 on
-    leave one partner to choose at most.
+    TP is the largest number of disjoint pairs with an IoU above the
+    threshold, FP and FN are the numbers of instances left over. The mean
+    over the default thresholds is the score of the Data Science Bowl 2018.
 
     Args:
-        intersection: (P, T) pixels.
-        pred_areas: (P,) pixels.
-        truth_areas: (T,) pixels.
-        thresholds: In [0, 1); an IoU of just the threshold is no match.
+        intersection: (P, T) number of pixels shared by each pair.
+        pred_areas: (P,) areas of the predicted instances in pixels.
+        truth_areas: (T,) areas of the true instances in pixels.
+        thresholds: IoU thresholds in [0, 1); a pair whose IoU equals the
+            threshold does not match.
 
     Returns:
-        (X,) float64 in [0, 1], by threshold; 1 without any instance.
+        (X,) float64 in [0, 1], one precision per threshold; 1 if there is no
+        instance at all.
 
     Raises:
-        ValueError: On thresholds out of range, or areas that do not fit.
+        ValueError: If a threshold is out of range or the shapes do not fit.
 
     Example:
         >>> overlaps = instance_overlaps(torch.tensor([1, 1, 1, 2]),
@@ -230,8 +250,8 @@ def precision_at_iou(
 def _num_pairs(fits: Tensor) -> int:
     """Return the size of the largest one-to-one matching in fits (P, T).
 
-    By augmenting paths: a row gets a column if the row that holds it can
-    move to another.
+    It is found by augmenting paths: a row may take the column of another
+    row if that row can move to another column.
     """
     partners: Dict[int, List[int]] = {}
     for row, column in fits.nonzero().tolist():

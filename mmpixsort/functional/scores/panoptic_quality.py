@@ -1,4 +1,4 @@
-r"""Panoptic quality without panopticapi.
+r"""Panoptic quality (PQ), computed without panopticapi.
 
 Shapes: H W size, C classes, T classes of things, which come first.
 
@@ -18,18 +18,18 @@ from torch import Tensor
 
 from mmpixsort.functional.checks import check_count, check_labels
 
-OFFSET = 1000  # of instances in a panoptic id, as mmdet has it
+OFFSET = 1000  # factor of the instance in a panoptic id, as in mmdet
 NO_SEGMENT = -1
 
 
 class PanopticCounts(NamedTuple):
-    """Segments of each class; counts of several images add up.
+    """Matched and unmatched segments of each class, which add up over images.
 
     Attributes:
-        iou: (C,) float64, sum over `tp`.
-        tp: (C,) int64, pairs that match.
-        fp: (C,) int64, predicted segments without a match.
-        fn: (C,) int64, true segments without a match.
+        iou: (C,) float64 sum of the IoU of the matched pairs.
+        tp: (C,) int64 number of matched pairs.
+        fp: (C,) int64 number of predicted segments without a match.
+        fn: (C,) int64 number of true segments without a match.
     """
 
     iou: Tensor
@@ -39,12 +39,13 @@ class PanopticCounts(NamedTuple):
 
 
 class ClassQuality(NamedTuple):
-    """Scores of each class in [0, 1], NaN where it has no segment.
+    """Panoptic scores of each class in [0, 1], NaN without any segment.
 
     Attributes:
-        pq: (C,) float64, panoptic quality.
-        sq: (C,) float64, mean IoU of the matches, 0 without any.
-        rq: (C,) float64, F1 of the segments.
+        pq: (C,) float64 panoptic quality.
+        sq: (C,) float64 segmentation quality, the mean IoU of the matched
+            pairs; 0 without a match.
+        rq: (C,) float64 recognition quality, the F1 score of the segments.
     """
 
     pq: Tensor
@@ -53,14 +54,14 @@ class ClassQuality(NamedTuple):
 
 
 class _Overlaps(NamedTuple):
-    """The P predicted and Q true segments and the K pairs that overlap.
+    """P predicted and Q true segments, and the K pairs of them that overlap.
 
     Attributes:
-        pred_ids: (P,) int64, NO_SEGMENT: none is predicted.
-        true_ids: (Q,) int64, NO_SEGMENT: nothing is known.
-        rows: (K,) int64 place in `pred_ids`.
-        columns: (K,) int64 place in `true_ids`.
-        pixels: (K,) int64, above 0.
+        pred_ids: (P,) int64 ids; `NO_SEGMENT` where none is predicted.
+        true_ids: (Q,) int64 ids; `NO_SEGMENT` where the truth is void.
+        rows: (K,) int64 index of each pair in `pred_ids`.
+        columns: (K,) int64 index of each pair in `true_ids`.
+        pixels: (K,) int64 number of shared pixels, above 0.
     """
 
     pred_ids: Tensor
@@ -78,32 +79,35 @@ def panoptic_counts(prediction: Tensor,
                     num_classes: int,
                     num_things: int,
                     ignore_index: int = 255) -> PanopticCounts:
-    """Match the segments of one image and count them by class.
+    """Match the predicted and true segments of one image, and count them.
 
-    A segment is an instance of a thing, or all pixels of a class of stuff.
-    Two match when they have one class and IoU > 0.5, with the part of the
-    prediction in void left out of the union. A prediction without a match
-    of which more than half lies in void or in a crowd of its class is not
-    counted. A crowd, true pixels of a thing without an instance, is no
-    segment. Predicted void is no class.
+    A segment is an instance of a thing class, or all pixels of a stuff
+    class. A crowd is a set of true pixels of a thing class whose instances
+    are not annotated; it is no segment. Two segments match if they have the
+    same class and an IoU above 0.5, where pixels of the prediction in void
+    are left out of the union. An unmatched prediction is not counted if more
+    than half of it lies in void or in a crowd of its class. Pixels that are
+    predicted as void belong to no segment.
 
     Args:
-        prediction: (H, W) integer, class + 1000 * instance; the instance
-            does not count for stuff. Void: C or negative.
-        semantic: (H, W) integer true classes in [0, C), or `ignore_index`.
-        instances: (H, W) integer, 1, 2, ... where `semantic` is a thing,
-            negative where it is a crowd; elsewhere it does not count.
+        prediction: (H, W) integer, class + 1000 * instance, where the
+            instance is ignored for stuff; C or a negative number is void.
+        semantic: (H, W) integer true classes in [0, C), or `ignore_index`
+            for void.
+        instances: (H, W) integer true instances of things: 1, 2, ..., or a
+            negative number for a crowd. Values at other pixels are ignored.
         num_classes: C, below 1000.
         num_things: T, from 0 to C.
-        ignore_index: Void in `semantic`.
+        ignore_index: Label of void in `semantic`.
 
     Returns:
-        Counts of each class.
+        :class:`PanopticCounts` of one image.
 
     Raises:
-        TypeError: On maps that are not of integers.
-        ValueError: On maps of different shapes, classes out of range, or
-            things without an instance that are not marked as a crowd.
+        TypeError: If a map is not of integers.
+        ValueError: If the shapes of the maps differ, a class is out of
+            range, or a true thing pixel has neither an instance nor the mark
+            of a crowd.
 
     Example:
         >>> prediction = torch.tensor([[1000, 1000, 2000, 1, 1, 1]])
@@ -125,16 +129,16 @@ def panoptic_counts(prediction: Tensor,
 
 
 def class_quality(counts: PanopticCounts) -> ClassQuality:
-    """Return PQ, SQ and RQ of each class.
+    """Compute PQ, SQ and RQ of each class from counts of segments.
 
     Args:
-        counts: (C,) each, of one image or sums over many.
+        counts: Counts of shape (C,), of one image or summed over many.
 
     Returns:
-        Scores of each class in [0, 1], float64.
+        :class:`ClassQuality`, float64 in [0, 1].
     """
     iou, tp, fp, fn = (part.double() for part in counts)
-    # 0 / 0 is NaN: a class without a segment
+    # a class without any segment becomes 0 / 0, which is NaN
     total = tp + .5 * fp + .5 * fn
     sq = (iou / tp.clamp(min=1)).masked_fill(total == 0, torch.nan)
     return ClassQuality(iou / total, sq, tp / total)
@@ -145,16 +149,17 @@ def panoptic_quality(counts: PanopticCounts, *,
     """Average PQ, SQ and RQ over the classes that have a segment.
 
     Args:
-        counts: (C,) each, of one image or sums over many.
+        counts: Counts of shape (C,), of one image or summed over many.
         num_things: T, from 0 to C.
 
     Returns:
-        `PQ`, `SQ`, `RQ`, of things `PQ_th`, `SQ_th`, `RQ_th` and of stuff
-        `PQ_st`, `SQ_st`, `RQ_st`: () float64 in [0, 1], NaN where no class
-        has a segment.
+        Dict of scores () float64 in [0, 1]: `PQ`, `SQ`, `RQ` over all
+        classes, `PQ_th`, `SQ_th`, `RQ_th` over things, and `PQ_st`, `SQ_st`,
+        `RQ_st` over stuff. A score is NaN if none of its classes has a
+        segment.
 
     Raises:
-        ValueError: On more things than classes.
+        ValueError: If there are more things than classes.
 
     Example:
         >>> counts = PanopticCounts(*torch.tensor(
@@ -176,7 +181,7 @@ def panoptic_quality(counts: PanopticCounts, *,
 
 
 def check_classes(num_classes: int, num_things: int) -> None:
-    """Raise unless T is in [0, C] and C fits in a panoptic id."""
+    """Raise unless T lies in [0, C] and C fits into a panoptic id."""
     check_count('num_classes', num_classes)
     check_count('num_things', num_things, minimum=0)
     if num_classes >= OFFSET:
@@ -192,7 +197,7 @@ def check_classes(num_classes: int, num_things: int) -> None:
 
 def _check_maps(prediction: Tensor, semantic: Tensor,
                 instances: Tensor) -> Tuple[Tensor, ...]:
-    """Return the maps as int64."""
+    """Check the maps and return them as int64."""
     if prediction.dim() != 2:
         raise ValueError(
             '`prediction` must have shape (H, W), got '
@@ -205,7 +210,7 @@ def _check_maps(prediction: Tensor, semantic: Tensor,
 def _runs(*maps: Tensor) -> Tuple[Tensor, ...]:
     """Return the values of runs of equal pixels, and the run lengths.
 
-    What follows sorts: runs are tens of times fewer than pixels.
+    Sorting is faster on runs, which are tens of times fewer than pixels.
     """
     rows = [labels.flatten() for labels in maps]
     first = torch.ones_like(rows[0], dtype=torch.bool)
@@ -235,7 +240,7 @@ def _pred_ids(prediction: Tensor, num_classes: int,
 
 def _true_ids(semantic: Tensor, instances: Tensor, num_classes: int,
               num_things: int, ignore_index: int) -> Tensor:
-    """Return ids of true segments; the crowd of thing c has the id c."""
+    """Return ids of true segments; a crowd of the thing class c has id c."""
     void = semantic == ignore_index
     wrong = semantic[~void & ((semantic < 0) | (semantic >= num_classes))]
     if len(wrong):
@@ -255,10 +260,10 @@ def _true_ids(semantic: Tensor, instances: Tensor, num_classes: int,
 
 def _overlaps(pred_ids: Tensor, true_ids: Tensor,
               pixels: Tensor) -> _Overlaps:
-    """Count the pixels of every pair of ids that occurs."""
+    """Count the shared pixels of every pair of ids that overlap."""
     pred_ids, rows = pred_ids.unique(return_inverse=True)
     true_ids, columns = true_ids.unique(return_inverse=True)
-    # pairs that occur, as there may be 10^4 segments on either side
+    # only pairs that occur: there may be 10^4 segments on either side
     pairs, places = torch.unique(
         rows * len(true_ids) + columns, return_inverse=True)
     return _Overlaps(pred_ids, true_ids, pairs // len(true_ids),
@@ -267,7 +272,7 @@ def _overlaps(pred_ids: Tensor, true_ids: Tensor,
 
 def _match(overlaps: _Overlaps, num_classes: int,
            num_things: int) -> PanopticCounts:
-    """Match segments, at most one with each for an IoU above a half."""
+    """Match segments; an IoU above 0.5 makes the match unique."""
     pred_ids, true_ids, rows, columns, shared = overlaps
     preds, trues = pred_ids[rows], true_ids[columns]
     same = (preds >= 0) & (trues >= 0) & (preds % OFFSET == trues % OFFSET)
@@ -280,7 +285,7 @@ def _match(overlaps: _Overlaps, num_classes: int,
     excused = _sums(shared * (in_void | in_crowd), rows, pred_ids)
     missed_pred = (pred_ids >= 0) & (2 * excused <= areas)
     missed_pred[rows[matched]] = False
-    # below are void and crowds
+    # smaller ids stand for void and crowds
     missed_true = true_ids >= num_things
     missed_true[columns[matched]] = False
     classes = preds[matched] % OFFSET
@@ -293,5 +298,5 @@ def _match(overlaps: _Overlaps, num_classes: int,
 
 
 def _sums(values: Tensor, places: Tensor, like: Tensor) -> Tensor:
-    """Add up values (K,) by place, one of (S,) each."""
+    """Sum values (K,) by their places in a tensor of the shape of `like`."""
     return torch.zeros_like(like).index_add(0, places, values)

@@ -1,11 +1,11 @@
-"""How well segments fit labels, and how well retrieval names them.
+"""Scores of segments against labels, and accuracy of retrieval.
 
 Shapes: B images, H W size, N pixels, S segments, C classes, Q queries, k
 neighbours.
 
-The majority class of a segment is that of most of its labelled pixels, of
-equal ones the smallest, as in Hwang et al., "SegSort", ICCV 2019,
-https://arxiv.org/abs/1910.06962, section 3.3, where prototypes get it.
+The majority class of a segment is the class of most of its labelled pixels;
+of equally frequent classes it is the smallest. Hwang et al., "SegSort", ICCV
+2019, https://arxiv.org/abs/1910.06962, section 3.3, label prototypes by it.
 """
 from typing import NamedTuple, Tuple
 
@@ -16,12 +16,12 @@ from mmpixsort.functional.checks import check_count, check_labels
 
 
 class RetrievalAccuracy(NamedTuple):
-    """Shares of retrieved neighbours in [0, 1], NaN without queries.
+    """Accuracy of retrieved neighbours in [0, 1], NaN without queries.
 
     Attributes:
-        mean: (), share of the k neighbours that carry the label of the
-            query, averaged over queries (the accuracy of SPML's code).
-        any: (), share of the queries with at least one such neighbour.
+        mean: () fraction of the k neighbours that have the label of the
+            query, averaged over queries (the accuracy in SPML's code).
+        any: () fraction of the queries with at least one such neighbour.
     """
 
     mean: Tensor
@@ -34,19 +34,24 @@ def overlap_counts(rows: Tensor,
                    num_rows: int,
                    num_classes: int,
                    ignore_index: int = 255) -> Tensor:
-    """Count the pixels of every pair of a row and a class.
+    """Count the pixels that each segment shares with each class.
 
-    The confusion matrix when rows are predicted classes or clusters.
+    The result is a confusion matrix if the rows are predicted classes.
 
     Args:
-        rows: (...) integer; outside [0, num_rows) the pixel takes no part.
-        labels: (...) integer; outside [0, C) likewise.
-        num_rows: Segments, clusters or predicted classes.
+        rows: (...) integer row of each pixel: its segment, cluster or
+            predicted class. Pixels outside [0, num_rows) are ignored.
+        labels: (...) integer labels; pixels outside [0, C) are ignored.
+        num_rows: Number of segments, clusters or predicted classes.
         num_classes: C.
-        ignore_index: Label that takes no part.
+        ignore_index: Label of pixels that are ignored.
 
     Returns:
-        (num_rows, C) int64.
+        (num_rows, C) int64 numbers of pixels.
+
+    Raises:
+        ValueError: If the shapes differ or a number is out of range.
+        TypeError: If rows or labels are not integers.
 
     Example:
         >>> overlap_counts(torch.tensor([0, 0, 1]), torch.tensor([1, 1, 255]),
@@ -60,7 +65,7 @@ def overlap_counts(rows: Tensor,
     counted = (rows >= 0) & (rows < num_rows) & (labels >= 0) & (
         labels < num_classes) & (labels != ignore_index)
     size = num_rows * num_classes
-    # the last cell is a dump for the pixels that take no part
+    # the last cell collects the ignored pixels
     cells = torch.where(counted, rows * num_classes + labels, size)
     counts = cells.new_zeros(size + 1)
     counts.scatter_add_(0, cells, torch.ones_like(cells))
@@ -73,18 +78,19 @@ def majority_classes(segment_ids: Tensor,
                      num_segments: int,
                      num_classes: int,
                      ignore_index: int = 255) -> Tensor:
-    """Return the class that most labelled pixels of each segment carry.
+    """Return the majority class of each segment.
 
     Args:
-        segment_ids: (...) integer in [0, S), negative: takes no part.
-        labels: (...) integer.
+        segment_ids: (...) integer segment of each pixel in [0, S); pixels
+            outside are ignored.
+        labels: (...) integer labels; pixels outside [0, C) are ignored.
         num_segments: S.
         num_classes: C.
-        ignore_index: Label that takes no part.
+        ignore_index: Label of pixels that are ignored.
 
     Returns:
-        (S,) int64, of equally frequent classes the smallest; -1 for a
-        segment without a labelled pixel.
+        (S,) int64 class; of equally frequent classes the smallest, and -1
+        for a segment without a labelled pixel.
 
     Example:
         >>> majority_classes(torch.tensor([0, 0, 1]), torch.tensor([3, 2, 0]),
@@ -105,19 +111,23 @@ def segment_purity(segment_ids: Tensor,
                    *,
                    num_classes: int,
                    ignore_index: int = 255) -> Tensor:
-    """Return the share of pixels that carry the majority of their segment.
+    """Return the fraction of pixels with the majority class of their segment.
 
-    Over all labelled pixels of the batch that lie in a segment.
+    It is taken over all labelled pixels of the batch that lie in a segment.
 
     Args:
-        segment_ids: (B, H, W) integer, any numbers, of each image its own;
-            negative: in no segment.
-        labels: (B, H, W) integer.
+        segment_ids: (B, H, W) integer segment of each pixel; any numbers,
+            separate for each image. A negative number means no segment.
+        labels: (B, H, W) integer labels; pixels outside [0, C) are ignored.
         num_classes: C.
-        ignore_index: Label that takes no part.
+        ignore_index: Label of pixels that are ignored.
 
     Returns:
-        () float64 in (0, 1], NaN when there is no such pixel.
+        () float64 in (0, 1], NaN if no labelled pixel lies in a segment.
+
+    Raises:
+        ValueError: If a shape is wrong.
+        TypeError: If ids or labels are not integers.
 
     Example:
         >>> ids = torch.tensor([[[0, 0, 0, 7]]])
@@ -136,20 +146,20 @@ def oracle_labels(segment_ids: Tensor,
                   *,
                   num_classes: int,
                   ignore_index: int = 255) -> Tensor:
-    """Paint each segment with its majority class.
+    """Give every pixel the majority class of its segment.
 
-    No labelling of the segments gets more pixels right.
+    This is the best labelling that gives all pixels of a segment one class.
 
     Args:
-        segment_ids: (B, H, W) integer, any numbers, of each image its own;
-            negative: in no segment.
-        labels: (B, H, W) integer.
+        segment_ids: (B, H, W) integer segment of each pixel; any numbers,
+            separate for each image. A negative number means no segment.
+        labels: (B, H, W) integer labels; pixels outside [0, C) are ignored.
         num_classes: C.
-        ignore_index: Label that takes no part.
+        ignore_index: Label of pixels that are ignored.
 
     Returns:
-        (B, H, W) int64; `ignore_index` outside segments and in those
-        without a labelled pixel.
+        (B, H, W) int64 classes; `ignore_index` outside segments and in
+        segments without a labelled pixel.
 
     Example:
         >>> ids = torch.tensor([[[0, 0, 0, 7]]])
@@ -166,17 +176,20 @@ def oracle_labels(segment_ids: Tensor,
 
 def retrieval_accuracy(neighbor_labels: Tensor,
                        labels: Tensor) -> RetrievalAccuracy:
-    """Tell how many neighbours carry the label of their query.
+    """Return the fractions of neighbours with the label of their query.
 
     Args:
-        neighbor_labels: (Q, k) integer; a negative one is wrong.
-        labels: (Q,) integer; negative: the query takes no part.
+        neighbor_labels: (Q, k) integer labels of the neighbours; a negative
+            label counts as wrong.
+        labels: (Q,) integer labels of the queries; queries with a negative
+            label are ignored.
 
     Returns:
-        Mean share of right neighbours, and share of queries with any.
+        :class:`RetrievalAccuracy` of all queries.
 
     Raises:
-        ValueError: On shapes that do not fit.
+        ValueError: If the shapes do not fit.
+        TypeError: If labels are not integers.
 
     Example:
         >>> neighbor_labels = torch.tensor([[1, 1], [0, 2], [5, 4]])
@@ -196,7 +209,12 @@ def retrieval_accuracy(neighbor_labels: Tensor,
 
 def _table(segment_ids: Tensor, labels: Tensor, num_classes: int,
            ignore_index: int) -> Tuple[Tensor, Tensor]:
-    """Number the segments of a batch: rows (B, H, W), counts (S, C)."""
+    """Number the segments of a batch and count their pixels of each class.
+
+    Returns:
+        Number of the segment of each pixel (B, H, W), -1 for none; and the
+        counts (S, C).
+    """
     if segment_ids.dim() != 3:
         raise ValueError('`segment_ids` must have shape (B, H, W), got '
                          f'{tuple(segment_ids.shape)}')
@@ -217,6 +235,6 @@ def _table(segment_ids: Tensor, labels: Tensor, num_classes: int,
 
 
 def _majority(counts: Tensor) -> Tensor:
-    """Return the first class of most pixels by row, -1 for an empty row."""
-    # argmax takes the first of equal ones
+    """Return the most frequent class of each row, -1 for an empty row."""
+    # argmax returns the first of equal values
     return counts.argmax(1).masked_fill(counts.sum(1) == 0, -1)
