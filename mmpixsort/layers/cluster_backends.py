@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from mmpixsort.functional.checks import (check_choice, check_count,
                                          check_non_negative, check_positive)
-from mmpixsort.functional.instances.meanshift import (REASSIGN, Clusters,
-                                                      assign_nearest,
-                                                      keep_large,
+from mmpixsort.functional.instances.clusters import (Clusters, assign_nearest,
+                                                     keep_large)
+from mmpixsort.functional.instances.meanshift import (REASSIGN,
                                                       seed_mean_shift)
 from mmpixsort.registry import MODELS
 from mmpixsort.utils.extras import extra_error

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from mmpixsort.functional.instances.meanshift import Clusters
+from mmpixsort.functional.instances.clusters import Clusters
 from mmpixsort.layers import cluster_backends
 from mmpixsort.layers.cluster_backends import (ClusterBackend,
                                                MeanShiftBackend,

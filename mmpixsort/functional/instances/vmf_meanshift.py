@@ -18,7 +18,7 @@ from mmpixsort.functional.checks import (check_count, check_non_negative,
 from mmpixsort.functional.precision import autocast_off
 from mmpixsort.functional.segments.graph import check_cosine
 
-from .meanshift import assign_nearest
+from .clusters import assign_nearest
 
 # maximum number of similarities of one product, 16 MiB
 MAX_SIMILARITIES = 2**22

@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from mmpixsort.functional.instances import meanshift
-from mmpixsort.functional.instances.meanshift import (Clusters, assign_nearest,
-                                                      keep_large,
-                                                      seed_mean_shift)
+from mmpixsort.functional.instances import (meanshift, meanshift_search,
+                                            meanshift_windows)
+from mmpixsort.functional.instances.clusters import (Clusters, assign_nearest,
+                                                     keep_large)
+from mmpixsort.functional.instances.meanshift import seed_mean_shift
 
 
 def balls(seed, num_clusters=6, num_points=400, dims=3, outliers=0.):
@@ -206,7 +207,7 @@ def test_pick__highest_score_of_each_run(num_seeds):
     g = torch.Generator().manual_seed(num_seeds)
     scores = torch.rand(500, generator=g)
     candidates = torch.randperm(500, generator=g)[:400].sort().values
-    picks = meanshift._pick(candidates, scores, num_seeds, g)
+    picks = meanshift_search.pick_seeds(candidates, scores, num_seeds, g)
     length = -(-400 // num_seeds)
     want = [max(run.tolist(), key=lambda i: scores[i])
             for run in candidates.split(length)]
@@ -222,28 +223,31 @@ def _two_heaps_and_a_bridge():
 def test_join__owned_share_by_hand():
     points, centers = _two_heaps_and_a_bridge()
     joined = torch.ones(3, dtype=torch.bool)
-    unowned, total = meanshift._unowned(points, centers, joined, 2.)
+    unowned, total = meanshift_windows.count_unowned(
+        points, centers, joined, 2.)
     assert total.tolist() == [27, 27, 47]
     assert unowned.tolist() == [27, 20, 0]
     joined[0] = False
-    unowned, _ = meanshift._unowned(points, centers, joined, 2.)
+    unowned, _ = meanshift_windows.count_unowned(
+        points, centers, joined, 2.)
     assert unowned.tolist() == [27, 27, 20]
 
 
 @pytest.mark.parametrize('purity, count', [(.5, 2), (.75, 1), (0., 2)])
 def test_join__min_purity(purity, count):
     points, centers = _two_heaps_and_a_bridge()
-    rules = meanshift._Rules(2., 1, 1, 0., 1, purity, None, 1)
+    rules = meanshift_search.SearchRules(
+        2., 1, 1, 0., 1, purity, None, 1)
     # the bridge is not closer than the bandwidth, and owns no pixel
-    joined = meanshift._join(centers[:0], centers, points, rules)
+    joined = meanshift_search.join_modes(centers[:0], centers, points, rules)
     assert joined.flatten().tolist() == [0., 4.][:count]
-    again = meanshift._join(joined, centers, points, rules)
+    again = meanshift_search.join_modes(joined, centers, points, rules)
     assert torch.equal(again, joined)
 
 
 def test_distinct__is_greedy():
     places = torch.tensor([[0.], [.9], [1.8], [2.7], [.1]])
-    keep = meanshift._distinct(places, 1.)
+    keep = meanshift_search.are_distinct(places, 1.)
     assert keep.tolist() == [True, False, True, False, False]
 
 
@@ -251,7 +255,7 @@ def test_seed_mean_shift__chunks_do_not_matter(monkeypatch):
     embeddings, _, _ = balls(6, outliers=.05)
     options = dict(bandwidth=1.5, min_pixels=8)
     whole = seed_mean_shift(embeddings, **options)
-    monkeypatch.setattr(meanshift, 'MAX_SIMILARITIES', 1000)
+    monkeypatch.setattr(meanshift_windows, 'MAX_SIMILARITIES', 1000)
     parts = seed_mean_shift(embeddings, **options)
     assert torch.equal(parts.labels, whole.labels)
     assert torch.allclose(parts.centers, whole.centers, atol=1e-5)
@@ -320,13 +324,13 @@ def test_seed_mean_shift__precision_and_gradient():
 def visits_of(monkeypatch):
     """Count pixels times seeds of every step."""
     seen = []
-    step = meanshift._sums_within
+    step = meanshift_windows.sums_within
 
     def counted(points, centers, bandwidth):
         seen.append(len(points) * len(centers))
         return step(points, centers, bandwidth)
 
-    monkeypatch.setattr(meanshift, '_sums_within', counted)
+    monkeypatch.setattr(meanshift_search, 'sums_within', counted)
     return seen
 
 
@@ -374,17 +378,19 @@ def test_seed_mean_shift__rounds_do_not_look_again(seed):
     # what has joined is compared once: the same as all at once
     embeddings, _, _ = balls(
         seed, num_clusters=40, num_points=2000, dims=4, outliers=.2)
-    rules = meanshift._Rules(1.5, 16, 100, 1e-4, 5, .5, None, 5)
+    rules = meanshift_search.SearchRules(
+        1.5, 16, 100, 1e-4, 5, .5, None, 5)
     points = embeddings - embeddings.mean(0)
-    work = meanshift._Work(None)
-    centers = meanshift._search(
+    work = meanshift_search.Work(None)
+    centers = meanshift_search.search_centers(
         points, None, rules, torch.Generator().manual_seed(seed), work)
     for k in range(1, len(centers) + 1):
-        free = meanshift._nearest(points, centers[:k - 1], 1.5) == 0
+        free = meanshift_windows.nearest_center(
+            points, centers[:k - 1], 1.5) == 0
         inside = torch.cdist(points, centers[k - 1:k])[:, 0] <= 1.5
         assert (inside & free).sum() >= 5
         assert (inside & free).sum() > .5 * inside.sum()
-    assert meanshift._distinct(centers, 1.5).all()
+    assert meanshift_search.are_distinct(centers, 1.5).all()
 
 
 def test_assign_nearest__equals_a_full_table():
