@@ -1,7 +1,6 @@
 """From features to embeddings."""
 from typing import Optional
 
-import torch
 from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize

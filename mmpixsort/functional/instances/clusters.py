@@ -48,8 +48,8 @@ def assign_nearest(embeddings: Tensor,
     with autocast_off(embeddings.device):
         centers = centers.float()
         origin = centers.mean(0) if len(centers) else 0.
-        return nearest_center(embeddings.float() - origin, centers - origin,
-                        max_distance)
+        return nearest_center(
+            embeddings.float() - origin, centers - origin, max_distance)
 
 
 def keep_large(clusters: Clusters, *, min_pixels: int = 1) -> Clusters:

@@ -1,10 +1,12 @@
-"""Discriminative loss: pixels to the mean of their instance, means apart.
+"""Discriminative loss of pixel embeddings for instance segmentation.
+
+It pulls pixels to the mean of their instance and pushes means apart.
 
 De Brabandere, Neven, Van Gool, "Semantic Instance Segmentation with a
 Discriminative Loss Function", 2017, https://arxiv.org/abs/1708.02551.
 
 Shapes: B images, D embedding dims, K slots for the instances of an image, C
-instances of an image that take part, N_c pixels of instance c.
+instances of an image that are not ignored, N_c pixels of instance c.
 """
 from typing import NamedTuple, Optional
 
@@ -26,16 +28,19 @@ PUSH_SCOPES = ('image', 'class', 'batch')
 
 
 class DiscriminativeTerms(NamedTuple):
-    """The loss of every image, and what it was made of.
+    """Terms of the discriminative loss of each image, with diagnostics.
 
     Attributes:
-        pull: (B,).
-        push: (B,).
-        reg: (B,).
-        valid: (B,) bool, images with an instance.
-        num_instances: (B,), without gradient, as all below.
-        active_pixels: (B,) pixels beyond `delta_var`.
-        active_pairs: (B,) ordered pairs nearer than 2 `delta_dist`.
+        pull: (B,) L_var, the pull of pixels to the mean of their instance.
+        push: (B,) L_dist, the push between means.
+        reg: (B,) L_reg, the mean length of the means.
+        valid: (B,) bool, True for images with an instance.
+        num_instances: (B,) number of instances; this and the following
+            fields have no gradient.
+        active_pixels: (B,) number of pixels farther than `delta_var` from
+            the mean of their instance.
+        active_pairs: (B,) number of ordered pairs of means nearer than
+            2 `delta_dist`.
     """
 
     pull: Tensor
@@ -61,7 +66,7 @@ def discriminative_loss(embeddings: Tensor,
                         overlap: str = 'all',
                         min_pixels: int = 1,
                         num_ids: Optional[int] = None) -> tuple:
-    r"""Return the three terms of every image.
+    r"""Compute the three terms of the discriminative loss of each image.
 
     .. math::
         L_{var} = \frac1C \sum_c \frac1{N_c} \sum_{i \in c}
@@ -70,45 +75,56 @@ def discriminative_loss(embeddings: Tensor,
             [2 \delta_d - d(\mu_a, \mu_b)]_+^2, \quad
         L_{reg} = \frac1C \sum_c \|\mu_c\|
 
-    All images at once, in float32 (float64 stays), autocast off. Memory: B D N
-    numbers for the gradient, and a few tensors of B N and of B K K. Means that
-    coincide give (2 delta_d)^2 and no gradient, as the equation has it.
+    All images are processed at once, in float32, or in float64 for float64
+    embeddings, with autocast off. The memory is that of B * D * N numbers
+    for the gradient and of a few tensors of B * N and B * K * K numbers. A
+    pair of means that coincide contributes (2 delta_d)^2 without a gradient,
+    as the equation says.
 
     Args:
-        embeddings: (B, D, *spatial), of any number of spatial dims. Where
-            ids take no part they may be anything, NaN too.
-        instance_ids: (B, *spatial) integer; or (B, M, *spatial) bool, a
-            mask an instance, which may overlap or be empty.
-        delta_var: Pull ends within this distance, 0 or more.
-        delta_dist: Push ends at twice this distance, 0 or more.
-        background: What id 0 is: 'ignore', or an 'instance' as any other.
-        ignore_index: Id that takes no part, as negative ones.
-        distance: 'l2', 'l1', or 'cosine': 1 - cos, on the unit sphere, with
-            both margins in its units and no L_reg.
-        normalizer: 'paper': as above; 'authors': of their released code,
-            sums over instances for the pull and over pairs a < b, divided
-            by C - 1, for the push; 'pixel': pull as a mean over pixels;
-            'active': means over pixels and pairs within a hinge.
-        push_scope: Which means repel each other: those of an 'image', of a
-            'class' within an image (the paper on Cityscapes; mean over
-            classes), or of the whole 'batch'.
-        class_ids: (B, *spatial) integer, or (B, M) with masks; needed for
-            push_scope 'class'. The largest class of its pixels is that of
-            an instance.
-        overlap: What masks that overlap mean: a pixel is pulled to 'all' its
-            instances, or to the 'nearest'.
-        min_pixels: Smaller instances take no part.
-        num_ids: Ids lie in [0, num_ids), numbered anew in every image: pairs
-            cost its square. None: any ids, unique over the batch too, at the
-            cost of a wait for the device.
+        embeddings: (B, D, *spatial) floating tensor with any number of
+            spatial dimensions. Ignored pixels may hold any values, even NaN.
+        instance_ids: (B, *spatial) integer instance of each pixel; or
+            (B, M, *spatial) bool masks of the instances, which may overlap
+            or be empty. Pixels with a negative id are ignored.
+        delta_var: Distance to the mean within which a pixel is not pulled,
+            0 or more.
+        delta_dist: Half the distance beyond which two means do not repel
+            each other, 0 or more.
+        background: Meaning of id 0: 'ignore' ignores its pixels, 'instance'
+            treats it as any other instance.
+        ignore_index: Id whose pixels are ignored.
+        distance: 'l2', 'l1', or 'cosine' for 1 - cos on the unit sphere. For
+            'cosine' both margins are in units of 1 - cos, and L_reg is 0.
+        normalizer: Normalisation of the sums. 'paper': the equations above;
+            'authors': as in the authors' released code, the pull is summed
+            over instances, and the push is summed over pairs a < b and
+            divided by C - 1; 'pixel': the pull is a mean over pixels;
+            'active': pull and push are means over the pixels and pairs whose
+            hinge is above 0.
+        push_scope: Set of means that repel each other: those of an 'image';
+            those of a 'class' within an image, averaged over classes, as in
+            the paper on Cityscapes; or those of the whole 'batch'.
+        class_ids: (B, *spatial) integer classes, or (B, M) with masks; they
+            are needed for `push_scope='class'`. The class of an instance is
+            the largest class of its pixels.
+        overlap: Instances that a pixel in several masks is pulled to: 'all',
+            or the 'nearest'.
+        min_pixels: Minimum area of an instance in pixels; smaller ones are
+            ignored.
+        num_ids: Number of slots K, where all ids lie in [0, num_ids). The
+            loss compares K^2 pairs, so number the instances of every image
+            from 1. None accepts any ids, for which the host waits for the
+            device.
 
     Returns:
-        pull (B,), push (B,), reg (B,), valid (B,) bool: images with an
-        instance. Zero, with a gradient, where there is none; push is zero
-        for one instance.
+        pull (B,), push (B,), reg (B,), and valid (B,) bool, which is True
+        for images with an instance. The terms of other images are zero with
+        a gradient. The push is zero for a single instance.
 
     Raises:
-        ValueError: On wrong shapes, types or options.
+        ValueError: If a shape, a dtype or an option is wrong.
+        TypeError: If `instance_ids` are neither integers nor bool.
 
     Example:
         >>> embeddings = torch.tensor([[[0., 0., 2., 4.]]])
@@ -131,7 +147,10 @@ def discriminative_terms(embeddings: Tensor, instance_ids: Tensor, *,
                          class_ids: Optional[Tensor], overlap: str,
                          min_pixels: int,
                          num_ids: Optional[int]) -> DiscriminativeTerms:
-    """Return the terms of :func:`discriminative_loss` with diagnostics."""
+    """Compute the terms of :func:`discriminative_loss` with diagnostics.
+
+    The arguments are those of :func:`discriminative_loss`.
+    """
     check_non_negative('delta_var', delta_var)
     check_non_negative('delta_dist', delta_dist)
     check_choice('distance', distance, DISTANCES)
@@ -183,7 +202,7 @@ def _check_shapes(embeddings: Tensor, instance_ids: Tensor) -> None:
 def _terms(hinges: Hinges, areas: Tensor, groups: Groups, *,
            normalizer: str, margin: float, distance: str,
            whole_batch: bool) -> DiscriminativeTerms:
-    """Sum what instances have, by image."""
+    """Combine the means and hinges of instances to the terms of images."""
     valid = groups.valid
     num = valid.sum(1)
     sums = hinges.sums.masked_fill(~valid, 0.)
@@ -209,7 +228,7 @@ def _terms(hinges: Hinges, areas: Tensor, groups: Groups, *,
 
 def _push(means: Tensor, groups: Groups, normalizer: str, margin: float,
           distance: str, whole_batch: bool) -> tuple:
-    """Return the push (B,) and the pairs (B,) within the margin."""
+    """Return the push (B,) and the number of pairs (B,) within the margin."""
     batch, _, num_slots = means.shape
     rows, partners = means.transpose(1, 2), groups.partners
     if whole_batch:
@@ -222,7 +241,7 @@ def _push(means: Tensor, groups: Groups, normalizer: str, margin: float,
     hinge = hinge.masked_fill(~partners, 0.)
     close = (hinge > 0).sum(2).view(batch, num_slots).sum(1)
     by_mean = hinge.square().sum(2).view(batch, num_slots)
-    # the mean over images is then the mean over all pairs of the batch
+    # the mean over images then equals the mean over all pairs of the batch
     share = groups.images if whole_batch else 1
     if normalizer == 'active':
         pairs = close.sum().expand_as(close) if whole_batch else close

@@ -1,7 +1,7 @@
-"""Sums over the pixels of every slot, of maps that come in pieces.
+"""Sums over the pixels of each slot, for maps that are processed in pieces.
 
 Shapes: B images, D channels, n pixels of a piece, K slots; slot K takes the
-pixels that belong to none.
+pixels of no instance.
 """
 import torch
 from torch import Tensor
@@ -10,18 +10,19 @@ LANES = 8
 
 
 class SlotSums:
-    """Sums (B, D, K + 1), piece after piece.
+    """Accumulate sums (B, D, K + 1) of the pixels of each slot.
 
-    Channels first, as maps lie in memory: sums over rows cost a CPU three
-    times as much. Neighbours belong to one instance; on a CPU, added to one
-    number, each would wait for the one before, which takes twice as long in
-    all, so that there each slot has eight numbers, for pixels in turn.
+    The sums have the channels first, as maps do in memory: sums over rows
+    would take a CPU three times as long. Neighbouring pixels mostly belong
+    to one instance. If a CPU added them to one number, each addition would
+    wait for the one before, which takes twice as long. On a CPU each slot
+    therefore has eight partial sums that take the pixels in turn.
 
     Args:
-        maps: (B, ...), whose type and device the sums have.
+        maps: (B, ...) tensor whose dtype and device the sums take.
         channels: D.
         num_slots: K.
-        step: Pixels of the largest piece.
+        step: Number of pixels of the largest piece.
     """
 
     def __init__(self, maps: Tensor, *, channels: int, num_slots: int,
@@ -36,7 +37,7 @@ class SlotSums:
         self.parts = maps.new_zeros(len(maps), channels, size)
 
     def add(self, slots: Tensor, values: Tensor) -> None:
-        """Add values (B, D, n) to slots (B, n)."""
+        """Add the values (B, D, n) of pixels to their slots (B, n)."""
         if values.is_cuda and torch.are_deterministic_algorithms_enabled():
             return self._add_products(slots, values)
         if self.lanes is not None:

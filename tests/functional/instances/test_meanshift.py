@@ -352,7 +352,7 @@ def test_seed_mean_shift__untrained_is_bounded_and_said(monkeypatch, dims,
     assert labels.max() == len(centers)
     text, = texts
     assert f'stopped at `max_visits` {few} with' in text
-    assert f'{(labels == 0).sum()} of 3000 pixels are in none' in text
+    assert f'{(labels == 0).sum()} of 3000 pixels belong to none' in text
     with pytest.warns(UserWarning, match='stopped at `max_visits` 1 with'):
         seed_mean_shift(cloud, max_visits=1, **options)
 
