@@ -27,6 +27,7 @@ class ProjectionHead(nn.Sequential):
 
     Example:
         >>> head = ProjectionHead(in_channels=8, embed_dims=4, linear=True)
+        >>> import torch
         >>> float(head(torch.ones(1, 8, 1, 1)).norm().round(decimals=3))
         1.0
     """
