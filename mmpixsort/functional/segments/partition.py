@@ -4,12 +4,12 @@ Shapes: B images, D embedding dims, H W size, N = B * H * W pixels, R regions
 of an image, M the maximum number of clusters of a region, G blocks of P
 pixels.
 
-A segment is one cluster of one region. A region of a single segment offers
-no positive to it, and a region of many small segments floods the denominator
-of the loss with them. Large regions are therefore cut into more clusters
-than small ones. The abstract of Panoptic Segment Sorting (OpenReview
-1eKz1kjHO1) names "dynamic partitioning" without a rule; the rule here is our
-own.
+A segment is one cluster of one region. If a region is a single segment, its
+pixels have no other segment as a positive; if it is many small segments, they
+dominate the denominator of the loss. Large regions are therefore cut into
+more clusters than small ones. The abstract of Panoptic Segment Sorting
+(OpenReview 1eKz1kjHO1) names "dynamic partitioning" without a rule; the rule
+here is our own.
 """
 from typing import NamedTuple, Tuple
 
