@@ -11,7 +11,7 @@ from .slide import SlideRules, slide_maps
 
 @MODELS.register_module()
 class PanopticSegSort(EmbeddingInstanceSegmentor):
-    """Panoptic segmentation detector with a PanopticSegSortHead.
+    """Detector for panoptic segmentation, with one of the panoptic heads.
 
     It predicts `pred_panoptic_seg` in the format of MMDetection,
     `pred_sem_seg` with the most likely classes, and `pred_instances`.

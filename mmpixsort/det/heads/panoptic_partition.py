@@ -161,8 +161,8 @@ def largest_clusters(regions: Tensor, clusters: Tensor, num_regions: int,
         regions: (B, h, w) int64 region of each pixel in [0, R); -1 is none.
         clusters: (B, h, w) int64 cluster of each pixel in [0, M), numbered
             within each region; -1 is none.
-        num_regions: R.
-        max_clusters: M.
+        num_regions: Maximum number of regions of an image R.
+        max_clusters: Maximum number of clusters of a region M.
         max_segments: Maximum number of clusters of an image to keep.
 
     Returns:
