@@ -45,9 +45,9 @@ class MemoryBankHook(Hook):
       the inferencers of the hosts read them without this package.
     - A warm-up that does not end within the schedule raises an error, as the
       loss would stay 0 to the end.
-    - On resume, a bank of another shape raises an error. With `load_from`,
-      which starts a new training, perhaps on other classes, every bank
-      starts empty.
+    - On resume, a bank that is missing or has another shape raises an error.
+      With `load_from`, which starts a new training, perhaps on other classes,
+      every bank starts empty.
     - Checkpoints contain the bank of the trained model, even if EMAHook
       averages buffers.
     - `SyncBuffersHook` raises an error, as it would average the entries and
