@@ -13,6 +13,14 @@ from mmpixsort import compat
 
 SHIPPED = ('LICENSE', 'MANIFEST.in', 'setup.cfg', 'setup.py', 'pyproject.toml',
            'model-index.yml', 'mmpixsort', 'tools')
+METAFILE = """Models:
+- Name: some_model
+  Config: configs/some/some_model.py
+  Metadata:
+    Bank: model_zoo/a.npz
+  Training Log: model_zoo/a.json
+  Weights: model_zoo/a.pth
+"""
 BUILD = ('import sys; from setuptools import build_meta; '
          'print(getattr(build_meta, sys.argv[1])(sys.argv[2]))')
 
@@ -39,6 +47,12 @@ def clone(repo_root, tmp_path):
     (root / 'README.md').write_text('# mmpixsort\n')
     (root / 'configs' / 'some').mkdir(parents=True)
     (root / 'configs' / 'some' / 'some_model.py').write_text('a = 1\n')
+    (root / 'model-index.yml').write_text(
+        'Import:\n  - configs/some/metafile.yml\n')
+    (root / 'configs' / 'some' / 'metafile.yml').write_text(METAFILE)
+    (root / 'model_zoo').mkdir()
+    for name in ('a.pth', 'a.npz', 'a.json', 'README.md'):
+        (root / 'model_zoo' / name).write_text('content')
     return root
 
 
@@ -121,14 +135,47 @@ def test_wheel__holds_mim_and_nothing_else(clone):
         'mmpixsort', f'mmpixsort-{mmpixsort.__version__}.dist-info'}
 
 
+def test_wheel__has_the_logs_of_the_zoo_and_no_weights(clone):
+    wheel = zipfile.ZipFile(build(clone, 'build_wheel'))
+    zoo = {name for name in wheel.namelist() if '/model_zoo/' in name}
+    assert zoo == {'mmpixsort/.mim/model_zoo/a.json',
+                   'mmpixsort/.mim/model_zoo/README.md'}
+    assert wheel.read('mmpixsort/.mim/model-index.yml').decode() == (
+        clone / 'model-index.yml').read_text()
+
+
+@pytest.mark.parametrize('kind', ['build_wheel', 'build_editable'])
+def test_build__names_the_weights_by_the_url_of_the_zoo(
+        clone, kind, monkeypatch):
+    monkeypatch.setenv('MMPIXSORT_ZOO', 'https://a.b/zoo/')
+    before = (clone / 'model-index.yml').read_text()
+    built = build(clone, kind)
+    mim = clone / 'mmpixsort' / '.mim'
+    if kind == 'build_wheel':
+        mim = clone.parent / 'unpacked' / 'mmpixsort' / '.mim'
+        zipfile.ZipFile(built).extractall(clone.parent / 'unpacked')
+    index = (mim / 'model-index.yml').read_text()
+    assert index == 'Import:\n  - metafiles/some.yml\n'
+    row = (mim / 'metafiles' / 'some.yml').read_text()
+    assert 'Weights: https://a.b/zoo/a.pth\n' in row
+    assert 'Bank: https://a.b/zoo/a.npz\n' in row
+    assert 'Log: model_zoo/a.json\n' in row  # which is in the package
+    assert (mim / 'configs' / 'some' / 'some_model.py').is_file()
+    # the checkout is as before
+    assert (clone / 'model-index.yml').read_text() == before
+    assert 'a.b' not in (clone / 'configs/some/metafile.yml').read_text()
+
+
 def test_sdist__holds_what_a_wheel_needs(clone):
     import tarfile
     sdist = build(clone, 'build_sdist')
     with tarfile.open(sdist) as archive:
         names = {'/'.join(n.split('/')[1:]) for n in archive.getnames()}
     for name in ('setup.py', 'configs/some/some_model.py', 'tools/train.py',
-                 'model-index.yml', 'mmpixsort/compat.py', 'LICENSE'):
+                 'model-index.yml', 'mmpixsort/compat.py', 'LICENSE',
+                 'model_zoo/a.json'):
         assert name in names
+    assert not {'model_zoo/a.pth', 'model_zoo/a.npz'} & names
 
 
 def test_prefix__reads_a_config_of_this_package(tmp_path):
