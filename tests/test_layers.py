@@ -31,6 +31,7 @@ PARTS = {
     'utils': ('compat', 'registry', *GROUND),
     'apis': ALL,
     'check': ('compat', ),
+    'plan': (*SHARED, 'losses', 'banks', 'seg'),
     '__init__': ('compat', ),
 }
 # Part -> the mm packages that it may not import.
@@ -81,7 +82,8 @@ def test_imports__follow_the_layers(path):
 @pytest.mark.parametrize('module', [
     'mmpixsort', 'mmpixsort.functional', 'mmpixsort.structures',
     'mmpixsort.compat', 'mmpixsort.utils', 'mmpixsort.banks',
-    'mmpixsort.losses', 'mmpixsort.registry', 'mmpixsort.samplers'
+    'mmpixsort.losses', 'mmpixsort.plan.__main__', 'mmpixsort.registry',
+    'mmpixsort.samplers'
 ])
 def test_import__with_torch_alone(module):
     blocked = sorted(ENGINE | HOSTS | {'cv2', 'sklearn', 'scipy'})
