@@ -140,6 +140,9 @@ STEPS = {
                          embed_dims=256, num_anchors=1024),
     'all ranks': partial(contrast_step, num_classes=4, capacity=50,
                          embed_dims=64, num_anchors=300, num_gathered=900),
+    'the bank alone': partial(
+        contrast_step, num_classes=4, capacity=500, embed_dims=64,
+        num_anchors=300, with_batch=False),
     'segments': partial(sorting_step, num_segments=200, capacity=400,
                         embed_dims=64, num_anchors=8192)
 }
@@ -273,6 +276,8 @@ def test_command__states_memory_and_time(tmp_path, capsys):
     assert '400 ms' in shown and 'beyond measured points' in shown
     assert 'GPU' in shown and 'not measured' in shown
     assert 'one thread of a CPU' in shown
+    assert main([*NUMBERS, '--scope', 'bank', '--measured', str(path)]) == 0
+    assert '30 keys, between' in capsys.readouterr().out
 
 
 def test_command__says_where_no_times_are(monkeypatch, capsys):
@@ -285,7 +290,8 @@ def test_command__says_where_no_times_are(monkeypatch, capsys):
 def test_command__reads_a_config(capsys, monkeypatch):
     pytest.importorskip('mmseg')
     monkeypatch.chdir(ROOT)
-    assert main([CONFIG, '--ranks', '2', '--gather']) == 0
+    assert main([CONFIG, '--ranks', '2', '--gather', '--scope',
+                 'batch_and_bank']) == 0
     shown = capsys.readouterr().out
     # 194,561,328 bytes: 19 classes, 2 x 5000 slots, 256 dims
     assert '194.6 MB' in shown and '38 anchors, 2 images' in shown
@@ -301,6 +307,10 @@ def test_command__reads_a_config(capsys, monkeypatch):
     (['--method', 'segsort', '--dims', '4'],
      ['--segments', '--anchors', 'height x width']),
     ([*NUMBERS, '--ranks', '0'], ['`--ranks` must be at least 1, got 0']),
+    ([*NUMBERS, '--scope', 'bank', '--gather'],
+     ['`--gather` needs keys of the batch']),
+    ([*NUMBERS, '--scope', 'bank', '--capacity', '0'],
+     ['`--capacity` must be above 0']),
     ([*NUMBERS, '--measured', 'no_such_file'],
      ['no_such_file', 'python -m benchmarks.scale']),
     ([*NUMBERS, '--measured', str(ROOT / 'benchmarks/results/cpu.json')],

@@ -7,7 +7,8 @@ from mmpixsort.banks.class_queue import DTYPES
 from mmpixsort.functional.checks import check_count
 from mmpixsort.utils.command import errors_as_text, quiet_hosts
 
-from .table import contrast_lines, retrieval_lines, sorting_lines, text_of
+from .table import (Line, contrast_costs, contrast_sizes, retrieval_lines,
+                    sorting_lines, text_of)
 from .times import read_measured
 
 EXAMPLE = """examples:
@@ -27,6 +28,7 @@ NO_TIMES = ('Times: no measured points are here; `python -m benchmarks.scale '
             '--out FILE` of\na clone measures them, and --measured FILE takes '
             'them.')
 METHODS = ('pixel-contrast', 'segsort')
+SCOPES = ('batch', 'bank', 'batch_and_bank')
 # of an option that neither the command nor a config gives
 DEFAULTS = dict(method='pixel-contrast', dtype='float32', images=2, ranks=1,
                 bank_pixels=10, gather=False, queries=144,
@@ -67,6 +69,9 @@ def parse_args(words: Optional[Sequence[str]]) -> argparse.Namespace:
                             metavar='N', help=HELP[name])
     parser.add_argument('--dtype', choices=tuple(DTYPES),
                         help='type of the class queue (default: float32)')
+    parser.add_argument('--scope', choices=SCOPES,
+                        help='which keys anchors are compared with (default: '
+                        'both where there is a bank)')
     parser.add_argument('--gather', action='store_true',
                         help='the anchors of all ranks are keys')
     parser.add_argument('--retrieval-dtype', choices=('float16', 'float32'),
@@ -92,19 +97,15 @@ def plan_text(options: Dict, measured: Optional[Dict]) -> str:
     if method == 'pixel-contrast':
         options.setdefault('anchors', 1024)
     _check(options)
-    take = {name: options[name] for name in (
-        'capacity', 'dims', 'anchors', 'ranks')}
     shape = f'D {options["dims"]}, {options["anchors"]:,} anchors'
     ranks = f'{options["ranks"]} rank' + 's' * (options['ranks'] > 1)
     if method == 'segsort':
-        lines = sorting_lines(
-            segments=options['segments'], measured=measured, **take)
+        lines = sorting_lines(measured=measured, **_picked(
+            options, 'segments', 'capacity', 'dims', 'anchors', 'ranks'))
         title = (f'segment sorting: {shape}, {options["segments"]:,} '
                  f'segments, queue of {options["capacity"]:,}, {ranks}')
     else:
-        take.update({name: options[name] for name in (
-            'classes', 'dtype', 'images', 'bank_pixels', 'gather')})
-        lines = contrast_lines(measured=measured, **take)
+        lines = _contrast_lines(options, measured)
         title = (f'pixel contrast: {options["classes"]} classes, 2 queues of '
                  f'{options["capacity"]:,} each, {options["dtype"]}, {shape}, '
                  f'{options["images"]} images a rank, {ranks}')
@@ -114,6 +115,26 @@ def plan_text(options: Dict, measured: Optional[Dict]) -> str:
             dtype=options['retrieval_dtype'], queries=options['queries'],
             measured=measured)
     return text_of(title, lines)
+
+
+def _contrast_lines(options: Dict, measured: Optional[Dict]) -> List[Line]:
+    """Return the lines of pixel contrast, with the keys in scope."""
+    scope = options.get('scope') or (
+        'batch_and_bank' if options['capacity'] else 'batch')
+    is_gathered = options['gather'] and options['ranks'] > 1
+    gathered = options['anchors'] if is_gathered else 0
+    lines = contrast_sizes(gathered=gathered, **_picked(
+        options, 'classes', 'capacity', 'dims', 'dtype', 'images',
+        'bank_pixels', 'ranks'))
+    return lines + contrast_costs(
+        capacity=options['capacity'] if 'bank' in scope else 0,
+        with_batch='batch' in scope, gathered=options['ranks'] * gathered,
+        measured=measured, **_picked(
+            options, 'classes', 'dims', 'dtype', 'anchors'))
+
+
+def _picked(options: Dict, *names: str) -> Dict:
+    return {name: options[name] for name in names}
 
 
 def _check(options: Dict) -> None:
@@ -129,6 +150,12 @@ def _check(options: Dict) -> None:
         if name in options:
             check_count(f'--{name.replace("_", "-")}', options[name],
                         minimum=0 if name == 'capacity' else 1)
+    if options.get('scope') == 'bank' and not options['capacity']:
+        raise ValueError("`--capacity` must be above 0 for `--scope bank`, "
+                         'got 0; choose another scope')
+    if options['gather'] and options.get('scope') == 'bank':
+        raise ValueError('`--gather` needs keys of the batch, got `--scope '
+                         'bank`; choose another scope')
 
 
 def main(words: Optional[List[str]] = None) -> int:

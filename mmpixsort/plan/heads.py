@@ -71,6 +71,7 @@ def _contrast(head, images: int) -> Dict:
         method='pixel-contrast', classes=head.num_classes,
         dims=head.projection.embed_dims, capacity=0,
         bank_pixels=head.keys.num_bank_pixels, gather=head.keys.gather,
+        scope=head.keys.scope,
         anchors=min(sampler.max_samples,
                     images * head.num_classes * sampler.max_views))
     if head.bank is not None:

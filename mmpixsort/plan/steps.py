@@ -14,12 +14,12 @@ from mmpixsort.structures import KeyBlock
 
 def contrast_step(*, num_classes: int, capacity: int, embed_dims: int,
                   num_anchors: int, num_sections: int = 2,
-                  dtype: str = 'float32', num_gathered: int = 0,
+                  dtype: str = 'float32', with_batch: bool = True,
+                  num_gathered: int = 0,
                   fill: bool = False) -> Callable[[], object]:
     """Return a step of pixel contrast against a class queue.
 
-    The keys are the anchors themselves, as keys of the batch, and those of
-    the bank.
+    The keys are those of the bank and, in a batch, the anchors themselves.
 
     Args:
         num_classes: C.
@@ -28,6 +28,7 @@ def contrast_step(*, num_classes: int, capacity: int, embed_dims: int,
         num_anchors: A.
         num_sections: Sections of a class of the queue.
         dtype: Type of the queue.
+        with_batch: Whether the anchors are keys too.
         num_gathered: Number of anchors of other ranks that are keys too.
         fill: Whether the queue is full of random unit rows, which a
             measurement needs; a dry run has no values.
@@ -48,12 +49,13 @@ def contrast_step(*, num_classes: int, capacity: int, embed_dims: int,
 
     def step() -> None:
         anchors.grad = None
-        blocks = [KeyBlock(anchors, labels)]
+        blocks = [KeyBlock(anchors, labels)] if with_batch else []
         if num_gathered:
             blocks.append(others)
         if bank is not None:
             blocks.append(bank.read())
-        module(anchors, labels, blocks, own_key=0).backward()
+        module(anchors, labels, blocks,
+               own_key=0 if with_batch else None).backward()
 
     return step
 

@@ -28,10 +28,10 @@ class Line(NamedTuple):
     note: str = ''
 
 
-def contrast_lines(*, classes: int, capacity: int, dims: int, dtype: str,
-                   anchors: int, images: int, bank_pixels: int, gather: bool,
-                   ranks: int, measured: Optional[Dict]) -> List[Line]:
-    """Return the lines of pixel contrast with a class queue.
+def contrast_sizes(*, classes: int, capacity: int, dims: int, dtype: str,
+                   images: int, bank_pixels: int, gathered: int,
+                   ranks: int) -> List[Line]:
+    """Return the lines of the class queue and of what ranks exchange.
 
     Args:
         classes: Number of classes.
@@ -39,36 +39,50 @@ def contrast_lines(*, classes: int, capacity: int, dims: int, dtype: str,
             there is no bank.
         dims: Embedding dims.
         dtype: Type of the queue.
-        anchors: A, anchors of a rank.
         images: Images of a rank.
         bank_pixels: Pixels of a class of an image that enter the queue.
-        gather: Whether the anchors of all ranks are keys.
+        gathered: Anchors that a rank sends to the others, 0 for none.
         ranks: R.
-        measured: Measured points; None: there are none.
     """
     lines, received, what = [], 0, []
-    num_keys = anchors + gather * ranks * anchors + 2 * classes * capacity
     if capacity:
-        lines.append(Line(
-            'memory bank', megabytes(class_queue_bytes(
-                num_classes=classes, capacity=capacity, embed_dims=dims,
-                dtype=dtype)),
-            'exact, on every rank'))
+        lines.append(_bank(class_queue_bytes(
+            num_classes=classes, capacity=capacity, embed_dims=dims,
+            dtype=dtype)))
         rows = queue_rows(num_images=images, num_classes=classes,
                           num_pixels=bank_pixels)
         received += received_bytes(
             num_rows=rows, embed_dims=dims, ranks=ranks, dtype=dtype)
         what.append(f'{rows:,} rows for the bank')
-    if gather:
+    if gathered:
         received += received_bytes(
-            num_rows=anchors, embed_dims=dims, ranks=ranks)
-        what.append(f'{anchors:,} anchors')
-    lines.append(_received(received, ranks, what))
+            num_rows=gathered, embed_dims=dims, ranks=ranks)
+        what.append(f'{gathered:,} anchors')
+    return lines + [_received(received, ranks, what)]
+
+
+def contrast_costs(*, classes: int, capacity: int, dims: int, dtype: str,
+                   anchors: int, with_batch: bool, gathered: int,
+                   measured: Optional[Dict]) -> List[Line]:
+    """Return the lines of the memory and the time of pixel contrast.
+
+    Args:
+        classes: Number of classes.
+        capacity: Slots of the pixels, and of the regions, of a class; 0: no
+            key is of the bank.
+        dims: Embedding dims.
+        dtype: Type of the queue.
+        anchors: A, anchors of a rank.
+        with_batch: Whether the anchors are keys too.
+        gathered: Anchors of all ranks that are keys beside them.
+        measured: Measured points; None: there are none.
+    """
     step = partial(
         contrast_step, num_classes=classes, capacity=capacity,
         embed_dims=dims, num_anchors=anchors, dtype=dtype,
-        num_gathered=gather * ranks * anchors)
-    return lines + _peaks(step) + _times(
+        with_batch=with_batch, num_gathered=gathered)
+    num_keys = with_batch * anchors + gathered + 2 * classes * capacity
+    return _peaks(step) + _times(
         measured, 'loss and gradient', 'bank', num_keys, 'keys', dims,
         num_anchors=anchors)
 
@@ -89,10 +103,8 @@ def sorting_lines(*, segments: int, capacity: int, dims: int, anchors: int,
     received = received_bytes(num_rows=segments, embed_dims=dims, ranks=ranks)
     what = [f'{segments:,} prototypes']
     if capacity:
-        lines.append(Line(
-            'memory bank', megabytes(prototype_queue_bytes(
-                capacity=capacity, embed_dims=dims)),
-            'exact, on every rank'))
+        lines.append(_bank(prototype_queue_bytes(
+            capacity=capacity, embed_dims=dims)))
         received *= 2  # the bank gathers them anew
         what.append('the same for the bank')
     lines.append(_received(received, ranks, what))
@@ -144,6 +156,10 @@ def megabytes(count: float) -> str:
     if count >= 1e5:
         return f'{count / 1e6:,.1f} MB'
     return f'{count / 1e3:.1f} kB' if count >= 1e3 else f'{count:.0f} bytes'
+
+
+def _bank(count: int) -> Line:
+    return Line('memory bank', megabytes(count), 'exact, on every rank')
 
 
 def _received(count: int, ranks: int, what: List[str]) -> Line:
