@@ -176,6 +176,7 @@ def empty_map(*shape: int, like: Tensor) -> Tensor:
     """
     size = prod(shape) * like.element_size()
     if (like.device.type != 'cpu' or size < FRESH_PAGES
+            or torch.compiler.is_compiling()
             or not hasattr(mmap, 'MADV_HUGEPAGE')):
         return like.new_empty(shape)
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
