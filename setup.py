@@ -3,8 +3,12 @@
 All metadata is in setup.cfg. `mim` and `_base_ = 'mmpixsort::...'` read the
 folder `mmpixsort/.mim`: links into this checkout for an editable install (so
 that an edited config counts at once), copies in a wheel, or where links
-cannot be made.
+cannot be made. A wheel has the logs of the model zoo, but no weights: if
+`MMPIXSORT_ZOO` is a URL during the build, the metafiles in `.mim` name the
+weights there, for `mim download` and `tools/download.py`.
 """
+import os
+import re
 import shutil
 from pathlib import Path
 
@@ -12,7 +16,9 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
-SHIPPED = ('configs', 'tools', 'demo', 'model-index.yml')
+SHIPPED = ('configs', 'tools', 'demo', 'model_zoo', 'model-index.yml')
+LEFT_OUT = shutil.ignore_patterns('__pycache__', '*.pth', '*.npz')
+ZOO = os.environ.get('MMPIXSORT_ZOO', '')
 
 
 def place(source: Path, target: Path, link: bool) -> None:
@@ -29,10 +35,27 @@ def place(source: Path, target: Path, link: bool) -> None:
         except OSError:
             pass  # some file systems have no links: copy instead
     if source.is_dir():
-        shutil.copytree(
-            source, target, ignore=shutil.ignore_patterns('__pycache__'))
+        shutil.copytree(source, target, ignore=LEFT_OUT)
     else:
         shutil.copy2(source, target)
+
+
+def name_weights(folder: Path, url: str) -> None:
+    """Write an index and metafiles that name the weights by their URL.
+
+    The links of an editable install lead to the checkout, so these are files
+    of their own.
+    """
+    index = (ROOT / 'model-index.yml').read_text()
+    (folder / 'metafiles').mkdir(exist_ok=True)
+    for source in re.findall(r'- (configs/\S+)', index):
+        target = f'metafiles/{Path(source).parent.name}.yml'
+        index = index.replace(source, target)
+        (folder / target).write_text(re.sub(
+            r'^( *(?:Weights|Bank): )model_zoo/', rf'\g<1>{url.rstrip("/")}/',
+            (ROOT / source).read_text(), flags=re.M))
+    (folder / 'model-index.yml').unlink()  # it may be a link
+    (folder / 'model-index.yml').write_text(index)
 
 
 class BuildWithMim(build_py):
@@ -46,6 +69,8 @@ class BuildWithMim(build_py):
         for name in SHIPPED:
             if (ROOT / name).exists():
                 place(ROOT / name, folder / name, link=self.editable_mode)
+        if ZOO.startswith(('http://', 'https://')):
+            name_weights(folder, ZOO)
 
 
 setup(cmdclass={'build_py': BuildWithMim})

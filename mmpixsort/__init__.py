@@ -1,8 +1,8 @@
 """Pixel-embedding metric learning for MMSegmentation and MMDetection.
 
-The layers `functional`, `losses`, `banks`, `samplers` and `structures` need
-torch alone. With mmengine installed, the import also makes `mmpixsort::`
-configs and mmengine checkpoints load; see `mmpixsort.compat`.
+The modules `functional`, `losses`, `banks`, `samplers` and `structures` need
+only torch. If mmengine is installed, importing the package also lets mmengine
+load `mmpixsort::` configs and its own checkpoints; see `mmpixsort.compat`.
 """
 from . import compat
 

@@ -12,7 +12,7 @@ from typing import List, Optional, Sequence
 from . import __version__, compat
 from .compat import Problem
 
-# Extra of setup.cfg -> the modules that it brings
+# for each extra of setup.cfg, the modules that it installs
 EXTRAS = {
     'safetensors': ('safetensors', ),
     'faiss': ('faiss', ),
@@ -25,7 +25,7 @@ EXTRAS = {
     'vis': ('sklearn', 'tensorboard'),
 }
 HOSTS = {'mmseg': 'segmentors', 'mmdet': 'detectors'}
-# Extra -> modules of it that must import where they are installed
+# for each extra, modules whose import must not fail if they are installed
 IMPORTED = {
     'text': ('open_clip', 'timm'),
     'instances': ('sklearn.cluster', 'skimage.measure'),
@@ -43,16 +43,19 @@ def import_error(module: str) -> Optional[str]:
     """Import a module; return its error as one line, or None."""
     try:
         import_module(module)
-    except Exception as error:  # whatever breaks there, this must go on
+    except Exception as error:  # any error must be reported
         return f'{type(error).__name__}: {error}'.splitlines()[0]
     return None
 
 
 def find_problems(skip: Sequence[str] = ()) -> List[Problem]:
-    """List everything wrong here, also what `import mmpixsort` lets pass.
+    """Return all problems of the installation.
+
+    These are more than the ones that `import mmpixsort` reports, as hosts
+    and extras are imported.
 
     Args:
-        skip: Extras that may be incomplete.
+        skip: Extras that are not checked.
     """
     versions = compat.installed()
     problems = compat.find_problems(versions)
@@ -73,10 +76,10 @@ def find_problems(skip: Sequence[str] = ()) -> List[Problem]:
 
 
 def _host_problems() -> List[Problem]:
-    """Import the engine and the hosts that are there."""
+    """Return the problems of importing mmengine, mmcv and the hosts."""
     problems = []
     if not compat.found('mmengine'):
-        return problems  # torch alone: see `notes`
+        return problems  # torch alone is no problem, see `notes`
     if not any(compat.found(host) for host in HOSTS):
         return [
             Problem(False, 'no host is installed: there is nothing to attach '
@@ -108,7 +111,7 @@ def _host_problems() -> List[Problem]:
 
 
 def notes() -> List[str]:
-    """Say what a set-up that is in order leaves out."""
+    """Return notes on what does not work in a supported installation."""
     if compat.found('torch') and not compat.found('mmengine'):
         return ['torch alone, a supported set-up: functional, losses, banks '
                 'and samplers work.', 'Heads, hooks and configs need a host: '
@@ -117,7 +120,7 @@ def notes() -> List[str]:
 
 
 def extra_state(name: str) -> str:
-    """Return whether the packages of an extra are there."""
+    """Return whether an extra is installed, as text with the remedy."""
     missing = [m for m in EXTRAS[name] if not compat.found(m)]
     if not missing:
         return 'yes'
@@ -126,7 +129,7 @@ def extra_state(name: str) -> str:
 
 
 def _extra_problems(skip: Sequence[str]) -> List[Problem]:
-    """Import what is there of the extras; what is not is no problem."""
+    """Return the problems of importing the extras that are installed."""
     problems = []
     for extra, modules in IMPORTED.items():
         for module in modules:
@@ -187,10 +190,10 @@ def _cuda() -> str:
 
 
 def main(words: Sequence[str] = ()) -> int:
-    """Print the report; return the exit code.
+    """Print the report and return the exit code, 1 if there is a problem.
 
     Args:
-        words: Words of the command line.
+        words: Arguments of the command line.
     """
     parser = argparse.ArgumentParser(
         prog='python -m mmpixsort.check', description=__doc__)

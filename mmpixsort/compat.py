@@ -1,10 +1,10 @@
-"""The one place that knows package families and versions.
+"""Compatibility with the versions of torch and of the mm packages.
 
 The modules `mmengine`, `mmcv`, `mmseg` and `mmdet` come from two families of
-distributions: the classic ones, and the maintained `onedl-*` fork. `setup`
-runs at `import mmpixsort`: it refuses mixtures that cannot work, warns about
-versions nobody tried, and closes the gaps between the classic family and
-present versions of torch. Without any mm package it does nothing.
+distributions: the classic ones, and the maintained fork `onedl-*`. `setup`
+runs at `import mmpixsort`. It raises an error for combinations that cannot
+work, warns about versions that were not tested, and lets the classic family
+work with recent versions of torch.
 """
 import importlib
 import re
@@ -17,8 +17,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
-# Distribution -> (lowest version tried, first version known or feared to
-# break). mmcv-full and mmengine-lite only tell the family.
+# for each distribution, the lowest tested version and the first one that is
+# known or expected to fail; mmcv-full and mmengine-lite only tell the family
 CLASSIC = {
     'mmengine': ('0.10', '1.0'),
     'mmengine-lite': ('0.10', '1.0'),
@@ -38,7 +38,7 @@ MIN_TORCH = '2.1'
 OPENCV = ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python',
           'opencv-contrib-python-headless')
 OPENCV_LIMIT = '5'  # the hosts were written for 4, and 5 breaks their tools
-# What the hosts warn of in every process, and their users cannot change
+# warnings of the hosts in every process, which users cannot avoid
 NOISE = (
     ('pkg_resources is deprecated', UserWarning),
     ('Deprecated call to `pkg_resources', DeprecationWarning),
@@ -47,12 +47,12 @@ NOISE = (
 
 
 class Problem(NamedTuple):
-    """Something wrong with an installation.
+    """Problem of an installation.
 
     Attributes:
-        fatal: whether the import is refused because of it.
-        what: what was found and what was expected.
-        remedy: what to do about it.
+        fatal: Whether `import mmpixsort` raises an error because of it.
+        what: What was found and what was expected.
+        remedy: What to do about it.
     """
 
     fatal: bool
@@ -64,17 +64,17 @@ class Problem(NamedTuple):
 
 
 def found(module: str) -> bool:
-    """Tell whether a top-level module can be imported, without doing so."""
+    """Tell whether a top-level module is installed, without importing it."""
     try:
         return find_spec(module) is not None
-    except ValueError:  # in sys.modules without a spec: a mock
+    except ValueError:  # a mock in sys.modules has no spec
         return True
-    except ImportError:  # of a finder that hides it
+    except ImportError:  # an import finder may hide a module so
         return False
 
 
 def release(text: str) -> Tuple[int, ...]:
-    """Return the numbers of a version, without local or pre-release part.
+    """Return the release numbers of a version, without suffixes.
 
     >>> release('2.13.0+cpu')
     (2, 13, 0)
@@ -85,10 +85,11 @@ def release(text: str) -> Tuple[int, ...]:
 
 
 def torchvision_for(torch_version: str) -> str:
-    """Return what pip installs as the torchvision of a build of torch.
+    """Return the arguments of `pip install` for the torchvision of a torch.
 
-    Its minor version is that of torch 2 plus 15; it loads beside the build
-    that it was made for only, and `+cpu` or `+cu126` names its index.
+    Its minor version is that of torch 2 plus 15. It works only with the
+    build of torch that it was made for, so a suffix like `+cpu` or `+cu126`
+    selects the package index.
 
     >>> torchvision_for('2.13.0')
     "'torchvision==0.28.*'"
@@ -124,7 +125,7 @@ def opencv() -> Dict[str, str]:
 
 
 def family(versions: Optional[Mapping[str, str]] = None) -> str:
-    """Return 'classic', 'onedl', 'both' or 'none'."""
+    """Return the installed family: 'classic', 'onedl', 'both' or 'none'."""
     versions = installed() if versions is None else versions
     classic = any(name in CLASSIC for name in versions)
     onedl = any(name in ONEDL for name in versions)
@@ -134,10 +135,10 @@ def family(versions: Optional[Mapping[str, str]] = None) -> str:
 
 
 def find_problems(versions: Mapping[str, str]) -> List[Problem]:
-    """List what is wrong with the distributions of this environment.
+    """Return the problems of a set of installed distributions.
 
     Args:
-        versions: distribution name -> version, as `installed` returns it.
+        versions: Version of each distribution, as `installed` returns it.
     """
     problems = _family_problems(versions)
     for name, (lowest, limit) in {**CLASSIC, **ONEDL}.items():
@@ -156,7 +157,7 @@ def find_problems(versions: Mapping[str, str]) -> List[Problem]:
 
 
 def _family_problems(versions: Mapping[str, str]) -> List[Problem]:
-    """List the mixtures that cannot work, and what classic lacks."""
+    """Return combinations that cannot work, and missing dependencies."""
     if family(versions) == 'both':
         mixed = ', '.join(n for n in versions if n != 'torch')
         return [
@@ -197,18 +198,20 @@ def _family_problems(versions: Mapping[str, str]) -> List[Problem]:
 
 
 def setup() -> None:
-    """Check the installation and close known gaps; later calls do nothing.
+    """Check the installation and make the mm packages work with it.
+
+    Only the first call does this.
 
     Raises:
-        ImportError: for mixtures of packages that cannot work.
+        ImportError: If the installed packages cannot work together.
     """
     if _state['done']:
         return
     for problem in find_problems(installed()):
         if not problem.fatal:
             warnings.warn(str(problem), stacklevel=3)
-        # `python -m mmpixsort.check` imports the package before it can
-        # report anything, so it must get past this point.
+        # `python -m mmpixsort.check` imports the package before it reports
+        # problems, so it must not fail here
         elif 'mmpixsort.check' not in sys.orig_argv:
             raise ImportError(str(problem))
     with warnings.catch_warnings():
@@ -225,17 +228,17 @@ _state = {'done': False}
 
 
 def quiet_hosts() -> None:
-    """Silence the set-up noise of the hosts by name, and nothing else.
+    """Ignore the warnings in NOISE, which the hosts raise on import.
 
-    For programs: an import of this package leaves the filters of a process
-    as they are.
+    Command line tools call it. `import mmpixsort` does not change the
+    warning filters of a process.
     """
     for message, category in NOISE:
         warnings.filterwarnings('ignore', message, category)
 
 
 def require(module: str) -> None:
-    """Raise an ImportError with the remedy where a host is missing."""
+    """Raise ImportError with a remedy if a module is not installed."""
     if not found(module):
         raise ImportError(
             f'this needs `{module}`, which is not installed. Remedy: '
@@ -247,12 +250,13 @@ def require(module: str) -> None:
 
 
 def register_config_prefixes() -> None:
-    """Teach mmengine the config prefix `mmpixsort::`, and `mmseg::` of onedl.
+    """Register the config prefix `mmpixsort::`, and `mmseg::` of onedl.
 
-    mmengine maps prefixes to distributions by a fixed table and then looks
-    for `<site-packages>/<name>`, which is wrong for an editable install. A
-    name that is a module but no distribution is resolved by its file, so the
-    entry names this module, whose folder is the package.
+    mmengine maps prefixes to distributions by a fixed table, and looks for
+    the configs in `<site-packages>/<name>`, which fails for an editable
+    install. For a name that is a module but no distribution it uses the
+    folder of the module's file. The entry is therefore this module, whose
+    folder is the package.
     """
     from mmengine.config.utils import MODULE2PACKAGE
     MODULE2PACKAGE['mmpixsort'] = __name__
@@ -267,9 +271,9 @@ def register_config_prefixes() -> None:
 def allow_checkpoint_globals() -> None:
     """Let `torch.load` of torch>=2.6 read mmengine checkpoints.
 
-    It loads weights only by default and refuses the log history that mmengine
-    keeps in every checkpoint. `TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1` remains
-    the way out for files that hold more.
+    By default it loads only weights, and refuses the log history that
+    mmengine stores in every checkpoint. Files with other objects still need
+    `TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1`.
     """
     import torch
     if release(torch.__version__) >= (2, 6):
@@ -283,7 +287,7 @@ EXT = 'mmcv._ext'
 
 
 def missing_op(name: str) -> Callable:
-    """Return a function that raises on its first use, naming the op."""
+    """Return a function that raises ImportError for a missing operator."""
 
     def raiser(*args, **kwargs):
         raise ImportError(
@@ -296,12 +300,12 @@ def missing_op(name: str) -> Callable:
 
 
 class MissingOps(ModuleType):
-    """Stand in for `mmcv._ext`: imports succeed, each op raises when used."""
+    """Replacement of `mmcv._ext` whose operators raise ImportError."""
 
     def __init__(self) -> None:
         super().__init__(EXT, 'Stands in for the operators of mmcv.')
-        # No loader: mmengine takes a loader for a full mmcv. No spec at all
-        # makes `find_spec` raise.
+        # mmengine would take a spec with a loader for a full mmcv, and
+        # `find_spec` raises an error if there is no spec
         self.__spec__ = ModuleSpec(EXT, loader=None)
 
     def __getattr__(self, name: str) -> Callable:
@@ -311,7 +315,7 @@ class MissingOps(ModuleType):
 
 
 def ext_file() -> Optional[Path]:
-    """Return the file of the compiled operators, or None; imports nothing."""
+    """Return the file of the compiled operators of mmcv, or None."""
     if not found('mmcv'):
         return None
     spec = find_spec('mmcv') if 'mmcv' not in sys.modules else \
@@ -324,21 +328,21 @@ def ext_file() -> Optional[Path]:
 
 
 def stand_in_for_ops() -> None:
-    """Make `mmcv.ops` importable where mmcv has no compiled operators.
+    """Make `mmcv.ops` importable if mmcv has no compiled operators.
 
-    mmseg and mmdet import `mmcv.ops` at top level, and most of their models
-    never call one of its operators.
+    mmseg and mmdet always import `mmcv.ops`, but most of their models never
+    call one of its operators.
     """
     if EXT not in sys.modules and ext_file() is None:
         sys.modules[EXT] = MissingOps()
 
 
 def has_ops() -> bool:
-    """Tell whether the compiled operators of mmcv import with this torch."""
+    """Tell whether the compiled operators of mmcv load with this torch."""
     if ext_file() is None:
         return False
     try:
-        import torch  # noqa: F401  its libraries must be loaded first
+        import torch  # noqa: F401  loads the libraries of the operators
         module = importlib.import_module(EXT)
     except (ImportError, OSError):
         return False

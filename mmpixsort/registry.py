@@ -1,10 +1,10 @@
-"""Child registries of mmpixsort, under the root registries of mmengine.
+"""Registries of mmpixsort, children of the root registries of mmengine.
 
-``type='mmpixsort.X'`` resolves from any host config: mmengine imports this
-module when it meets the prefix and then every location below. A location
-that needs an absent host would break every build, so `seg` and `det` are
-listed only where their host is found. With torch alone there are no configs,
-and what is registered stays a plain class.
+They let configs of any host use ``type='mmpixsort.X'``. On the first use of
+the prefix, mmengine imports this module and then all `LOCATIONS`. As an import
+error in one of these would break every build, `seg` and `det` are listed only
+if their host is installed. Without mmengine, decorated classes are not
+registered and remain usable as plain classes.
 """
 from .compat import found, require
 
@@ -20,14 +20,14 @@ if found('mmdet'):
 
 
 class PlainRegistry:
-    """Stands for a registry of mmengine where there is none."""
+    """Replacement of a registry if mmengine is not installed."""
 
     def register_module(self):
-        """Return a decorator that leaves a class as it is."""
+        """Return a decorator that returns the class unchanged."""
         return lambda cls: cls
 
     def build(self, cfg: dict):
-        """Raise ImportError: configs are built by mmengine."""
+        """Raise ImportError, as building from configs needs mmengine."""
         require('mmengine')
 
 

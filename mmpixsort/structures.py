@@ -1,4 +1,4 @@
-"""Small tuples that cross the rooms of the package.
+"""Named tuples that several parts of the package exchange.
 
 Shapes: N rows, K keys, C classes, M slots of a queue, D embedding dims.
 """
@@ -11,8 +11,8 @@ class LabeledEmbeddings(NamedTuple):
     """Embeddings with the class of each row.
 
     Attributes:
-        embeddings: (N, D).
-        labels: (N,) int64; a negative label marks a row that takes no part.
+        embeddings: (N, D) embeddings.
+        labels: (N,) int64 classes; rows with a negative label are ignored.
     """
 
     embeddings: Tensor
@@ -20,14 +20,14 @@ class LabeledEmbeddings(NamedTuple):
 
 
 class KeyBlock(NamedTuple):
-    """Keys as they lie in memory, flat or one queue per class.
+    """Keys with their labels, as one list or as one queue per class.
 
     Attributes:
-        keys: (K, D) flat, or (C, M, D) where queue c holds class c.
-        labels: (K,) or (C, M) integer, the shape of `keys` without D; a
-            negative label marks a key that takes no part, such as a slot
-            not filled yet. In (C, M, D) such a key must be finite, as the
-            zeros of an empty slot are.
+        keys: (K, D) list of keys, or (C, M, D) queues, where queue c holds
+            keys of class c.
+        labels: (K,) or (C, M) integer labels. Keys with a negative label,
+            such as those of empty slots, are ignored; in queues they must
+            still be finite.
     """
 
     keys: Tensor
@@ -35,16 +35,16 @@ class KeyBlock(NamedTuple):
 
 
 class ImageEmbeddings(NamedTuple):
-    """Embeddings of images and of their regions in the space of the words.
+    """Embeddings of images and regions in the joint space with texts.
 
-    With B images, K regions of an image and E dims of the joint space.
+    Shapes: B images, K regions of an image, E dims of the joint space.
 
     Attributes:
-        image: (B, E), unit rows.
-        regions: (B, K, E), unit rows, 0 where not valid; None without
-            regions.
-        valid: (B, K) bool, whether a region has a pixel; None without
-            regions.
+        image: (B, E) unit rows.
+        regions: (B, K, E) unit rows, or 0 for regions that are not valid;
+            None if there are no regions.
+        valid: (B, K) bool, True for a region with at least one pixel; None
+            if there are no regions.
     """
 
     image: Tensor

@@ -1,32 +1,33 @@
-"""What a checkpoint of mmengine may hold beside tensors and plain types.
+"""Safe loading of the log history in checkpoints of mmengine.
 
 `torch.load(..., weights_only=True)` refuses the log history that mmengine
-keeps in every checkpoint, until its classes are declared safe, for the whole
-process and for every file. NumPy's own classes are not: `np.ndarray` called
-with an object dtype and bytes of the file makes pointers of these bytes. So
-each name that such a file uses stands for a guarded one here, which makes
-arrays and scalars of plain numbers and nothing else.
+stores in every checkpoint unless its classes are declared safe, which holds
+for every file that the process loads. The classes of NumPy are not safe:
+`np.ndarray`, called with an object dtype and bytes of a file, takes these
+bytes for pointers. Each NumPy name in a checkpoint is therefore mapped to a
+class or function of this module that can only make arrays and scalars of
+numbers.
 """
 import math
 from typing import Any, Callable, List, Tuple
 
 import numpy as np
 
-KINDS = 'biuf'  # of dtypes: booleans, integers, floats
+KINDS = 'biuf'  # allowed kinds of dtypes: booleans, integers and floats
 REMEDY = ('load it only if you trust its source, with '
           'torch.load(..., weights_only=False)')
 
 
 class Number:
-    """Stands for `numpy.dtype`: the dtype of plain numbers.
+    """Replacement of `numpy.dtype` that allows only dtypes of numbers.
 
     Args:
-        code: As NumPy pickles it, such as 'f8'.
-        align: Not used.
-        copy: Not used.
+        code: Code of the dtype in a pickle, such as 'f8'.
+        align: Ignored; pickles contain it.
+        copy: Ignored; pickles contain it.
 
     Raises:
-        TypeError: On any other dtype.
+        TypeError: If the dtype is not one of numbers.
     """
 
     def __init__(self, code: str, align: bool = False,
@@ -38,7 +39,8 @@ class Number:
         self.dtype = dtype
 
     def __setstate__(self, state: Tuple) -> None:
-        # version, byte order, subdtype, names, fields, size, alignment, flags
+        # the state is (version, byte order, subdtype, names, fields, size,
+        # alignment, flags)
         if any(part is not None for part in state[2:5]):
             raise TypeError('a checkpoint may hold arrays of numbers, got a '
                             f'dtype with fields; {REMEDY}')
@@ -47,7 +49,7 @@ class Number:
 
 
 class Array(np.ndarray):
-    """Stands for `numpy.ndarray`: can be filled, but not called."""
+    """Replacement of `numpy.ndarray` that can be filled but not called."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> 'Array':
         raise TypeError('a checkpoint may not build arrays by itself; '
@@ -61,7 +63,7 @@ class Array(np.ndarray):
                             f'hold {size} bytes; the file is damaged')
         super().__setstate__((1, shape, number.dtype, bool(fortran), content))
 
-    def __reduce__(self):  # what is saved again is NumPy's own
+    def __reduce__(self):  # saved again as an array of NumPy
         return np.asarray(self).view(np.ndarray).__reduce__()
 
 
@@ -73,14 +75,14 @@ def _dtype_of(number: Any) -> np.dtype:
 
 
 def reconstruct(kind: type, shape: Tuple, code: bytes) -> Array:
-    """Stands for NumPy's `_reconstruct`: an empty array, to be filled."""
+    """Return an empty array to fill, in place of NumPy's `_reconstruct`."""
     if kind is not Array or tuple(shape) != (0, ):
         raise TypeError(f'a checkpoint may not build {kind!r}; {REMEDY}')
     return np.ndarray.__new__(Array, (0, ), np.int8)
 
 
 def scalar(number: Number, content: bytes) -> np.generic:
-    """Stands for NumPy's `scalar`."""
+    """Return a number of NumPy, in place of NumPy's `scalar`."""
     dtype = _dtype_of(number)
     if not isinstance(content, bytes) or len(content) != dtype.itemsize:
         raise TypeError(f'a number of {dtype} in a checkpoint must hold '
@@ -89,17 +91,17 @@ def scalar(number: Number, content: bytes) -> np.generic:
 
 
 def no_bytes(*args: Any) -> bytes:
-    """Stands for `bytes`: the content of an empty array."""
+    """Return empty bytes, the content of an empty array, for `bytes`."""
     if args:
         raise TypeError('a checkpoint may not build bytes; ' + REMEDY)
     return b''
 
 
 def history_method(owner: type, name: str) -> Callable:
-    """Stands for `getattr`: a public method of HistoryBuffer.
+    """Return a public method of HistoryBuffer, in place of `getattr`.
 
-    Checkpoints store these methods by `getattr`. Allowing the builtin itself
-    would let any checkpoint read any attribute of any allowed object.
+    Checkpoints store these methods as calls of `getattr`. If the builtin were
+    allowed, a checkpoint could read any attribute of any allowed object.
     """
     from mmengine.logging import HistoryBuffer
     if owner is not HistoryBuffer or name.startswith('_'):
@@ -110,10 +112,10 @@ def history_method(owner: type, name: str) -> Callable:
 
 
 def checkpoint_globals() -> List:
-    """List what `torch.serialization.add_safe_globals` takes.
+    """Return the list of entries for `torch.serialization.add_safe_globals`.
 
-    A file written under numpy 1 names `numpy.core`, under numpy 2
-    `numpy._core`; a pickle of protocol 2 names builtins in either way.
+    Files refer to `numpy.core` if written with numpy 1 and to `numpy._core`
+    with numpy 2, and pickles of protocol 2 to either name of the builtins.
     """
     from mmengine.logging import HistoryBuffer
     entries: List = [

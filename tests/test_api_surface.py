@@ -15,11 +15,14 @@ from mmpixsort import registry
 # Packages: what `__all__` holds.
 PUBLIC = {
     'mmpixsort.apis': {'METHODS', 'Method', 'attach', 'attach_file',
+                       'download_model', 'get_model', 'list_models',
                        'register_method'},
     'mmpixsort.apis.attach': {
         'Attachment', 'METHODS', 'Method', 'attach', 'attach_file',
         'load_config', 'plan', 'register_method'},
     'mmpixsort.apis.study': {'Arm', 'Place', 'Study', 'read_study'},
+    'mmpixsort.apis.zoo': {'ZooFile', 'ZooModel', 'download_model',
+                           'find_model', 'get_model', 'list_models'},
     'mmpixsort.functional': {
         'absorb_slivers', 'boundary_counts', 'boundary_scores',
         'connected_parts', 'context_consistency', 'context_histograms',

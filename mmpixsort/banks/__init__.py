@@ -1,4 +1,4 @@
-"""Banks: embeddings kept across iterations, in buffers only."""
+"""Memory banks: buffers that keep embeddings across iterations."""
 from .class_queue import ClassQueue
 from .prototype_queue import PrototypeQueue
 

@@ -20,29 +20,31 @@ DTYPES = dict(
 class ClassQueue(WholeState):
     """Keep the last M embeddings of every class.
 
-    Wang et al. (https://arxiv.org/abs/2101.11939), section 3.2, keep pixels
-    and regions of a class in queues of their own: these are `num_sections`
-    rings of M slots that fill independently, so that frequent pixels do not
-    push out regions. An empty slot is marked, not filled with noise, class 0
-    is a class, and the oldest entry is the one that goes, unlike in the
-    released code.
+    The queue of a class has `num_sections` rings of M slots that fill
+    independently. With two sections, pixels and regions have separate queues
+    as in Wang et al. (https://arxiv.org/abs/2101.11939), section 3.2, so that
+    the many pixels do not displace the regions. Unlike in the authors'
+    released code, empty slots are marked rather than filled with noise,
+    class 0 is stored as well, and the oldest entry is overwritten first.
 
-    All state lies in two buffers of fixed shape: `keys` and `written`, the
-    number of rows each ring has ever taken, which gives its next slot
-    (written mod M) and its fill (min(written, M)). The first row of `keys`
-    is a dump for rows that are skipped; it stays zero.
+    The state is two buffers of fixed shape, `keys` and `written`. `written`
+    is the total number of rows that each ring has taken; the next slot is
+    written mod M, and min(written, M) slots are filled. Skipped rows are
+    written to row 0 of `keys`, which is then set to zero.
 
     Args:
-        num_classes: C.
-        capacity: M, slots of each section of each class.
-        embed_dims: D.
-        num_sections: Rings of a class.
-        dtype: 'float32', 'float16' or 'bfloat16'.
-        persistent: Whether checkpoints hold the queue. C * sections * M * D
-            numbers: 19 x 2 x 5000 x 256 in float32 are 195 MB.
+        num_classes: Number of classes C.
+        capacity: Number of slots M of each section of each class.
+        embed_dims: Number of embedding dimensions D.
+        num_sections: Number of sections (rings) of a class.
+        dtype: Dtype of the keys: 'float32', 'float16' or 'bfloat16'.
+        persistent: Whether checkpoints contain the queue. It has C *
+            num_sections * M * D numbers: 19 x 2 x 5000 x 256 of them in
+            float32 take 195 MB.
 
     Raises:
-        ValueError: On a size below 1 or an unknown dtype.
+        TypeError: If a size is not an integer.
+        ValueError: If a size is below 1 or the dtype is unknown.
 
     Example:
         >>> queue = ClassQueue(num_classes=2, capacity=3, embed_dims=4)
@@ -82,19 +84,22 @@ class ClassQueue(WholeState):
                 embeddings: Tensor,
                 labels: Tensor,
                 sections: Sequence[int] = ()) -> None:
-        """Append rows, those of all ranks in rank-major order.
+        """Append rows to the queues, ordered by rank.
 
-        Ranks may bring different numbers of rows, none too; all ranks must
-        call it if any does.
+        Ranks may append different numbers of rows, or none. If one rank
+        calls this, all ranks must call it.
 
         Args:
-            embeddings: (N, D).
-            labels: (N,) integer; a row outside [0, C) is skipped.
-            sections: How many rows, in order, belong to section 0, 1, ...;
-                () puts all rows into section 0.
+            embeddings: (N, D) floating tensor.
+            labels: (N,) integer classes; rows with a label outside [0, C)
+                are skipped.
+            sections: Numbers of rows of section 0, 1, ... in this order. ()
+                puts all rows into section 0.
 
         Raises:
-            ValueError: On a wrong shape or sections that do not add up.
+            TypeError: If `labels` are not integers.
+            ValueError: If a shape is wrong or the sections do not add up to
+                the number of rows.
         """
         check_rows('embeddings', embeddings, labels)
         if embeddings.shape[1] != self.embed_dims:
@@ -111,7 +116,7 @@ class ClassQueue(WholeState):
         self.written += added
 
     def _rings(self, labels: Tensor, sections: Sequence[int]) -> Tensor:
-        """Return label * num_sections + section (N,)."""
+        """Return the ring (N,) of each row: label * num_sections + section."""
         sections = tuple(sections) or (len(labels), )
         if sum(sections) != len(labels) or len(sections) > self.num_sections:
             raise ValueError(
@@ -124,7 +129,12 @@ class ClassQueue(WholeState):
         return rings
 
     def read(self) -> KeyBlock:
-        """Return keys (C, sections * M, D), a view, and labels; -1: empty."""
+        """Return the keys of all slots with their labels.
+
+        Returns:
+            Keys (C, num_sections * M, D), a view of the buffer, and labels
+            (C, num_sections * M), -1 for empty slots.
+        """
         slot = torch.arange(self.capacity, device=self.written.device)
         filled = slot < self.written[:, None]
         ring = torch.arange(len(self.written), device=slot.device)
@@ -136,7 +146,8 @@ class ClassQueue(WholeState):
     def entries(self) -> LabeledEmbeddings:
         """Return the filled rows by class and section, oldest first.
 
-        For tests and files: reads the fill, which synchronises.
+        It waits for the device to read the number of filled slots, so it is
+        meant for tests and files.
         """
         keys, labels = [], []
         rings = self.keys[1:].view(-1, self.capacity, self.embed_dims)
@@ -155,7 +166,7 @@ class ClassQueue(WholeState):
         self.written.zero_()
 
     def extra_repr(self) -> str:
-        """Describe the sizes."""
+        """Return the sizes for the text representation of the module."""
         return (f'num_classes={self.num_classes}, capacity={self.capacity}, '
                 f'embed_dims={self.embed_dims}, '
                 f'num_sections={self.num_sections}')

@@ -5,9 +5,10 @@ from torch import nn
 
 
 class WholeState(nn.Module):
-    """A module that loads all of its buffers from a checkpoint or none.
+    """A module that loads either all or none of its buffers.
 
-    PyTorch loads key by key, and a fill without its keys would lie.
+    PyTorch loads each buffer by itself. If only some of them fitted, the
+    number of filled slots would not belong to the stored keys.
     """
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str,
@@ -21,8 +22,8 @@ class WholeState(nn.Module):
             for name in saved:
                 del state_dict[name]
             error_msgs.append(
-                f'the queue `{prefix[:-1]}` has shapes {own}, the checkpoint '
-                f'{saved}: nothing of it is loaded')
+                f'the queue `{prefix[:-1]}` has shapes {own}, but the '
+                f'checkpoint has {saved}: none of its buffers is loaded')
         super()._load_from_state_dict(state_dict, prefix, local_metadata,
                                       strict, missing_keys, unexpected_keys,
                                       error_msgs)

@@ -15,23 +15,24 @@ from .loading import WholeState
 
 @MODELS.register_module()
 class PrototypeQueue(WholeState):
-    """Keep the last prototypes, by count and, if asked for, by iteration.
+    """Keep the last M prototypes, optionally for a number of iterations.
 
     Hwang et al. (SegSort, https://arxiv.org/abs/1910.06962) keep the
-    prototypes of the two iterations before, of all devices. All state lies
-    in buffers of fixed shape; the queue starts empty, where the released
-    code starts with random vectors of class 0. The first row of `keys` is a
-    dump for rows that are skipped; it stays zero.
+    prototypes of all devices of the two previous iterations. This queue
+    starts empty; the authors' released code starts with random vectors of
+    class 0. The state is a set of buffers of fixed shape. Skipped rows are
+    written to row 0 of `keys`, which is then set to zero.
 
     Args:
-        capacity: M; of more rows the last M stay.
-        embed_dims: D.
-        num_iterations: A prototype is read in so many iterations after its
-            own; None: until newer ones take its place.
-        persistent: Whether checkpoints hold the queue.
+        capacity: Maximum number of prototypes M.
+        embed_dims: Number of embedding dimensions D.
+        num_iterations: Number of iterations after its own in which a
+            prototype is read. None reads it until newer ones replace it.
+        persistent: Whether checkpoints contain the queue.
 
     Raises:
-        ValueError: On a size below 1.
+        TypeError: If a size is not an integer.
+        ValueError: If a size is below 1.
 
     Example:
         >>> queue = PrototypeQueue(
@@ -61,7 +62,7 @@ class PrototypeQueue(WholeState):
         for name, value in dict(
                 keys=torch.zeros(1 + capacity, embed_dims),
                 labels=torch.full((1 + capacity, ), -1),
-                # iteration of a row; 0 comes before the first
+                # iteration in which a row was appended, from 1; 0: empty
                 stamps=torch.zeros(1 + capacity, dtype=torch.int64),
                 clock=torch.zeros((), dtype=torch.int64),
                 written=torch.zeros(1, dtype=torch.int64)).items():
@@ -69,17 +70,19 @@ class PrototypeQueue(WholeState):
 
     @torch.no_grad()
     def enqueue(self, embeddings: Tensor, labels: Tensor) -> None:
-        """Append the prototypes of an iteration, in rank-major order.
+        """Append the prototypes of an iteration, ordered by rank.
 
-        Ranks may bring different numbers of rows, none too; all ranks must
-        call it if any does.
+        Ranks may append different numbers of rows, or none. If one rank
+        calls this, all ranks must call it.
 
         Args:
-            embeddings: (N, D).
-            labels: (N,) integer; a row with a negative label is skipped.
+            embeddings: (N, D) prototypes.
+            labels: (N,) integer labels; rows with a negative label are
+                skipped.
 
         Raises:
-            ValueError: On wrong shapes.
+            TypeError: If `labels` are not integers.
+            ValueError: If a shape is wrong.
         """
         check_rows('embeddings', embeddings, labels)
         if embeddings.shape[1] != self.embed_dims:
@@ -100,7 +103,12 @@ class PrototypeQueue(WholeState):
         self.written += added
 
     def read(self) -> KeyBlock:
-        """Return keys (M, D), a view, and labels; -1: empty or too old."""
+        """Return the keys of all slots with their labels.
+
+        Returns:
+            Keys (M, D), a view of the buffer, and labels (M,), -1 for slots
+            that are empty or too old.
+        """
         labels = self.labels[1:]
         if self.num_iterations is not None:
             old = self.stamps[1:] <= self.clock - self.num_iterations
@@ -108,9 +116,10 @@ class PrototypeQueue(WholeState):
         return KeyBlock(self.keys[1:], labels)
 
     def entries(self) -> LabeledEmbeddings:
-        """Return the rows that are read, oldest first.
+        """Return the rows that are neither empty nor too old, oldest first.
 
-        For tests and files: reads the fill, which synchronises.
+        It waits for the device to read the number of filled slots, so it is
+        meant for tests and files.
         """
         keys, labels = self.read()
         first = int(self.written) % self.capacity
@@ -126,6 +135,6 @@ class PrototypeQueue(WholeState):
         self.labels.fill_(-1)
 
     def extra_repr(self) -> str:
-        """Describe the sizes."""
+        """Return the sizes for the text representation of the module."""
         return (f'capacity={self.capacity}, embed_dims={self.embed_dims}, '
                 f'num_iterations={self.num_iterations}')

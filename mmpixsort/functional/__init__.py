@@ -1,7 +1,7 @@
 """Stateless functions that need torch alone: the bottom layer of the package.
 
-This module exports the public functions of all its rooms. Helpers that are
-not exported here are private to the package and may change.
+This module exports the public functions of all its subpackages. Helpers that
+are not exported here are private to the package and may change.
 """
 from .contrast.labels import hard_pixels, resize_labels
 from .contrast.pixel_contrast import pixel_contrast

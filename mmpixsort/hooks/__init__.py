@@ -1,5 +1,5 @@
-"""Hooks of mmengine."""
-from mmpixsort.utils import engine  # noqa: F401  says what is missing
+"""Hooks for the Runner of mmengine."""
+from mmpixsort.utils import engine  # noqa: F401  requires mmengine
 
 from .channels_last_hook import ChannelsLastHook
 from .linkage_threshold_hook import LinkageThresholdHook

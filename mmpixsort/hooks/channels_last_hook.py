@@ -1,4 +1,4 @@
-"""Weights and features with channels innermost, for speed."""
+"""Hook that stores weights and features with channels innermost."""
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -8,10 +8,10 @@ from mmpixsort.registry import HOOKS
 
 @HOOKS.register_module()
 class ChannelsLastHook(Hook):
-    """Lay convolutions out in `torch.channels_last`.
+    """Convert the model to the memory format `torch.channels_last`.
 
-    Values do not change but for rounding. Depthwise convolutions on a CPU
-    and mixed precision on a GPU are the faster for it: a training step of
+    Results are the same up to rounding. The format speeds up depthwise
+    convolutions on a CPU and mixed precision on a GPU: a training step of
     the small host of `configs/_base_/models/fcn_mnv2_cpu.py` takes two thirds
     of the time.
 
@@ -21,5 +21,5 @@ class ChannelsLastHook(Hook):
     """
 
     def before_run(self, runner: Runner) -> None:
-        """Lay out the weights; what they are applied to follows them."""
+        """Convert the weights; features take the format of the weights."""
         runner.model.to(memory_format=torch.channels_last)

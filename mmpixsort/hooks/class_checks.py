@@ -1,4 +1,4 @@
-"""Compare what heads, data sets and pipelines say of the classes.
+"""Check that heads, data sets and pipelines agree on the classes.
 
 Shapes: n instances of an image.
 """
@@ -11,10 +11,10 @@ from mmpixsort.utils.wrapped import unwrap
 
 
 def heads_with_classes(model: nn.Module) -> Iterator[Tuple[str, nn.Module]]:
-    """Yield the heads of this package that state numbers of classes.
+    """Yield names and modules of this package's heads that have classes.
 
     Args:
-        model: Bare or wrapped.
+        model: The model, bare or wrapped.
     """
     for name, module in unwrap(model).named_modules():
         if hasattr(module, 'loss_module') and hasattr(module, 'num_classes'):
@@ -22,7 +22,7 @@ def heads_with_classes(model: nn.Module) -> Iterator[Tuple[str, nn.Module]]:
 
 
 def stated_counts(head: nn.Module) -> Dict[str, int]:
-    """Return the number of classes of a head by the key of metainfo."""
+    """Return the numbers of classes of a head, by their key in metainfo."""
     things = getattr(head, 'num_things', None)
     if things is None:
         return dict(classes=head.num_classes)
@@ -32,11 +32,11 @@ def stated_counts(head: nn.Module) -> Dict[str, int]:
 def check_classes(model: nn.Module, dataset: Dataset) -> None:
     """Raise ValueError unless heads, data set and pipeline agree.
 
-    A data set without the metainfo in question is not compared.
+    Classes that the metainfo does not list are not compared.
 
     Args:
-        model: Bare or wrapped.
-        dataset: Training set, with `metainfo`.
+        model: The model, bare or wrapped.
+        dataset: Training set.
     """
     metainfo = getattr(dataset, 'metainfo', None) or {}
     for name, head in heads_with_classes(model):
@@ -62,7 +62,7 @@ def check_classes(model: nn.Module, dataset: Dataset) -> None:
 
 
 def _steps(dataset: Dataset) -> Iterator[object]:
-    """Yield the transforms of a data set and of those that it wraps."""
+    """Yield the transforms of a data set and of the data sets it wraps."""
     pipeline = getattr(dataset, 'pipeline', None)
     yield from getattr(pipeline, 'transforms', ())
     inner = getattr(dataset, 'datasets', None) or [
@@ -73,13 +73,13 @@ def _steps(dataset: Dataset) -> Iterator[object]:
 
 
 def check_instance_labels(data_samples: Sequence, head: nn.Module) -> None:
-    """Raise ValueError for an instance whose label is no class of a head.
+    """Raise ValueError if the label of an instance is no class of a head.
 
     Args:
-        data_samples: Samples of mmdet, on the CPU, whose `gt_instances` have
-            labels (n,).
-        head: Head with `num_classes`, and `num_things` where only the first
-            classes are things.
+        data_samples: Data samples of mmdet on the CPU. Those whose
+            `gt_instances` have no labels (n,) are skipped.
+        head: Head with `num_classes`; also with `num_things` if only the
+            first classes are things.
     """
     count = getattr(head, 'num_things', head.num_classes)
     for sample in data_samples:
@@ -88,7 +88,7 @@ def check_instance_labels(data_samples: Sequence, head: nn.Module) -> None:
             continue
         if labels.min() < 0 or labels.max() >= count:
             raise ValueError(
-                f'labels of instances must lie in [0, {count}), the classes '
-                f'of things of the head, got {labels.unique().tolist()} in '
+                f'labels of instances must lie in [0, {count}), the thing '
+                f'classes of the head, got {labels.unique().tolist()} in '
                 f'{sample.get("img_path")}; map them in the data set or set '
                 'the number of classes of the head')

@@ -1,4 +1,4 @@
-"""Measure where segments should stop to merge."""
+"""Hook that measures the threshold for merging segments to instances."""
 import copy
 import random
 from contextlib import contextmanager
@@ -28,31 +28,34 @@ from .saving import iteration_of, saves_after_epoch, saves_after_iter
 class LinkageThresholdHook(Hook):
     """Set the threshold of a head that merges segments into instances.
 
-    Before a validation or test it takes the middle between the mean cosine
-    within and between instances of annotated training images. Their regions
-    are those of the annotation; of their segments those pairs count that
-    touch, as merging starts from these, whatever their classes. Where no two
-    instances touch, all pairs of an image count. All ranks share the work,
-    and the head keeps the number in its checkpoints, with the iteration it
-    is of. As the host saves before it validates, the number is measured
-    before a checkpoint is saved; a test measures again where the number is
-    of other weights, as under EMA, whose averaged weights come in later.
-    Nothing happens for a head with a threshold of its own.
+    The threshold lies half way between the mean cosine of segments of the
+    same instance and that of segments of different instances. It is measured
+    on the things of annotated training images. Only pairs of segments that
+    touch are counted, whatever their classes, because merging starts from
+    these. If the images have no such pair within, or none between,
+    instances, all pairs of each image are counted.
 
-    The data set is built once, beside that of the training. Augmentation is
-    seeded by the number of the image, so that only the weights change what
-    is measured, and all random states are put back.
+    The threshold is measured before a checkpoint is saved, or before a
+    validation if no checkpoint was saved just then. The checkpoint stores it
+    with its iteration, and a test measures it again if it belongs to other
+    weights. With EMA it is measured with the averaged weights, before every
+    validation and before the test of a checkpoint. All ranks share the work.
+    If `rules.threshold` of the head is set, this hook does nothing.
+
+    The hook builds its data set once. Augmentation is seeded with the index
+    of the image, so the threshold depends on the weights alone. All random
+    states are restored.
 
     Args:
-        num_images: Number of images of the training set to use, evenly spread.
-        dataset: Config of annotated images; None: that of
-            `train_dataloader` as it is, with its augmentation.
+        num_images: Number of images to use, evenly spread over the data set.
+        dataset: Config of the data set of annotated images. None means the
+            data set of `train_dataloader`, including its augmentation.
 
     Raises:
-        ValueError: On `num_images` below 1.
+        ValueError: If `num_images` is below 1.
     """
 
-    # after hooks that exchange the weights, before checkpoints are saved
+    # after EMAHook has swapped the weights, before CheckpointHook saves
     priority = 'BELOW_NORMAL'
 
     def __init__(self,
@@ -66,7 +69,7 @@ class LinkageThresholdHook(Hook):
         self._loaded_iter = None
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Note of which iteration the weights are."""
+        """Remember the iteration of the weights that are loaded."""
         self._loaded_iter = (checkpoint.get('meta') or {}).get('iter', -1)
 
     def after_train_iter(self,
@@ -74,26 +77,26 @@ class LinkageThresholdHook(Hook):
                          batch_idx: int,
                          data_batch: Optional[dict] = None,
                          outputs: Optional[dict] = None) -> None:
-        """Measure for the checkpoint that is saved next."""
+        """Measure the threshold if a checkpoint is saved next."""
         if saves_after_iter(runner) and not _averages(runner):
             self._measure(runner, runner.iter + 1)
 
     def after_train_epoch(self, runner) -> None:
-        """Measure for the checkpoint that is saved next."""
+        """Measure the threshold if a checkpoint is saved next."""
         if saves_after_epoch(runner) and not _averages(runner):
             self._measure(runner, runner.iter)
 
     def before_val_epoch(self, runner) -> None:
-        """Measure, unless that was done for a checkpoint just now."""
+        """Measure the threshold unless it belongs to this iteration."""
         head = getattr(unwrap(runner.model), 'head', None)
-        # averaged weights are those of no iteration
+        # averaged weights do not belong to an iteration
         iteration = -1 if _averages(runner) else iteration_of(runner)
         if iteration < 0 or getattr(
                 head, 'threshold_iter', None) != iteration:
             self._measure(runner, iteration)
 
     def before_test_epoch(self, runner) -> None:
-        """Measure, unless the checkpoint holds the number of its weights."""
+        """Measure the threshold unless the checkpoint holds a valid one."""
         head = getattr(unwrap(runner.model), 'head', None)
         if getattr(head, 'threshold', None) is None:
             return
@@ -104,7 +107,12 @@ class LinkageThresholdHook(Hook):
 
     @torch.no_grad()
     def _measure(self, runner, iteration: int) -> None:
-        """Measure with the weights of an iteration, -1: of none."""
+        """Measure the threshold and store it with the iteration.
+
+        Args:
+            runner: Runner with the model.
+            iteration: Iteration of the weights; -1 if they belong to none.
+        """
         model = unwrap(runner.model)
         head = getattr(model, 'head', None)
         rules = getattr(head, 'rules', None)
@@ -121,37 +129,39 @@ class LinkageThresholdHook(Hook):
         head.threshold_iter.fill_(iteration)
         if (total[1] == 0).any():
             print_log(
-                'no instance of two segments or no two instances in '
-                f'{self.num_images} images: segments merge above 0.5; set '
-                '`rules.threshold`, or a smaller `cell_area`', 'current',
+                f'no threshold can be measured on {self.num_images} images, '
+                'as none has an instance of two segments, or none has two '
+                'instances; it is set to 0.5: set `rules.threshold`, or a '
+                'smaller `cell_area`', 'current',
                 WARNING)
             head.threshold.fill_(.5)
             return
         within, between = (total[0] / total[1]).tolist()
         head.threshold.fill_(linkage_threshold(within, between))
         print_log(
-            f'mean cosine within instances {within:.3f}, between {between:.3f}'
-            f': segments merge above {float(head.threshold):.3f}', 'current')
+            f'mean cosine {within:.3f} within and {between:.3f} between '
+            'instances: segments merge above a cosine of '
+            f'{float(head.threshold):.3f}', 'current')
 
     def _config(self, runner) -> dict:
         """Return the config of the data set.
 
         Raises:
-            ValueError: When there is none.
+            ValueError: If neither this hook nor the run has one.
         """
         if self.dataset is not None:
             return copy.deepcopy(self.dataset)
         loader = runner.cfg.get('train_dataloader')
         if loader is None:
             raise ValueError(
-                '`train_dataloader` must be in the config, as the threshold '
-                'of merging is measured on its images, got None; give '
-                '`dataset` to LinkageThresholdHook, or set `rules.threshold` '
+                '`train_dataloader` must be in the config, as the merging '
+                'threshold is measured on its images, got None; set '
+                '`dataset` of LinkageThresholdHook, or `rules.threshold` '
                 'of the head')
         return copy.deepcopy(loader['dataset'])
 
     def _statistics(self, model: nn.Module, *, touching: bool) -> Tensor:
-        """Return sums over the images of all ranks (2, 2)."""
+        """Return the pair statistics (2, 2), summed over all ranks."""
         length = len(self._built)
         count = min(self.num_images, length)
         chosen = [i * length // count for i in range(count)]
@@ -172,16 +182,16 @@ class LinkageThresholdHook(Hook):
 
 
 def _averages(runner) -> bool:
-    """Return whether other weights are tested and saved than are trained."""
+    """Return whether averaged weights are validated and saved (EMA)."""
     return any(isinstance(hook, EMAHook) for hook in runner.hooks)
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Draw what a seed gives, and put all random states back.
+    """Seed all random generators inside of the block, then restore them.
 
     Args:
-        seed: Seed of random, numpy and torch.
+        seed: Seed of `random`, NumPy and torch.
     """
     states = random.getstate(), np.random.get_state(), get_rng_state()
     random.seed(seed)

@@ -1,4 +1,4 @@
-"""Guard runs with metric heads and banks."""
+"""Hook that guards runs with metric heads and memory banks."""
 import logging
 from typing import Iterator, Optional, Sequence, Tuple
 
@@ -26,35 +26,42 @@ NEVER = 1 << 62  # later than any iteration
 
 @HOOKS.register_module()
 class MemoryBankHook(Hook):
-    """Keep banks exact, and name bad input before it does harm.
+    """Check the input of metric heads, and save and resume banks exactly.
 
-    - Numbers of classes of heads, data set and pipeline are compared when
-      training starts; labels are checked on the CPU batch, before the step.
-    - Embeddings and losses that are not finite raise at the next log
-      interval and before a checkpoint is saved, on all ranks, with the
-      iteration at which they came up; so for every head, also one that has
-      no bank.
-    - Checkpoints hold torch's random state of every rank, and a resumed run
-      takes it up after the loader has replayed: with `randomness.seed` set,
-      a run resumed at half is the unbroken one. Validation, which draws a
-      seed for its loader, is kept from moving that state.
-    - Checkpoints hold plain types alone: `torch.load` and the inferencers of
-      the hosts read them without this package.
-    - A warm-up that ends after the schedule is refused: the loss would stay
-      0 to the end.
-    - A bank of another shape raises on resume. With `load_from`, which starts
-      another training, perhaps on other classes, every bank starts empty.
-    - Checkpoints hold the bank as it is, also where EMAHook averages buffers.
-    - `SyncBuffersHook` is refused: it would average banks and pointers.
+    Use it in every run with a metric head, also with one that has no bank.
+
+    - When training starts, the numbers of classes of heads, data set and
+      pipeline are compared. The labels of every batch are checked on the
+      CPU, before the training step.
+    - Embeddings and losses that are not finite raise an error on all ranks,
+      at the next check and before a checkpoint is saved. The error names the
+      iteration at which they first occurred.
+    - Checkpoints contain the state of torch's random generators on every
+      rank. A resumed run restores it after its loader has been replayed, so
+      that with `randomness.seed` set it equals an uninterrupted run.
+      Validation, which draws a seed for its loader, leaves that state
+      unchanged.
+    - Checkpoints contain only tensors and plain types, so `torch.load` and
+      the inferencers of the hosts read them without this package.
+    - A warm-up that does not end within the schedule raises an error, as the
+      loss would stay 0 to the end.
+    - On resume, a bank that is missing or has another shape raises an error.
+      With `load_from`, which starts a new training, perhaps on other classes,
+      every bank starts empty.
+    - Checkpoints contain the bank of the trained model, even if EMAHook
+      averages buffers.
+    - `SyncBuffersHook` raises an error, as it would average the entries and
+      pointers of banks over ranks.
 
     Args:
-        check_labels: Whether to compare numbers of classes, and to check the
+        check_labels: Whether to compare numbers of classes and to check the
             labels of every batch.
-        interval: Iterations between checks for embeddings that are not
-            finite; None takes that of the run's LoggerHook.
+        interval: Number of iterations between checks for embeddings and
+            losses that are not finite; None takes that of LoggerHook, or 50
+            without one.
     """
 
-    # after EMAHook, which exchanges what is saved
+    # after EMAHook, which swaps the weights that are saved
     priority = 'BELOW_NORMAL'
 
     def __init__(self,
@@ -67,24 +74,25 @@ class MemoryBankHook(Hook):
         self._before_val = None
         self._rng_iter = -1
         self._restore = None
-        # iteration of the first loss that was not finite, on the device
+        # iteration of the first loss that was not finite; on the device, so
+        # that no iteration waits for it
         self._bad_loss_iter: Optional[Tensor] = None
 
     def before_run(self, runner) -> None:
-        """Refuse a hook that would spoil the banks."""
+        """Raise ValueError if the run has a SyncBuffersHook."""
         for hook in runner.hooks:
             if isinstance(hook, SyncBuffersHook):
                 raise ValueError(
-                    'SyncBuffersHook averages every buffer over ranks, '
-                    'memory banks and their pointers too: remove it from '
+                    'SyncBuffersHook averages every buffer over ranks, also '
+                    'memory banks and their pointers: remove it from '
                     '`custom_hooks` and use SyncBN, whose statistics need '
                     'no averaging')
 
     def before_train(self, runner) -> None:
-        """Check the warm-up; warn of what would not be exact.
+        """Check warm-up and classes; warn if checkpoints may lose work.
 
         Raises:
-            ValueError: When a loss would never count.
+            ValueError: If a warm-up does not end, or classes do not agree.
         """
         for name, head in _metric_heads(runner.model):
             check_warmup(
@@ -103,31 +111,32 @@ class MemoryBankHook(Hook):
                           runner,
                           batch_idx: int,
                           data_batch: Optional[dict] = None) -> None:
-        """Restore the random state of a resumed run; check the labels."""
+        """Restore the random state of a resumed run and check the labels."""
         self._restore_rng()
         if self.check_labels and isinstance(data_batch, dict):
             samples = data_batch.get('data_samples') or ()
             for _, head in heads_with_classes(runner.model):
                 check_instance_labels(samples, head)
-                if hasattr(head, 'ignore_index'):  # reads a semantic map
+                if hasattr(head, 'ignore_index'):  # semantic labels
                     check_labels(samples, head.num_classes, head.ignore_index)
 
     def before_train_epoch(self, runner) -> None:
-        """Restore the random state where epochs come one by one.
+        """Restore the random state of a resumed epoch-based run.
 
-        The loader of an epoch draws its seed before the first iteration.
+        This is done here because the loader of an epoch draws its seed
+        before the first iteration.
         """
         if isinstance(runner.train_loop, EpochBasedTrainLoop):
             self._restore_rng()
 
     def before_val_epoch(self, runner) -> None:
-        """Keep the random state of training."""
+        """Remember the random state of training."""
         self._before_val = get_rng_state()
 
     def after_val_epoch(self,
                         runner,
                         metrics: Optional[dict] = None) -> None:
-        """Put the random state of training back."""
+        """Restore the random state of training."""
         set_rng_state(self._before_val)
 
     def after_train_iter(self,
@@ -135,7 +144,7 @@ class MemoryBankHook(Hook):
                          batch_idx: int,
                          data_batch: Optional[dict] = None,
                          outputs: Optional[dict] = None) -> None:
-        """Check what was collected; note the random state before a save."""
+        """Check that values are finite; store the random state if saving."""
         self._note_losses(runner, outputs or {})
         if self.every_n_train_iters(
                 runner, self.interval) or self.is_last_train_iter(runner):
@@ -145,13 +154,13 @@ class MemoryBankHook(Hook):
             self._note_rng(runner)
 
     def after_train_epoch(self, runner) -> None:
-        """Note the random state before a save."""
+        """Check that values are finite and store random states, if saving."""
         if saves_after_epoch(runner):
             self._raise_if_not_finite(runner)
             self._note_rng(runner)
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Add random states and the live banks; keep plain types alone."""
+        """Add random states and live banks, and reduce it to plain types."""
         state_dict = checkpoint.get('state_dict', {})
         for name, value in bank_states(runner.model):
             if name in state_dict:
@@ -163,27 +172,31 @@ class MemoryBankHook(Hook):
             checkpoint[RNG_KEY] = self._rng_states
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Compare the banks; keep the random state until training starts."""
+        """Check or empty the banks, and keep the random state for training.
+
+        Raises:
+            ValueError: If a run resumes with a bank that does not fit.
+        """
         restore_plain(checkpoint)
-        # a bare state dict is a checkpoint too
+        # a checkpoint may also be a bare state dict
         state_dict = checkpoint.get('state_dict', checkpoint)
         for problem in bank_problems(runner.model, state_dict):
             if runner._resume:
                 raise ValueError(
                     f'cannot resume: {problem}; resume with the config of '
-                    'the run, or start a new one with `load_from`')
+                    'the saved run, or start a new run with `load_from`')
             print_log(f'{problem}: the bank starts empty', 'current', WARNING)
         if not runner._resume:
             for name, value in bank_states(runner.model):
-                if name in state_dict:  # keys of another training
+                if name in state_dict:  # replaces keys of the old run
                     state_dict[name] = value.clone()
             return
         states = checkpoint.get(RNG_KEY)
         if states is None or len(states) != get_world_size():
             print_log(
                 'the checkpoint holds no random state for '
-                f'{get_world_size()} ranks: this run will not repeat the '
-                'unbroken one to the bit', 'current', WARNING)
+                f'{get_world_size()} ranks: this run will not exactly equal '
+                'an uninterrupted run', 'current', WARNING)
             return
         self._restore = states[get_rank()]
 
@@ -197,7 +210,7 @@ class MemoryBankHook(Hook):
         self._rng_iter = runner.iter
 
     def _note_losses(self, runner, outputs: dict) -> None:
-        """Note the iteration of the first loss that is not finite."""
+        """Remember the iteration of the first loss that is not finite."""
         losses = [value.detach().float().sum()
                   for name, value in outputs.items()
                   if 'loss' in name and isinstance(value, Tensor)]
@@ -235,13 +248,13 @@ class MemoryBankHook(Hook):
 
 def check_labels(data_samples: Sequence, num_classes: int,
                  ignore_index: int) -> None:
-    """Raise ValueError for a label that is neither a class nor ignored.
+    """Raise ValueError if a label is neither a class nor ignored.
 
     Args:
-        data_samples: Data samples of mmseg or mmdet, on the CPU, with ground
-            truth.
-        num_classes: C.
-        ignore_index: The label that is allowed beside [0, C).
+        data_samples: Data samples of mmseg or mmdet on the CPU. Those
+            without a semantic map are skipped.
+        num_classes: Number C of classes.
+        ignore_index: The only label outside [0, C) that is allowed.
     """
     for sample in data_samples:
         field = getattr(sample, 'gt_sem_seg', None)
@@ -266,11 +279,11 @@ def _bad_labels(labels: Tensor, num_classes: int,
 
 
 def bank_problems(model: nn.Module, state_dict: dict) -> Iterator[str]:
-    """Yield how the banks of a checkpoint differ from those of a model.
+    """Yield a message for each bank that a checkpoint lacks or misfits.
 
     Args:
-        model: Bare or wrapped.
-        state_dict: State dict of the bare model.
+        model: The model, bare or wrapped.
+        state_dict: State dict of the checkpoint, for the bare model.
     """
     for name, value in bank_states(model):
         saved = state_dict.get(name)
@@ -282,10 +295,13 @@ def bank_problems(model: nn.Module, state_dict: dict) -> Iterator[str]:
 
 
 def bank_states(model: nn.Module) -> Iterator[Tuple[str, Tensor]]:
-    """Yield the names in a state dict, and the values, of memory banks.
+    """Yield the state dict entries of all memory banks of a model.
 
     Args:
-        model: Bare or wrapped.
+        model: The model, bare or wrapped.
+
+    Yields:
+        Name in the state dict of the bare model, and value.
     """
     for name, bank in unwrap(model).named_modules():
         if hasattr(bank, 'enqueue') and hasattr(bank, 'read'):
@@ -294,26 +310,27 @@ def bank_states(model: nn.Module) -> Iterator[Tuple[str, Tensor]]:
 
 
 def checkpoint_problems(runner) -> Iterator[str]:
-    """Yield what about the checkpoints of a run may lose work.
+    """Yield a message for each checkpoint setting that may lose work.
 
     Args:
-        runner: Before it trains.
+        runner: Runner that has not trained yet.
     """
     counts = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
     for hook in checkpoint_hooks(runner):
         if hook.max_keep_ckpts == 1:
             yield ('`max_keep_ckpts=1` removes the only checkpoint before the '
                    'next one is written: a run that is killed in between '
-                   'cannot go on; set 2 or more')
+                   'cannot be resumed; set 2 or more')
         if counts > 1 and not hook.by_epoch and hook.interval % counts:
-            yield (f'checkpoints every {hook.interval} iterations fall into '
-                   f'the accumulation of {counts} gradients, which are not '
-                   'saved: a resumed run will not repeat the unbroken one to '
-                   f'the bit; save at multiples of {counts}')
+            yield (f'checkpoints every {hook.interval} iterations lose '
+                   f'gradients, which are accumulated over {counts} '
+                   'iterations and not saved: a resumed run will not exactly '
+                   'equal an uninterrupted run; save at multiples of '
+                   f'{counts}')
 
 
 def _metric_heads(model: nn.Module) -> Iterator[Tuple[str, nn.Module]]:
-    """Yield the modules that collect embeddings that are not finite."""
+    """Yield names and modules that record embeddings that are not finite."""
     for name, module in unwrap(model).named_modules():
         if 'nonfinite_iter' in module._buffers:
             yield name, module

@@ -1,8 +1,8 @@
-"""Checkpoints of plain types, which load where this package is not.
+"""Reduce checkpoints to plain types, which load without this package.
 
-mmengine keeps the log as HistoryBuffer objects, scores as scalars of NumPy.
-`torch.load` refuses both, unless a program that reads the file has declared
-them safe before; the inferencers of the hosts do not.
+mmengine stores logs as HistoryBuffer objects and scores as NumPy scalars.
+`torch.load` refuses both unless the program that reads the file has declared
+them safe, which the inferencers of the hosts do not do.
 """
 from typing import Any
 
@@ -12,10 +12,10 @@ from mmengine.logging import HistoryBuffer
 
 
 def make_plain(checkpoint: dict) -> None:
-    """Replace what mmengine adds to a checkpoint by plain types, in place.
+    """Replace the objects that mmengine adds to a checkpoint, in place.
 
-    Numbers stay what they are, to the last bit. A run that resumes without
-    this package says of each log that it is skipped, and starts it anew.
+    All numbers keep their exact values. A run that resumes without this
+    package warns that each log is skipped, and starts empty logs.
     """
     hub = checkpoint.get('message_hub')
     if hub is not None:
@@ -28,7 +28,7 @@ def make_plain(checkpoint: dict) -> None:
 
 
 def restore_plain(checkpoint: dict) -> None:
-    """Take back what :func:`make_plain` did to the log, in place."""
+    """Restore the logs that :func:`make_plain` replaced, in place."""
     hub = checkpoint.get('message_hub')
     if hub is not None:
         hub['log_scalars'] = {
@@ -37,7 +37,7 @@ def restore_plain(checkpoint: dict) -> None:
 
 
 def pack(buffer: HistoryBuffer) -> dict:
-    """Return the content of a log as tensors (N,) and a number."""
+    """Return the content of a log as two tensors (N,) and an integer."""
     values, counts = buffer.data
     return dict(
         values=torch.from_numpy(values.copy()),
@@ -46,14 +46,14 @@ def pack(buffer: HistoryBuffer) -> dict:
 
 
 def unpack(content: dict) -> HistoryBuffer:
-    """Return the log that :func:`pack` took apart."""
+    """Return a log from its content, the inverse of :func:`pack`."""
     return HistoryBuffer(
         content['values'].cpu().numpy(), content['counts'].cpu().numpy(),
         content['max_length'])
 
 
 def without_numpy(value: Any) -> Any:
-    """Replace scalars and arrays of NumPy by numbers and lists.
+    """Replace NumPy scalars and arrays by numbers and lists.
 
     Example:
         >>> without_numpy(dict(best=np.float64(.5), sizes=(np.arange(2), )))

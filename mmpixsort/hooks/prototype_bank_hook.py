@@ -1,4 +1,4 @@
-"""Rebuild the bank of prototypes before it is asked."""
+"""Hook that fills the bank of a model that predicts by retrieval."""
 from typing import Optional
 
 import torch
@@ -12,24 +12,26 @@ from mmpixsort.utils.wrapped import unwrap
 
 @HOOKS.register_module()
 class PrototypeBankHook(Hook):
-    """Let a model that predicts by retrieval fill its bank before it is used.
+    """Fill the bank of a model before each validation or test.
 
-    Before a validation or test whose model has `test_cfg.retrieval` without
-    the path of a bank, the images of the training set are embedded and their
-    segments kept in memory; all ranks share the work. For a bank on disk see
-    `tools/build_bank.py`. It runs after hooks that exchange the weights, as
-    EMAHook does before a validation.
+    It is for models with `test_cfg.retrieval`, and does nothing for others.
+    If `test_cfg.retrieval` names a bank on disk (see `tools/build_bank.py`),
+    that bank is loaded. Otherwise the images of the training set are
+    embedded, and the bank holds their segments in memory; all ranks share
+    the work.
 
     Args:
-        dataset: Config of the annotated images; None: those of
-            `train_dataloader`, with the pipeline of the stage that runs.
-        max_images: Number of images of the data set to use, evenly spread;
-            None: all.
+        dataset: Config of the data set of annotated images. None means the
+            data set of `train_dataloader`, with the pipeline of the stage
+            that runs.
+        max_images: Number of images to use, evenly spread over the data set;
+            None uses all.
 
     Raises:
-        ValueError: On `max_images` below 1.
+        ValueError: If `max_images` is below 1.
     """
 
+    # after EMAHook has swapped the weights
     priority = 'BELOW_NORMAL'
 
     def __init__(self,
@@ -43,11 +45,11 @@ class PrototypeBankHook(Hook):
         self.max_images = max_images
 
     def before_val_epoch(self, runner) -> None:
-        """Fill the bank for a validation."""
+        """Fill the bank before a validation."""
         self._fill(runner, 'val')
 
     def before_test_epoch(self, runner) -> None:
-        """Fill the bank for a test."""
+        """Fill the bank before a test."""
         self._fill(runner, 'test')
 
     @torch.no_grad()
@@ -66,11 +68,11 @@ class PrototypeBankHook(Hook):
         retrieval.use(bank)
         if is_main_process():
             print_log(
-                f'bank of {len(bank.labels)} segments of '
+                f'built a bank of {len(bank.labels)} segments from '
                 f'{len(bank.meta["images"])} images', 'current')
 
     def _name_classes(self, runner, model) -> None:
-        """Let the host draw classes that a bank has beside the data set's."""
+        """Give the visualizer the classes that only the bank has."""
         visualizer = getattr(runner, 'visualizer', None)
         meta = getattr(visualizer, 'dataset_meta', None)
         if meta is not None:

@@ -1,7 +1,7 @@
-"""State of torch's random numbers on all ranks, as checkpoints can hold it.
+"""Read and restore the state of torch's random generators on all ranks.
 
-Only torch's: what a loader draws from numpy and random is drawn again when
-an iteration-based run resumes, because its loader is replayed.
+The states of NumPy and `random` are not needed: when an iteration-based run
+resumes, its loader is replayed and draws the same numbers again.
 """
 from typing import List
 
@@ -10,7 +10,7 @@ from mmengine.dist import all_gather_object
 
 
 def get_rng_state() -> dict:
-    """Return the state of this rank."""
+    """Return the state of torch's generators on this rank."""
     state = dict(cpu=torch.get_rng_state(), cuda=[])
     if torch.cuda.is_available():
         state['cuda'] = [torch.cuda.get_rng_state()]
@@ -18,12 +18,12 @@ def get_rng_state() -> dict:
 
 
 def gather_rng_states() -> List[dict]:
-    """Return the state of every rank, in order; a collective call."""
+    """Return the states of all ranks in order; every rank must call it."""
     return all_gather_object(get_rng_state())
 
 
 def set_rng_state(state: dict) -> None:
-    """Restore the state of one rank; a checkpoint may lie on a device."""
+    """Restore a state of this rank, whose tensors may lie on any device."""
     torch.set_rng_state(state['cpu'].cpu())
     if state['cuda'] and torch.cuda.is_available():
         torch.cuda.set_rng_state(state['cuda'][0].cpu())

@@ -1,4 +1,4 @@
-"""Where a run is, and when it saves its next checkpoint."""
+"""Tell at which iteration a run is, and when it saves a checkpoint."""
 from typing import Iterator
 
 from mmengine.hooks import CheckpointHook
@@ -30,9 +30,7 @@ def saves_after_epoch(runner) -> bool:
 
 
 def iteration_of(runner) -> int:
-    """Return the iteration of a run, -1 of one that does not train.
-
-    `runner.iter` would build the loop of the training, with its data.
-    """
+    """Return the iteration of a run, or -1 for a run that does not train."""
+    # `runner.iter` would build the training loop and its data set
     loop = runner._train_loop
     return loop.iter if isinstance(loop, BaseLoop) else -1

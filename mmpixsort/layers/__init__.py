@@ -1,4 +1,4 @@
-"""Layers: features, projection, schedules, clustering of embeddings."""
+"""Parts of metric heads: features, projection, schedules and clustering."""
 from mmpixsort.utils import engine  # noqa: F401  says what is missing
 
 from .cluster_backends import ClusterBackend, MeanShiftBackend, SklearnBackend

@@ -1,6 +1,6 @@
-"""Cut the embeddings of one image into instances.
+"""Backends that cluster the embeddings of an image into instances.
 
-Shapes: H W size, N pixels that take part, D embedding dims, K instances.
+Shapes: H W size, N pixels to cluster, D embedding dims, K instances.
 """
 from abc import ABC, abstractmethod
 from logging import WARNING
@@ -23,29 +23,35 @@ from mmpixsort.utils.extras import extra_error
 from .mask_backends import components_of_ids
 
 METHODS = ('hdbscan', 'meanshift', 'dbscan')
-# Of mean shift: about 15 s of one core of a CPU, with 8 dims, and 3000
-# instances of 512 x 512 pixels where they are learned.
+# Limit of the search of mean shift. With 8 dims it takes about 15 s on one
+# CPU core; with learned embeddings it is enough for 3000 instances in an
+# image of 512 x 512 pixels.
 MAX_VISITS = 2**32
 
 
 class ClusterBackend(nn.Module, ABC):
-    """What all backends do: sub-sample, propagate, drop the small.
+    """Base class of the backends that cluster embeddings into instances.
 
-    A subclass says how points become clusters in :meth:`cluster_points`.
+    It draws a sample of the pixels, has a subclass cluster the sample in
+    :meth:`cluster_points`, assigns the other pixels to the nearest centre,
+    and turns small instances into noise.
 
     Args:
-        min_pixels: Instances with fewer become noise.
-        max_points: At most so many pixels are clustered, drawn at random
-            and always the same; None: all. The others get the label of the
-            nearest centre.
-        max_distance: Those of the others that are farther from every centre
-            are noise; None: no limit.
-        split_components: Whether parts of a cluster that do not touch are
-            instances of their own: embeddings of a network that sees a part
-            of the image repeat themselves over a large one.
+        min_pixels: Minimum number of pixels of an instance; smaller ones
+            become noise.
+        max_points: Maximum number of pixels that are clustered. They are
+            drawn at random, in every call in the same way. None clusters all
+            pixels.
+        max_distance: Distance from the nearest centre beyond which a pixel
+            that was not drawn is noise; None does not limit it.
+        split_components: Whether parts of a cluster that do not touch become
+            separate instances. Use it if the image is much larger than the
+            receptive field of the network, so that distant instances may
+            have equal embeddings.
 
     Raises:
-        TypeError, ValueError: On values out of range.
+        TypeError: If a number has the wrong type.
+        ValueError: If a number is out of range.
     """
 
     def __init__(self,
@@ -68,26 +74,26 @@ class ClusterBackend(nn.Module, ABC):
     @abstractmethod
     def cluster_points(self, points: Tensor, min_pixels: int,
                        share: float) -> Clusters:
-        """Cluster finite points, all of them.
+        """Cluster points into instances.
 
         Args:
-            points: (N, D) float32, N at least 1.
-            min_pixels: Fewest pixels of an instance among these points, fewer
-                than those of the image after sub-sampling; the rest is cleaned
-                later.
-            share: Number of these points per pixel of the image, in (0, 1]:
-                1 without sub-sampling. What a subclass counts in pixels of
-                the image shrinks by this factor, as `min_pixels` has done.
+            points: (N, D) finite float32 points; N is at least 1.
+            min_pixels: Minimum number of points of an instance, already
+                scaled to the sample. Smaller instances may be returned; they
+                are removed later.
+            share: Fraction in (0, 1] of the pixels to cluster that was
+                drawn. A subclass must scale its own numbers of pixels by it.
 
         Returns:
-            Labels in [0, K], in any order, on the device of `points`.
+            Labels (N,) in [0, K] in any order, 0 for noise, and the centres
+            (K, D), on the device of `points`.
         """
 
     @torch.no_grad()
     def cluster(self, embeddings: Tensor) -> Clusters:
-        """Return instances of embeddings (N, D), 0: noise.
+        """Return the instances of embeddings (N, D), with label 0 for noise.
 
-        A pixel that is not finite is noise.
+        Pixels with an embedding that is not finite are noise.
         """
         labels = embeddings.new_zeros(len(embeddings), dtype=torch.long)
         kept = embeddings.isfinite().all(1).nonzero().flatten()
@@ -100,12 +106,12 @@ class ClusterBackend(nn.Module, ABC):
             Clusters(labels, found.centers), min_pixels=self.min_pixels)
 
     def _cluster_sample(self, points: Tensor) -> Clusters:
-        """Cluster some points and give the others the nearest centre."""
+        """Cluster a sample and assign the other points to its centres."""
         count = len(points)
         if self.max_points is None or count <= self.max_points:
             return self.cluster_points(points, self.min_pixels, 1.)
         generator = torch.Generator().manual_seed(0)
-        # on the CPU, so that every device draws the same
+        # drawn on the CPU, so that every device gets the same sample
         drawn = torch.randperm(count, generator=generator)[:self.max_points]
         sample = drawn.sort().values.to(points.device)
         share = self.max_points / count
@@ -120,16 +126,19 @@ class ClusterBackend(nn.Module, ABC):
         """Return the instance map of one image.
 
         Args:
-            embeddings: (D, H, W).
-            mask: (H, W) bool, pixels that take part: those of a thing class,
-                say.
+            embeddings: (D, H, W) floating tensor.
+            mask: (H, W) bool mask of the pixels to cluster, such as those of
+                a class of things.
 
         Returns:
-            (H, W) int32, 1 to K by decreasing size; 0 where `mask` is not,
-            and for noise.
+            (H, W) int32 instances, numbered from 1 to K by decreasing size;
+            0 for noise and pixels outside `mask`.
 
         Raises:
-            TypeError, ValueError: On wrong shapes or types.
+            TypeError: If `mask` is not bool.
+            ValueError: If a shape or the dtype of `embeddings` is wrong.
+            ImportError: If `split_components` is set and scipy or
+                scikit-image is missing.
         """
         _check_maps(embeddings, mask)
         instances = mask.new_zeros(mask.shape, dtype=torch.int32)
@@ -143,32 +152,36 @@ class ClusterBackend(nn.Module, ABC):
 class MeanShiftBackend(ClusterBackend):
     """Cluster by :func:`mmpixsort.functional.seed_mean_shift`.
 
-    On the device of the embeddings, nothing to install.
+    It runs on the device of the embeddings and needs no extra packages.
 
     Args:
-        bandwidth: Radius of an instance around its centre; delta_dist of
-            the discriminative loss, as in the code of the authors of
-            https://arxiv.org/abs/1708.02551.
+        bandwidth: Radius of an instance around its centre, above 0. Use
+            delta_dist of the discriminative loss, as in the released code of
+            the authors of https://arxiv.org/abs/1708.02551.
         num_seeds: Number of seeds of a round.
-        num_iters: Steps of a seed at most.
-        tolerance: Step length at which a seed stands.
-        min_pixels: Fewest pixels of an instance.
-        min_purity: An instance joins when more than this share of its
-            pixels is not owned by those before.
-        max_instances: K at most; None: any.
-        max_failures: Rounds in a row without a new instance, then it stops.
-        max_visits: Pixels that all seeds look at in all steps before the
-            search stops with what it has, which is logged the first time;
-            None: any number. Embeddings of a network that has learned its
-            task need less, about 5 times the pixels for an instance; those
-            of one that has not would take minutes an image.
-        reassign: Pixels farther than `bandwidth` from all centres: 'none':
-            noise; 'nearest': go to the nearest.
-        max_points: Pixels that are clustered at most; None: all.
-        split_components: See :class:`ClusterBackend`.
+        num_iters: Maximum number of steps of a seed.
+        tolerance: Length of a step, 0 or more, at which a seed stops.
+        min_pixels: Minimum number of pixels of an instance.
+        min_purity: Fraction in [0, 1) of the pixels of a new instance that
+            no other instance owns; the instance must exceed it.
+        max_instances: Maximum number of instances K; None does not limit it.
+        max_failures: Number of consecutive rounds without a new instance
+            after which the search stops.
+        max_visits: Number of pixels that all seeds may visit in all steps.
+            Then the search stops with the instances found so far; this is
+            logged once. None does not limit it. With learned embeddings, an
+            instance takes about 5 visits per pixel of the image; with those
+            of an untrained network, an image would take minutes.
+        reassign: Label of pixels farther than `bandwidth` from all centres:
+            'none' makes them noise, 'nearest' assigns the nearest centre.
+        max_points: Maximum number of pixels that are clustered; None
+            clusters all pixels.
+        split_components: Whether parts of a cluster that do not touch become
+            separate instances.
 
     Raises:
-        TypeError, ValueError: On values out of range.
+        TypeError: If a number has the wrong type.
+        ValueError: If an option is out of range.
 
     Example:
         >>> columns = torch.tensor([0., 0., 5., 5.]).expand(1, 3, 4)
@@ -210,54 +223,58 @@ class MeanShiftBackend(ClusterBackend):
             max_visits=max_visits,
             reassign=reassign)
         self.has_reported = False
-        # the function knows what is out of range
+        # a call with one point checks the options
         self.cluster_points(torch.zeros(1, 1), 1, 1.)
 
     def cluster_points(self, points: Tensor, min_pixels: int,
                        share: float) -> Clusters:
-        """See :class:`ClusterBackend`."""
+        """Cluster points by mean shift; see :class:`ClusterBackend`."""
         return seed_mean_shift(
             points, min_pixels=min_pixels, report=self._report,
             **self.options)
 
     def _report(self, text: str) -> None:
-        """Log what was cut, the first time."""
+        """Log the warning about `max_visits` the first time it occurs."""
         if not self.has_reported:
-            print_log(f'{text}; said once', 'current', WARNING)
+            print_log(f'{text}; this is logged once', 'current', WARNING)
         self.has_reported = True
 
 
 @MODELS.register_module()
 class SklearnBackend(ClusterBackend):
-    """Clustering by scikit-learn, on the CPU.
+    """Cluster by scikit-learn on the CPU.
 
     The defaults fit embeddings of the discriminative loss with delta_var
     0.5 and delta_dist 1.5, whose instances are balls of diameter 1 with gaps
-    of 2. All lengths are of embeddings. All numbers of points are those of
-    the image: where `max_points` draws a share of its pixels, they shrink by
-    this share, to 2 at least. An instance of which the draw holds fewer than
-    two pixels is not found; a larger `max_points` finds it.
+    of 2. All lengths are in units of the embeddings. All numbers of pixels
+    are for the whole image; if `max_points` draws a fraction of the pixels,
+    they are multiplied by this fraction, but not below 2. An instance with
+    fewer than two pixels in the sample is not found; in that case increase
+    `max_points`.
 
     Args:
         method: 'hdbscan', 'meanshift' or 'dbscan'.
-        min_cluster_size: Pixels of a cluster of 'hdbscan', 2 or more; None:
-            `min_pixels`, or 2 where that is 1.
-        cluster_selection_epsilon: Distance of 'hdbscan': clusters nearer than
-            this are one. Without it an image of a single instance becomes
-            noise.
-        min_samples: Points around a core point, itself included: of
-            'hdbscan', None: `min_cluster_size`; of 'dbscan', None: 5, or
-            `min_pixels` where that is less.
-        bandwidth: Bandwidth of 'meanshift'.
-        eps: Largest distance of two neighbours in a cluster of 'dbscan'.
-        min_pixels: Fewest pixels of an instance.
-        max_points: Pixels that are clustered at most; None: all. Time and
-            memory grow with their square in many dimensions.
-        max_distance: Other pixels farther from every centre are noise; None:
-            no limit.
+        min_cluster_size: Minimum number of pixels of a cluster of 'hdbscan',
+            2 or more; None uses `min_pixels`, but at least 2.
+        cluster_selection_epsilon: Distance below which 'hdbscan' joins
+            clusters, 0 or more. With 0, an image of a single instance may
+            become noise.
+        min_samples: Number of pixels, including itself, in the
+            neighbourhood of a core point. None uses `min_cluster_size` for
+            'hdbscan', and 5 but at most `min_pixels` for 'dbscan'.
+        bandwidth: Bandwidth of 'meanshift', above 0.
+        eps: Maximum distance of two neighbours in a cluster of 'dbscan',
+            above 0.
+        min_pixels: Minimum number of pixels of an instance.
+        max_points: Maximum number of pixels that are clustered; None
+            clusters all pixels. In many dimensions, time and memory grow
+            with its square.
+        max_distance: Distance from the nearest centre beyond which a pixel
+            that was not drawn is noise; None does not limit it.
 
     Raises:
-        TypeError, ValueError: On values out of range.
+        TypeError: If a number has the wrong type.
+        ValueError: If an option is out of range.
     """
 
     def __init__(self,
@@ -293,10 +310,10 @@ class SklearnBackend(ClusterBackend):
 
     def cluster_points(self, points: Tensor, min_pixels: int,
                        share: float) -> Clusters:
-        """See :class:`ClusterBackend`.
+        """Cluster points by scikit-learn; see :class:`ClusterBackend`.
 
         Raises:
-            ImportError: When scikit-learn is missing.
+            ImportError: If scikit-learn is missing.
         """
         cluster = _import_cluster()
         values = points.cpu().numpy()
@@ -316,16 +333,16 @@ class SklearnBackend(ClusterBackend):
         return Clusters(labels, _means(points, labels))
 
     def _hdbscan(self, cluster, values, share: float):
-        """Return labels (N,) of `values` (N, D), arrays; -1: noise.
+        """Return labels (N,) of values (N, D) by HDBSCAN, -1 for noise.
 
-        Clusters that scikit-learn finds without an epsilon are joined by
-        those of its cut at the epsilon. Its own option fails with recent
-        versions of NumPy wherever it would join two.
+        The clusters found without an epsilon are joined where they share a
+        cluster of the cut at the epsilon. The option of scikit-learn for
+        this fails with recent versions of NumPy whenever it joins clusters.
         """
         size = self.min_cluster_size or max(2, self.min_pixels)
         core = _shrink(self.min_samples or size, share)
         size = _shrink(size, share)
-        if len(values) < max(size, core):  # it refuses so few
+        if len(values) < max(size, core):  # scikit-learn would raise
             return np.full(len(values), -1)
         estimator = cluster.HDBSCAN(
             min_cluster_size=size,
@@ -336,18 +353,18 @@ class SklearnBackend(ClusterBackend):
         if not epsilon:
             return estimator.labels_
         near = estimator.dbscan_clustering(epsilon, size)
-        # a single cluster is all there is, whatever the distances
+        # a single cluster would contain all points, even distant ones
         return _join(estimator.labels_, near) if (
             estimator.labels_.max() > 0) else near
 
 
 def _shrink(number: int, share: float) -> int:
-    """Return a number of pixels among a share of them: 2 at least, or it."""
+    """Scale a number of pixels by `share`, but not below 2 or itself."""
     return max(min(number, 2), int(number * share))
 
 
 def _join(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Join the clusters of two partitions that share a point; -1: noise."""
+    """Join clusters of two partitions that share a point; -1 is noise."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
     count = first.max() + 1
@@ -357,17 +374,17 @@ def _join(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         (both[both], (first[both], count + second[both])),
         shape=(nodes, nodes))
     numbers = connected_components(shared, directed=False)[1]
-    # one more for the noise of both
+    # the last entry, -1, is for points that are noise in both
     numbers = np.append(numbers, -1)
     return np.where(first >= 0, numbers[first],
                     numbers[np.where(second >= 0, count + second, -1)])
 
 
 def _one_of_each_bin(points: Tensor, width: float) -> Tensor:
-    """Return one point of each occupied cell of a grid, (M, D).
+    """Return one point (M, D) of each occupied cell of a grid.
 
-    The middles of the cells, from which scikit-learn would start, lie
-    farther than `width` from every point of a cell in many dims.
+    Scikit-learn would start from the centres of the cells. In many
+    dimensions these may be farther than `width` from all points of the cell.
     """
     cells = torch.unique((points / width).round(), dim=0, return_inverse=True)
     places = torch.arange(len(points), device=points.device)
@@ -377,7 +394,7 @@ def _one_of_each_bin(points: Tensor, width: float) -> Tensor:
 
 
 def _means(points: Tensor, labels: Tensor) -> Tensor:
-    """Return the means (K, D) of the points labelled 1 to K."""
+    """Return the means (K, D) of the points with the labels 1 to K."""
     sizes = labels.bincount()
     sums = points.new_zeros(len(sizes), points.shape[1])
     sums.index_add_(0, labels, points)
@@ -385,10 +402,10 @@ def _means(points: Tensor, labels: Tensor) -> Tensor:
 
 
 def _import_cluster():
-    """Return sklearn.cluster, an extra.
+    """Import `sklearn.cluster`, an optional dependency.
 
     Raises:
-        ImportError: When scikit-learn is missing.
+        ImportError: If scikit-learn is missing.
     """
     try:
         from sklearn import cluster
@@ -404,10 +421,10 @@ def _check_maps(embeddings: Tensor, mask: Tensor) -> None:
         raise ValueError(
             '`embeddings` must be a floating tensor of shape (D, H, W), got '
             f'{embeddings.dtype} of shape {tuple(embeddings.shape)}; a batch '
-            '(B, D, H, W) is clustered image by image')
+            '(B, D, H, W) must be clustered image by image')
     if mask.dtype != torch.bool:
-        raise TypeError(f'`mask` must be bool, got {mask.dtype}; of an '
-                        'instance map take `> 0`')
+        raise TypeError(f'`mask` must be bool, got {mask.dtype}; convert an '
+                        'instance map with `> 0`')
     if mask.shape != embeddings.shape[1:]:
         raise ValueError(
             f'`mask` must have shape {tuple(embeddings.shape[1:])}, got '

@@ -1,4 +1,4 @@
-"""Take features out of a host: choose among levels, tap a module."""
+"""Features of a host model: levels of the backbone, and inputs of a module."""
 import threading
 from contextlib import contextmanager
 from typing import Iterator, List, Optional, Sequence, Tuple, Union
@@ -12,7 +12,9 @@ def select_feature(inputs: Union[Tensor, Sequence[Tensor]],
                    in_index: Union[int, Sequence[int]],
                    in_channels: int,
                    name: str = 'in_index') -> Tensor:
-    """Return one level, or several resized to the first and concatenated.
+    """Return one level of a feature pyramid, or several concatenated levels.
+
+    Several levels are resized to the size of the first one.
 
     Args:
         inputs: Levels (B, C, h, w) of a backbone or neck, or one map.
@@ -21,13 +23,13 @@ def select_feature(inputs: Union[Tensor, Sequence[Tensor]],
         name: Name of the option that gave `in_index`, for error messages.
 
     Raises:
-        ValueError: When a level does not exist, is no map, or the channels
-            differ.
+        ValueError: If a level does not exist or is not a feature map, or the
+            number of channels differs.
     """
     levels = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     indices = [in_index] if isinstance(in_index, int) else list(in_index)
     if not indices or not all(isinstance(i, int) for i in indices):
-        raise ValueError(f'`{name}` must be an integer or some of them, got '
+        raise ValueError(f'`{name}` must be one or several integers, got '
                          f'{in_index!r}')
     for index in indices:
         if not -len(levels) <= index < len(levels):
@@ -60,24 +62,28 @@ def _describe(value: object) -> str:
 @contextmanager
 def tap(module: Optional[nn.Module],
         detach: bool = False) -> Iterator[List[Tuple]]:
-    """Collect the (first input, output) of every call of a module.
+    """Collect the first input and the output of every call of a module.
 
-    The hooks live only inside the `with`: one that stayed would write into
-    the original from a deep copy, as an EMA model is, and would not pickle.
-    Calls of other threads are not collected, so that one model can predict
-    in several threads at once.
+    The hooks are removed at the end of the `with` block. If they stayed, a
+    deep copy of the model, such as an EMA model, would write into the list
+    of the original, and the model could not be pickled. Calls in other
+    threads are not collected, so that one model can predict in several
+    threads at once.
 
     Args:
-        module: To listen to; None collects nothing.
-        detach: Whether the module itself sees its input detached; what is
-            collected is not.
+        module: Module whose calls are collected; None collects nothing.
+        detach: Whether the module gets its first input detached. The input
+            that is collected is never detached.
+
+    Yields:
+        List of pairs (first input, output), which grows with every call.
     """
     calls = []
     if module is None:
         yield calls
         return
 
-    entered = []  # of calls that have not returned, or never did
+    entered = []  # inputs of calls that have not returned, or have raised
     owner = threading.get_ident()
 
     def before(_, inputs):

@@ -1,4 +1,4 @@
-"""What metric heads of every method do alike."""
+"""Functions that the metric heads of all methods use."""
 from typing import List, NamedTuple, Optional, Sequence, Union
 
 import torch
@@ -6,13 +6,13 @@ from torch import Tensor, nn
 
 from .features import select_feature
 
-# where a metric head takes its feature from: the decoder, a level of the
-# backbone, or several levels
+# Source of the feature of a metric head: 'decoder', the index of a level of
+# the backbone, or indices of several levels.
 Source = Union[str, int, Sequence[int]]
 
 
 def check_source(source: Source) -> None:
-    """Raise ValueError unless a feature can come from `source`."""
+    """Raise ValueError unless `source` is a valid source of a feature."""
     if isinstance(source, str) and source != 'decoder':
         raise ValueError(
             "`source` must be 'decoder', the index of a level of the "
@@ -25,13 +25,15 @@ def head_feature(inputs: Union[Tensor, Sequence[Tensor]],
     """Return the feature (B, in_channels, h, w) that a head projects.
 
     Args:
-        inputs: Levels of the backbone or neck.
-        decoder_feature: The feature that entered the classifier, if known.
+        inputs: Levels (B, C, h, w) of the backbone or neck.
+        decoder_feature: Input (B, C, h, w) of the classifier; None if it is
+            not known.
         source: 'decoder', the index of a level, or indices of levels.
         in_channels: Number of channels that the feature must have.
 
     Raises:
-        ValueError: When the feature does not exist or has other channels.
+        ValueError: If the feature does not exist or has another number of
+            channels.
     """
     if source != 'decoder':
         return select_feature(inputs, source, in_channels, name='source')
@@ -48,15 +50,15 @@ def head_feature(inputs: Union[Tensor, Sequence[Tensor]],
 
 
 def read_fields(kind: type, name: str, given: dict) -> NamedTuple:
-    """Return a named tuple of what a config gives of its fields.
+    """Return a named tuple with the values of a config.
 
     Args:
-        kind: Class of the named tuple, whose fields have defaults.
-        name: Name of the argument of the head, for the message.
-        given: Names and values from the config.
+        kind: Class of the named tuple; all its fields must have defaults.
+        name: Name of the argument of the head, for the error message.
+        given: Dict from fields to values.
 
     Raises:
-        ValueError: On a name that is no field.
+        ValueError: If a key is not a field.
     """
     unknown = [field for field in given if field not in kind._fields]
     if unknown:
@@ -65,7 +67,11 @@ def read_fields(kind: type, name: str, given: dict) -> NamedTuple:
 
 
 def with_fixed(cfg: dict, **fixed: int) -> dict:
-    """Set what the head knows, and refuse a config that says otherwise."""
+    """Return a config with values that the metric head determines.
+
+    Raises:
+        ValueError: If the config has another value for one of them.
+    """
     for name, value in fixed.items():
         if cfg.get(name, value) != value:
             raise ValueError(f'`{name}` of {cfg["type"]} must be {value}, '
@@ -74,7 +80,10 @@ def with_fixed(cfg: dict, **fixed: int) -> dict:
 
 
 def stack_labels(batch_data_samples: List) -> Tensor:
-    """Return the semantic labels (B, H, W) of mmseg or mmdet samples."""
+    """Return the semantic labels (B, H, W) of data samples.
+
+    They may be those of MMSegmentation or of MMDetection.
+    """
     maps = [sample.gt_sem_seg for sample in batch_data_samples]
     return torch.stack([
         (m.data if 'data' in m else m.sem_seg).squeeze(0) for m in maps
@@ -82,19 +91,23 @@ def stack_labels(batch_data_samples: List) -> Tensor:
 
 
 def zero_loss(head: nn.Module) -> Tensor:
-    """Return a zero that touches every trainable tensor, NaN or not."""
+    """Return a zero that is connected to every parameter of a head.
+
+    It is zero even if a parameter holds NaN.
+    """
     zero = head.nonfinite_iter.new_zeros((), dtype=torch.float32)
     return sum((p.flatten()[:0].sum() for p in head.parameters()), zero)
 
 
 def has_no_length(embeddings: Tensor) -> Tensor:
-    """Return which unit rows are zero, and so point nowhere (N,).
+    """Return a mask (N,) of the embeddings that are zero.
 
-    Such a row, of a feature that is zero, must take no part: the gradient
-    of its normalisation is without bound. NaN counts as a length.
+    The normalisation of a feature that is zero returns zero and has an
+    unbounded gradient, so such rows must be ignored. A row with NaN is not
+    in the mask.
 
     Args:
-        embeddings: (N, D), rows of length 1 or 0.
+        embeddings: (N, D) rows of length 1 or 0.
     """
     return torch.linalg.vector_norm(embeddings.detach(), dim=1) < .5
 
@@ -102,16 +115,17 @@ def has_no_length(embeddings: Tensor) -> Tensor:
 @torch.no_grad()
 def note_nonfinite(nonfinite_iter: Tensor, embeddings: Tensor,
                    labels: Tensor, iteration: int) -> Tensor:
-    """Note the first iteration with a used row that is not finite.
+    """Record the first iteration in which a used row is not finite.
 
     Args:
-        nonfinite_iter: () int64 buffer of the head, -1: none so far.
-        embeddings: (N, D).
-        labels: (N,), negative: not used.
+        nonfinite_iter: () int64 buffer of the head, -1 before such an
+            iteration; it is updated in place.
+        embeddings: (N, D) rows to check.
+        labels: (N,) integer labels; rows with a negative label are not used.
         iteration: Iteration of the training.
 
     Returns:
-        Which rows are finite (N,).
+        Mask (N,) of the rows that are finite.
     """
     finite = embeddings.isfinite().all(1)
     first = ((labels >= 0) > finite).any() & (nonfinite_iter < 0)

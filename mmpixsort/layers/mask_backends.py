@@ -1,4 +1,4 @@
-"""Instances from a mask alone: what embeddings are compared with.
+"""Instances from the shape of a mask, as a baseline without embeddings.
 
 Shapes: H W size, D embedding dims.
 """
@@ -13,22 +13,25 @@ from mmpixsort.utils.extras import extra_error
 
 @MODELS.register_module()
 class ComponentsBackend(nn.Module):
-    """Connected components, or a watershed of the distance to the border.
+    """Find instances as connected components or by a watershed.
 
-    Takes the place of a :class:`ClusterBackend` in a head whose embeddings
-    are not looked at: the baseline of a semantic model.
+    It can replace a :class:`ClusterBackend` and ignores the embeddings, which
+    gives the baseline of a purely semantic model. The watershed runs on the
+    distance to the border of the mask.
 
     Args:
-        watershed: Whether touching objects are cut where they are narrow.
-        min_distance: Least distance, in pixels, of the peaks that a watershed
-            starts from.
-        smoothing: Sigma of the distance map, pixels; a peak an object needs
-            some.
-        min_pixels: Smaller instances are left out.
+        watershed: Whether to cut components at narrow places by a watershed.
+        min_distance: Minimum distance, in pixels, of the peaks from which
+            the watershed starts.
+        smoothing: Standard deviation, in pixels, of the Gaussian that
+            smooths the distance map, above 0. It reduces the number of peaks
+            per object.
+        min_pixels: Minimum number of pixels of an instance; smaller ones are
+            removed.
 
     Raises:
-        ImportError: Without scipy and scikit-image.
-        ValueError: On values out of range.
+        TypeError: If a number has the wrong type.
+        ValueError: If a number is out of range.
 
     Example:
         >>> mask = torch.tensor([[True, False, True, True]])
@@ -52,11 +55,16 @@ class ComponentsBackend(nn.Module):
         self.min_pixels = min_pixels
 
     def forward(self, embeddings: Tensor, mask: Tensor) -> Tensor:
-        """Return the instance map (H, W) int32, 1, 2, ... by size.
+        """Return the instance map (H, W) int32 of one image.
+
+        Instances are numbered from 1 by decreasing size; 0 is no instance.
 
         Args:
-            embeddings: (D, H, W), not looked at.
-            mask: (H, W) bool.
+            embeddings: (D, H, W) embeddings, which are not used.
+            mask: (H, W) bool mask of the pixels to cut into instances.
+
+        Raises:
+            ImportError: If scipy or scikit-image is missing.
         """
         inside = mask.cpu().numpy()
         ndimage, segmentation, feature, _ = _libraries()
@@ -75,13 +83,19 @@ class ComponentsBackend(nn.Module):
 
 
 def components_of_ids(ids: Tensor, min_pixels: int) -> Tensor:
-    """Split the parts of each id (H, W) that do not share a side.
+    """Split instances into their connected parts.
+
+    Args:
+        ids: (H, W) integer instance of each pixel, 0 for none. Pixels are
+            connected if they share a side.
+        min_pixels: Minimum number of pixels of a part; smaller ones are
+            removed.
 
     Returns:
-        (H, W) int32, 1, 2, ... by decreasing size, 0: none or too small.
+        (H, W) int32 parts, numbered from 1 by decreasing size; 0 for none.
 
     Raises:
-        ImportError: Without scikit-image.
+        ImportError: If scipy or scikit-image is missing.
     """
     *_, measure = _libraries()
     parts = measure.label(ids.cpu().numpy(), background=0, connectivity=1)
@@ -89,7 +103,7 @@ def components_of_ids(ids: Tensor, min_pixels: int) -> Tensor:
 
 
 def number_by_size(ids: np.ndarray, min_pixels: int) -> np.ndarray:
-    """Number ids anew by decreasing size, without the small ones."""
+    """Renumber ids (H, W) from 1 by decreasing size and remove small ones."""
     areas = np.bincount(ids.ravel())
     areas[0] = 0
     order = np.argsort(-areas, kind='stable')

@@ -1,6 +1,6 @@
-"""What the metric heads of segmentors have in common.
+"""Base class of the metric heads of segmentors.
 
-Shapes: B images, D embedding dims, h w size of the feature.
+Shapes: B images, D embedding dims, C classes, h w size of the feature.
 """
 from typing import List, Optional, Sequence, Union
 
@@ -18,27 +18,31 @@ from .schedule import TrainingClock
 
 
 class MetricHead(BaseModule):
-    """Project a feature to unit embeddings, on a schedule.
+    """Project a feature of the host to unit embeddings.
+
+    This is the base class of the metric heads of segmentors. A subclass
+    computes the loss.
 
     Args:
-        in_channels: Number of channels of the feature.
-        num_classes: C of the labels.
-        source: Where the feature comes from: the index of a level of the
-            backbone or neck, indices of levels, which are resized to the
-            first and concatenated, or 'decoder', the feature that enters
-            the classifier.
-        embed_dims: D.
+        in_channels: Number of channels of the feature that is projected.
+        num_classes: Number of classes C of the labels.
+        source: Source of the feature: the index of a level of the backbone
+            or neck; indices of levels, which are resized to the first one
+            and concatenated; or 'decoder', the feature that enters the
+            classifier.
+        embed_dims: Number of embedding dimensions D.
         projection: Config of the projection head.
         loss: Config of the loss.
-        warmup_iters: Iterations before the loss counts.
-        ignore_index: Label that takes no part.
+        warmup_iters: Number of first iterations in which the loss is 0.
+        ignore_index: Label of ignored pixels.
 
     Raises:
-        ValueError: On options out of range, or a projection that does not
-            fit.
+        TypeError: If a number is not an integer.
+        ValueError: If an option is out of range, or the config of the
+            projection contradicts `in_channels` or `embed_dims`.
     """
 
-    # `embed` gives unit vectors, which are compared by cosine
+    # `embed` returns unit vectors, which are compared by cosine
     unit_embeddings = True
 
     def __init__(self, *, in_channels: int, num_classes: int,
@@ -59,8 +63,8 @@ class MetricHead(BaseModule):
                 projection, in_channels=in_channels, embed_dims=embed_dims))
         self.loss_module = MODELS.build(loss)
         self.clock = TrainingClock()
-        # first iteration with embeddings that were not finite; a hook reads
-        # it at log intervals, so that a step does not wait for it
+        # First iteration with embeddings that were not finite. A hook reads
+        # it at log intervals, so that no iteration waits for the device.
         self.register_buffer(
             'nonfinite_iter', torch.tensor(-1), persistent=False)
 
@@ -69,12 +73,13 @@ class MetricHead(BaseModule):
         """Return the feature (B, in_channels, h, w) to project.
 
         Args:
-            inputs: Levels of the backbone or neck.
-            decoder_feature: Feature that entered the classifier, if known.
+            inputs: Levels (B, C, h, w) of the backbone or neck.
+            decoder_feature: Input (B, C, h, w) of the classifier; None if it
+                is not known.
 
         Raises:
-            ValueError: When the feature does not exist or has other
-                channels.
+            ValueError: If the feature does not exist or has another number
+                of channels.
         """
         return head_feature(
             inputs,
@@ -85,15 +90,15 @@ class MetricHead(BaseModule):
     def embed(self,
               inputs: Union[Tensor, Sequence[Tensor]],
               decoder_feature: Optional[Tensor] = None) -> Tensor:
-        """Return unit embeddings (B, D, h, w)."""
+        """Return unit embeddings (B, D, h, w); see :meth:`feature`."""
         return self.projection(self.feature(inputs, decoder_feature))
 
     def labels_on(self, size: Sequence[int],
                   batch_data_samples: List) -> Tensor:
-        """Return the labels (B, h, w) on a grid, -1 where they are ignored.
+        """Return the labels (B, h, w) on a grid, -1 for ignored pixels.
 
         Args:
-            size: h and w.
+            size: h and w of the grid.
             batch_data_samples: Data samples with ground truth.
         """
         return resize_labels(

@@ -14,16 +14,22 @@ from mmpixsort.registry import MODELS
 class ProjectionHead(nn.Sequential):
     """Map a feature to unit embeddings: 1x1 conv, norm, ReLU, 1x1 conv.
 
-    As in the released code of Wang et al.
-    (https://arxiv.org/abs/2101.11939). The normalisation runs in float32.
+    The layers are those of the released code of Wang et al.
+    (https://arxiv.org/abs/2101.11939). Embeddings are normalised in float32.
 
     Args:
-        in_channels: C, number of channels of the feature.
-        embed_dims: D, number of dimensions of an embedding.
-        norm_cfg: Norm layer after the first convolution; None for none.
-        linear: Whether to use a single 1x1 convolution.
-        upsample: Factor by which the embedding is enlarged; 1 in SegSort, 2
-            in SPML.
+        in_channels: Number of channels of the feature that is projected.
+        embed_dims: Number of embedding dimensions D.
+        norm_cfg: Config of the norm layer after the first convolution; None
+            uses no norm layer.
+        linear: Whether to use a single 1x1 convolution in place of the four
+            layers.
+        upsample: Integer factor by which the embedding map is enlarged; 1 in
+            SegSort, 2 in SPML.
+
+    Raises:
+        TypeError: If a number is not an integer.
+        ValueError: If a number is below 1.
 
     Example:
         >>> head = ProjectionHead(in_channels=8, embed_dims=4, linear=True)

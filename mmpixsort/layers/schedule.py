@@ -1,23 +1,24 @@
-"""When a loss counts, and the state of training that it depends on."""
+"""Warm-up of losses, and the iteration and seed of a training."""
 from typing import Tuple
 
 from mmengine.logging import MessageHub
 
-# 5000 of 40,000 iterations in the released configurations
+# the warm-up is an eighth of the schedule, as in the configs of the authors'
+# released code: 5000 of 40,000 iterations
 WARMUP_SHARE = 8
 
 
 def check_warmup(iterations: int, *, warmup_iters: int,
                  owner: str) -> None:
-    """Refuse a warm-up that ends after the schedule.
+    """Raise unless a warm-up ends before the schedule does.
 
     Args:
         iterations: Number of iterations of the schedule.
-        warmup_iters: Number of iterations before the loss counts.
-        owner: Name of the head that warms up, for the message.
+        warmup_iters: Number of first iterations in which the loss is 0.
+        owner: Name of the head that warms up, for the error message.
 
     Raises:
-        ValueError: When the loss never counts.
+        ValueError: If the loss would be 0 in all iterations.
     """
     if warmup_iters < iterations:
         return
@@ -30,16 +31,16 @@ def check_warmup(iterations: int, *, warmup_iters: int,
 
 
 class TrainingClock:
-    """Iteration and seed of the run, from mmengine's message hub.
+    """Iteration and seed of a training run, from mmengine's message hub.
 
-    Outside a run, where the hub knows none, calls are counted instead.
+    Outside a training run, the iteration is the number of earlier calls.
     """
 
     def __init__(self) -> None:
         self.calls = -1
 
     def tick(self) -> Tuple[int, int]:
-        """Return the seed and the iteration of this call."""
+        """Return the seed and the current iteration."""
         hub = MessageHub.get_current_instance()
         self.calls += 1
         if hub.get_info('loop_stage', None) != 'train':

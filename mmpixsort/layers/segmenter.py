@@ -1,4 +1,4 @@
-"""Cut embedding maps into segments."""
+"""Segmentation of embedding maps by clustering."""
 from typing import Optional, Sequence, Union
 
 from torch import Tensor, nn
@@ -12,19 +12,24 @@ from mmpixsort.registry import MODELS
 
 @MODELS.register_module()
 class KMeansSegmenter(nn.Module):
-    """Cluster every image by spherical k-means from a grid.
+    """Cut every image into clusters by spherical k-means from a grid.
+
+    See :func:`mmpixsort.functional.spherical_kmeans`.
 
     Args:
-        grid: Cells along y and x, or one number for both; 5 in SegSort.
-        num_iters: Iterations; 10 in SegSort and SPML.
-        frame: Origin and unit of the locations: 'centered', 'unit' or 'none'.
-        location_weight: Factor of the locations.
-        max_segments: P, room for the segments of a batch on one device, of
-            which the largest are kept in training; None: four a cluster.
-            The log key `segsort_segments` says how many there are.
+        grid: Number of cells of the initial grid along y and along x, or one
+            number for both; 5 in SegSort.
+        num_iters: Number of iterations, 0 or more; 10 in SegSort and SPML.
+        frame: Range of the pixel locations: 'centered', 'unit' or 'none'.
+        location_weight: Factor of the locations, 0 or more.
+        max_segments: Maximum number of segments P of a batch on one device;
+            the largest ones are kept in training. The log key
+            `segsort_segments` shows how many there are. None allows four
+            segments per cluster.
 
     Raises:
-        ValueError: On values out of range.
+        TypeError: If a number has the wrong type.
+        ValueError: If an option is out of range.
 
     Example:
         >>> import torch
@@ -54,11 +59,11 @@ class KMeansSegmenter(nn.Module):
 
     @property
     def num_clusters(self) -> int:
-        """K, clusters of an image."""
+        """Number of clusters K of an image."""
         return self.grid[0] * self.grid[1]
 
     def settings(self) -> dict:
-        """Return what the result depends on, for the file of a bank."""
+        """Return the options that the clusters depend on, for bank files."""
         return dict(
             grid=list(self.grid),
             num_iters=self.num_iters,
@@ -68,11 +73,17 @@ class KMeansSegmenter(nn.Module):
     def forward(self,
                 embeddings: Tensor,
                 valid: Optional[Tensor] = None) -> Tensor:
-        """Return segment ids (B, H, W), -1 where `valid` (B, H, W) is not.
+        """Return the cluster (B, H, W) of each pixel, -1 for ignored pixels.
 
-        In training all iterations run; in a test it stops at a fixed point,
-        with the same result. A map smaller than the grid gets a grid of its
-        own size.
+        In training all iterations run. In evaluation mode the iteration
+        stops as soon as no cluster changes, with the same result. If the map
+        has fewer pixels along a side than the grid has cells, there is one
+        cell per pixel.
+
+        Args:
+            embeddings: (B, D, H, W) floating tensor.
+            valid: (B, H, W) bool mask of the pixels to cluster; None
+                clusters all pixels.
         """
         grid = [
             min(count, side)

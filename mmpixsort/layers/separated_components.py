@@ -1,6 +1,6 @@
-"""Components of a mask, cut only where their embeddings differ.
+"""Instances from the shape of a mask, cut only where embeddings differ.
 
-Shapes: H W size, N pixels of the mask, D embedding dims, P pieces.
+Shapes: H W size, D embedding dims, P pieces.
 """
 from typing import Optional
 
@@ -17,30 +17,35 @@ from .mask_backends import ComponentsBackend, number_by_size
 
 @MODELS.register_module()
 class SeparatedComponentsBackend(nn.Module):
-    """Cut a mask by its shape, and undo the cuts that embeddings deny.
+    """Cut a mask by its shape and merge pieces with similar embeddings.
 
-    A watershed of the distance to the border proposes cuts, more of them
-    than needed; two pieces that touch are one instance again where the means
-    of their embeddings lie within `margin`, the nearest pair first. So a cut
-    needs both cues: a narrow place, and embeddings that differ. With
-    `join_margin`, pieces of one instance that do not touch, such as leaves
-    of a plant, are joined as well.
+    A watershed on the distance to the border cuts the mask into more pieces
+    than needed. Pieces that touch are then merged if the distance of their
+    mean embeddings is below `margin`, the nearest pair first. So a cut stays
+    only at a narrow place where the embeddings differ. With `join_margin`,
+    pieces that do not touch, such as the leaves of a plant, can be merged as
+    well.
 
     Args:
-        margin: Distance of mean embeddings up to which pieces that touch are
-            one. With the discriminative loss, means of one instance lie
-            within 2 * delta_var and those of two beyond 2 * delta_dist.
-        join_margin: Distance up to which pieces that do not touch are one;
-            None: they stay apart.
-        max_gap: Distance in pixels up to which pieces are joined; None: any.
-        min_distance: Least distance, in pixels, of the peaks that the
-            watershed starts from; the smaller, the more cuts are proposed.
-        smoothing: Sigma of the distance map, pixels.
-        min_pixels: Smaller instances are left out.
+        margin: Distance of mean embeddings below which two pieces that touch
+            are merged, above 0. If the discriminative loss is zero, the
+            means of pieces of one instance lie within 2 * delta_var, and
+            those of two instances are at least 2 * (delta_dist - delta_var)
+            apart.
+        join_margin: The same distance for pieces that do not touch, above 0;
+            None never merges them.
+        max_gap: Distance in pixels up to which pieces that do not touch may
+            be merged, above 0; None does not limit it.
+        min_distance: Minimum distance, in pixels, of the peaks from which
+            the watershed starts. Smaller values give more pieces.
+        smoothing: Standard deviation, in pixels, of the Gaussian that
+            smooths the distance map, above 0.
+        min_pixels: Minimum number of pixels of an instance; smaller ones are
+            removed.
 
     Raises:
-        ImportError: Without scipy and scikit-image.
-        ValueError: On values out of range.
+        TypeError: If a number has the wrong type.
+        ValueError: If a number is out of range.
 
     Example:
         >>> mask = torch.ones(1, 4, dtype=torch.bool)
@@ -76,11 +81,17 @@ class SeparatedComponentsBackend(nn.Module):
 
     @torch.no_grad()
     def forward(self, embeddings: Tensor, mask: Tensor) -> Tensor:
-        """Return the instance map (H, W) int32, 1, 2, ... by size.
+        """Return the instance map (H, W) int32 of one image.
+
+        Instances are numbered from 1 by decreasing size; 0 is no instance.
+        Pixels with an embedding that is not finite are in no instance.
 
         Args:
-            embeddings: (D, H, W).
-            mask: (H, W) bool, pixels that take part.
+            embeddings: (D, H, W) floating tensor.
+            mask: (H, W) bool mask of the pixels to cut into instances.
+
+        Raises:
+            ImportError: If scipy or scikit-image is missing.
         """
         mask = mask & embeddings.isfinite().all(0)
         pieces = self.pieces(embeddings, mask).cpu().numpy()
@@ -97,19 +108,25 @@ def merge_pieces(pieces: np.ndarray, points: np.ndarray, *, margin: float,
                  max_gap: Optional[float] = None) -> np.ndarray:
     """Merge pieces whose mean embeddings are close, the closest pair first.
 
+    If both margins are used, the closest pair is the one with the smallest
+    distance relative to its margin.
+
     Args:
-        pieces: (H, W) ids 1 to P, each of some pixels, 0: no piece.
+        pieces: (H, W) integer piece of each pixel, from 1 to P, 0 for none.
+            Every number must occur.
         points: (H, W, D) embeddings.
-        margin: Distance of means up to which pieces that touch merge.
-        join_margin: The same for pieces that do not touch; None: never.
-        max_gap: Pixels between two pieces up to which `join_margin` holds;
-            None: any.
+        margin: Distance of mean embeddings below which pieces that touch
+            are merged.
+        join_margin: The same for pieces that do not touch; None never merges
+            them.
+        max_gap: Distance in pixels up to which `join_margin` is used; None
+            does not limit it.
 
     Returns:
-        (H, W) ids from 1 on, 0 where `pieces` is 0.
+        (H, W) merged pieces, numbered from 1; 0 where `pieces` is 0.
 
     Raises:
-        ImportError: Without scikit-image.
+        ImportError: If scikit-image is missing, or scipy with `join_margin`.
     """
     count = int(pieces.max())
     if count < 2:
@@ -135,7 +152,7 @@ def merge_pieces(pieces: np.ndarray, points: np.ndarray, *, margin: float,
 
 
 def _edge(graph, one: int, other: int, margin: float) -> dict:
-    """Return the distance of two pieces as a share of a margin."""
+    """Return an edge, whose weight is the distance relative to a margin."""
     first, second = graph.nodes[one], graph.nodes[other]
     distance = np.linalg.norm(
         first['sum'] / first['size'] - second['sum'] / second['size'])
@@ -149,7 +166,10 @@ def _merge(graph, source: int, target: int) -> None:
 
 
 def _merged_edge(graph, source: int, target: int, neighbor: int) -> dict:
-    """A merged piece touches what one of the two touched."""
+    """Return the edge of a merged piece, with the larger margin of both.
+
+    A merged piece touches a neighbour if one of its two parts did.
+    """
     margin = max(graph[node][neighbor]['margin'] for node in (source, target)
                  if graph.has_edge(node, neighbor))
     return _edge(graph, target, neighbor, margin)
@@ -171,10 +191,10 @@ def _add_joins(graph, pieces: np.ndarray, join_margin: float,
 
 
 def import_skimage_graph():
-    """Return skimage.graph, an extra.
+    """Import `skimage.graph`, an optional dependency.
 
     Raises:
-        ImportError: When scikit-image is missing.
+        ImportError: If scikit-image is missing.
     """
     try:
         from skimage import graph

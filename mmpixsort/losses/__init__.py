@@ -1,4 +1,4 @@
-"""Losses: modules that hold hyper-parameters and call `functional`."""
+"""Loss modules, which hold the options of the losses in `functional`."""
 from .discriminative_loss import DiscriminativeLoss
 from .image_sentence_loss import ImageSentenceLoss
 from .noun_region_loss import NounRegionLoss

@@ -19,28 +19,34 @@ from mmpixsort.utils.gather import mean_over_ranks
 class DiscriminativeLoss(nn.Module):
     """Average :func:`mmpixsort.functional.discriminative_loss` over images.
 
-    The mean is over the images of all ranks that have an instance.
-
-    The defaults are those of De Brabandere et al.
-    (https://arxiv.org/abs/1708.02551). Images without instances do not
-    count.
+    The mean is over the images of all ranks that have an instance. If one
+    rank calls the loss, all ranks must call it. The defaults are those of De
+    Brabandere et al. (https://arxiv.org/abs/1708.02551).
 
     Args:
-        delta_var: Pull ends within this distance, 0 or more.
-        delta_dist: Push ends at twice this distance, 0 or more.
-        pull_weight: alpha, 0 or more.
-        push_weight: beta, 0 or more.
-        reg_weight: gamma, 0 or more.
-        background: 'ignore' or 'instance', what id 0 is.
-        ignore_index: Id that takes no part, as negative ones.
+        delta_var: Distance to the mean of an instance within which its
+            pixels are not pulled, 0 or more.
+        delta_dist: Half the distance beyond which two means do not repel
+            each other, 0 or more.
+        pull_weight: Weight alpha of the pull, 0 or more.
+        push_weight: Weight beta of the push, 0 or more.
+        reg_weight: Weight gamma of the regularisation, 0 or more.
+        background: Meaning of id 0: 'ignore' or 'instance'.
+        ignore_index: Id whose pixels are ignored. Pixels with a negative id
+            are always ignored.
         distance: 'l2', 'l1' or 'cosine'.
-        normalizer: 'paper', 'authors', 'pixel' or 'active'.
-        push_scope: 'image', 'class' or 'batch'.
-        overlap: What masks that overlap mean: 'all' or 'nearest'.
-        min_pixels: Smaller instances take no part.
+        normalizer: Normalisation of the sums: 'paper', 'authors', 'pixel'
+            or 'active'.
+        push_scope: Set of means that repel each other: those of an 'image',
+            of a 'class' within an image, or of the whole 'batch'.
+        overlap: Instances that a pixel in several masks is pulled to: 'all'
+            or the 'nearest'.
+        min_pixels: Minimum area of an instance in pixels; smaller ones are
+            ignored.
 
     Raises:
-        ValueError: On options out of range.
+        TypeError: If a number has the wrong type.
+        ValueError: If an option is out of range.
 
     Example:
         >>> import torch
@@ -98,11 +104,14 @@ class DiscriminativeLoss(nn.Module):
                 num_ids: Optional[int] = None) -> Dict[str, Tensor]:
         """Return `loss_pull`, `loss_push`, `loss_reg` and diagnostics.
 
-        Zeros with a gradient when no image has an instance. The
-        diagnostics, means over those images: `num_instances`,
-        `active_pixels` beyond `delta_var`, and `active_pairs` nearer than
-        twice `delta_dist`. See
-        :func:`mmpixsort.functional.discriminative_loss` for the arguments.
+        The losses are zeros with a gradient if no image has an instance. The
+        diagnostics are means over the images with an instance:
+        `num_instances`; `active_pixels`, the number of pixels farther than
+        `delta_var` from the mean of their instance; and `active_pairs`, the
+        number of ordered pairs of means nearer than twice `delta_dist`.
+
+        The arguments are those of
+        :func:`mmpixsort.functional.discriminative_loss`.
         """
         terms = discriminative_terms(
             embeddings,

@@ -1,4 +1,4 @@
-"""The contrast of images with sentences as a module."""
+"""The contrastive loss between images and sentences as a module."""
 from typing import Optional, Union
 
 import torch
@@ -17,17 +17,18 @@ from mmpixsort.utils.ranks import get_rank, get_world_size
 class ImageSentenceLoss(nn.Module):
     """Average :func:`mmpixsort.functional.image_sentence_contrast`.
 
-    Symmetric, as in CLIP (https://arxiv.org/abs/2103.00020): the mean of
-    both ways. Rows are gathered from all ranks, with gradient: several
-    ranks descend what one descends on the joint batch. All ranks must call
-    it if any does.
+    The loss is the mean of both directions, as in CLIP
+    (https://arxiv.org/abs/2103.00020). Rows are gathered from all ranks with
+    their gradients, so the gradient is that of one process with the joint
+    batch. If one rank calls the loss, all ranks must call it.
 
     Args:
-        gather: Whether rows of other ranks are negatives.
-        loss_weight: Multiplies the mean, 0 or more.
+        gather: Whether the rows of other ranks are negatives.
+        loss_weight: Factor of the mean, 0 or more.
 
     Raises:
-        ValueError: On a weight out of range.
+        TypeError: If `loss_weight` is not a number.
+        ValueError: If `loss_weight` is negative.
 
     Example:
         >>> import torch
@@ -50,14 +51,17 @@ class ImageSentenceLoss(nn.Module):
                 *,
                 scale: Union[float, Tensor],
                 valid: Optional[Tensor] = None) -> Tensor:
-        """Return a scalar, zero with a gradient when no row is valid.
+        """Return a scalar loss, which is zero if no pair is valid.
+
+        The zero has a gradient.
 
         Args:
             images: (B, E) unit rows of this rank; B may differ between
                 ranks.
-            sentences: (B, E) unit rows.
-            scale: alpha, above 0.
-            valid: (B,) bool, images that have a sentence; None: all.
+            sentences: (B, E) unit rows; row b belongs to image b.
+            scale: alpha, factor of the similarities, above 0.
+            valid: (B,) bool mask of the images that have a sentence; None
+                means that all have one.
         """
         if valid is None:
             valid = images.new_ones(len(images), dtype=torch.bool)
@@ -67,7 +71,7 @@ class ImageSentenceLoss(nn.Module):
         every_valid = valid
         if self.gather and get_world_size() > 1:
             most, = largest_sizes(len(images))
-            # one collective for both, forth and back
+            # one collective operation for both, in forward and backward
             both = torch.stack(full_precision(images, sentences), 1)
             both = gather_rows(pad_to(both, most))
             parts = dict(all_images=both[:, 0], all_sentences=both[:, 1])
@@ -79,5 +83,5 @@ class ImageSentenceLoss(nn.Module):
                 images, sentences, scale=scale, own=own,
                 all_valid=every_valid, **parts)) / 2
         count = sum_over_ranks(valid.sum()).clamp(min=1)
-        # times the ranks, since DDP averages over them
+        # DDP averages gradients over the ranks, so multiply by their number
         return self.loss_weight * nll.sum() * (get_world_size() / count)

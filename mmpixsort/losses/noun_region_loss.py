@@ -1,4 +1,4 @@
-"""The contrast of nouns with regions as a module."""
+"""The contrastive loss between nouns and regions as a module."""
 from typing import Dict, NamedTuple, Optional, Union
 
 import torch
@@ -19,7 +19,14 @@ NORMALISERS = ('noun', 'image')
 
 
 class _AllRegions(NamedTuple):
-    """Regions of all ranks, and where the nouns of this one belong."""
+    """Regions of all ranks, and the images of the nouns of this rank.
+
+    Attributes:
+        regions: (B, K, E) embeddings of the regions.
+        region_valid: (B, K) bool mask of the valid regions.
+        noun_images: (M,) index of the image of each noun of this rank.
+        caption_nouns: (B, L) ids of the nouns of every caption, or None.
+    """
 
     regions: Tensor
     region_valid: Tensor
@@ -31,25 +38,28 @@ class _AllRegions(NamedTuple):
 class NounRegionLoss(nn.Module):
     """Average :func:`mmpixsort.functional.noun_region_contrast` over nouns.
 
-    In the spirit of Zhang et al. (https://arxiv.org/abs/2304.01114), with
-    our own equations. Regions are gathered from all ranks, with gradient:
-    several ranks descend what one descends on the joint batch. Numbers of
-    images, regions and nouns may differ between ranks. All ranks must call
-    it if any does.
+    The idea is that of Zhang et al. (https://arxiv.org/abs/2304.01114); the
+    equations are our own. Regions are gathered from all ranks with their
+    gradients, so the gradient is that of one process with the joint batch.
+    The numbers of images, regions and nouns may differ between ranks. If one
+    rank calls the loss, all ranks must call it.
 
     Args:
-        positives: 'soft', 'max', 'mil' or 'mean'. 'max' and 'mean' collapse
-            from random weights; use 'max' after a warm-up.
-        warmup_iters: Iterations of 'soft', after which come `positives`.
-        mask_same_noun: Whether images whose caption has the noun too are no
-            negatives.
-        normalise_by: 'noun': the mean over the nouns of all ranks;
-            'image': the mean over images of the mean over their nouns.
-        gather: Whether regions of other ranks are negatives.
-        loss_weight: Multiplies the mean, 0 or more.
+        positives: 'soft', 'max', 'mil' or 'mean'. Training from random
+            weights collapses with 'max' and 'mean'; use 'max' after a
+            warm-up.
+        warmup_iters: Number of first iterations that use 'soft' in place of
+            `positives`.
+        mask_same_noun: Whether to exclude images from the negatives of a
+            noun if their caption contains the noun as well.
+        normalise_by: 'noun' takes the mean over the nouns of all ranks;
+            'image' takes the mean over images of the mean over their nouns.
+        gather: Whether the regions of other ranks are negatives.
+        loss_weight: Factor of the mean, 0 or more.
 
     Raises:
-        ValueError: On options out of range.
+        TypeError: If a number has the wrong type.
+        ValueError: If an option is out of range.
 
     Example:
         >>> import torch
@@ -93,27 +103,28 @@ class NounRegionLoss(nn.Module):
                 iteration: Optional[int] = None) -> Dict[str, Tensor]:
         """Return `loss_n2r` and diagnostics over the nouns of all ranks.
 
-        The loss is a zero with a gradient when no noun is valid. `acc_n2r`:
-        percent of the nouns whose best region lies in their own image
-        rather than among the negatives. `no_negatives`: percent of the
-        nouns that have none, and so no loss.
+        The loss is a zero with a gradient if no noun is valid. `acc_n2r` is
+        the percentage of valid nouns whose most similar region lies in their
+        own image rather than among the negatives. `no_negatives` is the
+        percentage of valid nouns that have no negatives and so no loss.
 
         Args:
-            nouns: (M, E) of this rank.
-            noun_images: (M,) in [0, B), images of this rank; negative:
-                padding.
-            regions: (B, K, E).
-            region_valid: (B, K) bool.
-            scale: alpha, above 0.
-            noun_ids: (M,), of one vocabulary on all ranks; needed with
-                `mask_same_noun`.
-            caption_nouns: (B, L), padded with -1; needed with
-                `mask_same_noun`.
-            iteration: Iteration of the training, from 0; needed with
+            nouns: (M, E) text embeddings of this rank, unit rows.
+            noun_images: (M,) integer index in [0, B) of the image of each
+                noun on this rank; negative for padding.
+            regions: (B, K, E) region embeddings of this rank, unit rows.
+            region_valid: (B, K) bool mask of the regions that are used.
+            scale: alpha, factor of the similarities, above 0.
+            noun_ids: (M,) integer ids of the nouns in a vocabulary that all
+                ranks share; required with `mask_same_noun`.
+            caption_nouns: (B, L) integer ids of the nouns of every caption,
+                padded with -1; required with `mask_same_noun`.
+            iteration: Iteration of the training, from 0; required with
                 `warmup_iters`.
 
         Raises:
-            ValueError: When what an option needs is not given.
+            ValueError: If an argument that an option requires is missing, or
+                a shape is wrong.
         """
         if not self.mask_same_noun:
             noun_ids = caption_nouns = None
@@ -135,21 +146,21 @@ class NounRegionLoss(nn.Module):
         return self._reduce(terms, noun_images, len(regions))
 
     def positives_at(self, iteration: Optional[int] = None) -> str:
-        """Return the positives of an iteration.
+        """Return the option `positives` that is used in an iteration.
 
         Raises:
-            ValueError: For None during a warm-up.
+            ValueError: If `iteration` is None and there is a warm-up.
         """
         if not self.warmup_iters:
             return self.positives
         if iteration is None:
             raise ValueError('`iteration` must be given with `warmup_iters`, '
-                             'got None; TrainingClock().tick() tells it')
+                             'got None; TrainingClock().tick() returns it')
         return 'soft' if iteration < self.warmup_iters else self.positives
 
     def _reduce(self, terms: NounRegionTerms, noun_images: Tensor,
                 num_images: int) -> Dict[str, Tensor]:
-        """Average over the nouns, or images, of all ranks."""
+        """Average over the nouns or images of all ranks."""
         valid = terms.valid.to(terms.nll.dtype)
         weights, count = valid, valid.sum()
         if self.normalise_by == 'image':
@@ -164,7 +175,7 @@ class NounRegionLoss(nn.Module):
                 terms.no_negatives.sum().to(valid)
             ]))
         count, num_nouns = count.clamp(min=1), num_nouns.clamp(min=1)
-        # times the ranks, since DDP averages over them
+        # DDP averages gradients over the ranks, so multiply by their number
         loss = (weights * terms.nll).sum() * (get_world_size() / count)
         return dict(
             loss_n2r=self.loss_weight * loss,
@@ -173,7 +184,7 @@ class NounRegionLoss(nn.Module):
 
 
 def _gather(part: _AllRegions) -> _AllRegions:
-    """Gather the regions of all ranks, padded to the largest."""
+    """Gather the regions of all ranks, padded to the largest sizes."""
     if get_world_size() == 1:
         return part
     captions = part.caption_nouns

@@ -1,4 +1,4 @@
-"""Segment sorting of instances, pixels weighted by the size of theirs."""
+"""Segment sorting of instances and stuff, with pixels weighted by area."""
 from typing import Optional
 
 from torch import Tensor, nn
@@ -12,25 +12,27 @@ from mmpixsort.utils.gather import share_over_ranks
 
 @MODELS.register_module()
 class PanopticSegSortLoss(nn.Module):
-    r"""Sort pixels to the segments of their instance, away from all others.
+    r"""Pull pixels to segments of their instance and away from all others.
 
-    :func:`mmpixsort.functional.segment_sorting` with instances in the place
-    of classes: things of other images, of the same class too, are negatives,
-    so that what surrounds an instance has to tell it from the others. The
-    mean over pixels is weighted by :math:`A_r^{-a}`, A_r the area of the
-    instance or stuff that a pixel belongs to, so that small ones count.
+    This is :func:`mmpixsort.functional.segment_sorting` with instances in
+    place of classes. Things in other images are negatives even if they have
+    the same class, so embeddings must represent the surroundings of an
+    instance as well. The loss is a weighted mean over the pixels of all
+    ranks. The weight of a pixel is :math:`A_r^{-a}`, where A_r is the area of
+    its instance or stuff, so that small instances matter.
 
-    Panoptic Segment Sorting (Hwang et al., OpenReview 1eKz1kjHO1) has this
-    aim; its equations are not public as text, and these are ours.
+    Panoptic Segment Sorting (Hwang et al., OpenReview 1eKz1kjHO1) has the
+    same aim. Its equations are not public as text; these are our own.
 
     Args:
         concentration: kappa, above 0; 10 in SegSort.
-        area_power: a, 0 or more; 0 weighs all pixels alike, 1 all
-            instances.
-        loss_weight: Multiplies the mean, 0 or more.
+        area_power: a, 0 or more. With 0 all pixels have the same weight,
+            with 1 all instances.
+        loss_weight: Factor of the mean, 0 or more.
 
     Raises:
-        ValueError: On values out of range.
+        TypeError: If an option is not a number.
+        ValueError: If an option is out of range.
 
     Example:
         >>> import torch
@@ -64,17 +66,24 @@ class PanopticSegSortLoss(nn.Module):
                 areas: Tensor,
                 anchor_groups: Optional[Tensor] = None,
                 key_groups: Optional[Tensor] = None) -> Tensor:
-        """Return a scalar, zero with a gradient when no pixel is valid.
+        """Return a scalar loss, which is zero if no pixel is valid.
+
+        The zero has a gradient. See
+        :func:`mmpixsort.functional.segment_sorting` for more on the
+        arguments.
 
         Args:
-            anchors: (N, D).
-            anchor_ids: (N,) panoptic ids, unique over images.
-            keys: As in the function.
-            key_ids: As `key_labels` of the function.
-            own_key: (N,).
-            areas: (N,) pixels of the instance or stuff of each pixel.
-            anchor_groups: (N,), see the function.
-            key_groups: (P,).
+            anchors: (N, D) pixel embeddings, unit rows.
+            anchor_ids: (N,) integer panoptic ids of the pixels; they take
+                the place of labels and differ between images.
+            keys: (P, D) prototypes, or a sequence of :class:`KeyBlock`.
+            key_ids: (P,) integer panoptic ids of a tensor of keys.
+            own_key: (N,) integer index of the pixel's own segment.
+            areas: (N,) area, in pixels, of the instance or stuff of each
+                pixel.
+            anchor_groups: (N,) integer groups of the pixels. A key of the
+                same group is not a negative.
+            key_groups: (P,) integer groups of the keys.
         """
         weights = areas.clamp(min=1).float()**-self.area_power
         total, valid = segment_sorting_sum(

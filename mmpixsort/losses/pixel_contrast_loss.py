@@ -1,4 +1,4 @@
-"""Pixel contrast as a module."""
+"""The pixel contrast loss as a module."""
 from typing import Optional
 
 from torch import Tensor, nn
@@ -17,18 +17,21 @@ from mmpixsort.utils.gather import share_over_ranks
 class PixelContrastLoss(nn.Module):
     """Average :func:`mmpixsort.functional.pixel_contrast` over anchors.
 
-    The defaults are those of the released Cityscapes HRNet configuration of
-    Wang et al. (https://arxiv.org/abs/2101.11939).
+    The mean is over the valid anchors of all ranks. If one rank calls the
+    loss, all ranks must call it. The defaults are those of the Cityscapes
+    HRNet config in the released code of Wang et al.
+    (https://arxiv.org/abs/2101.11939).
 
     Args:
-        temperature: Divides the similarities, above 0.
-        base_temperature: The loss is scaled by temperature /
-            base_temperature; None scales by 1.
+        temperature: Divisor of the similarities, above 0.
+        base_temperature: The loss is multiplied by temperature /
+            base_temperature; None multiplies it by 1.
         denominator: 'per_positive' or 'supcon'.
-        loss_weight: Multiplies the mean, 0 or more.
+        loss_weight: Factor of the mean, 0 or more.
 
     Raises:
-        ValueError: On a temperature, weight or denominator out of range.
+        TypeError: If a temperature or the weight is not a number.
+        ValueError: If an option is out of range.
 
     Example:
         >>> import torch
@@ -64,9 +67,10 @@ class PixelContrastLoss(nn.Module):
                 *,
                 own_key: OwnKey = None,
                 miner: Optional[Miner] = None) -> Tensor:
-        """Return a scalar, zero with a gradient when no anchor is valid.
+        """Return a scalar loss, which is zero if no anchor is valid.
 
-        See :func:`mmpixsort.functional.pixel_contrast` for the arguments.
+        The zero has a gradient. The arguments are those of
+        :func:`mmpixsort.functional.pixel_contrast`.
         """
         total, valid = pixel_contrast_sum(
             anchors,

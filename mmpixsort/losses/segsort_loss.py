@@ -1,4 +1,4 @@
-"""Segment sorting as a module."""
+"""The segment sorting loss as a module."""
 from typing import Optional
 
 from torch import Tensor, nn
@@ -17,17 +17,18 @@ class SegSortLoss(nn.Module):
     """Average :func:`mmpixsort.functional.segment_sorting` over pixels.
 
     The mean is over the valid pixels of all ranks, see
-    :func:`mmpixsort.utils.gather.share_over_ranks`. The defaults are those
-    of the released code of Hwang et al. (SegSort,
-    https://arxiv.org/abs/1910.06962).
+    :func:`mmpixsort.utils.gather.share_over_ranks`. If one rank calls the
+    loss, all ranks must call it. The defaults are those of the released code
+    of Hwang et al. (SegSort, https://arxiv.org/abs/1910.06962).
 
     Args:
         concentration: kappa, above 0.
         positives: 'same_class' or 'own'.
-        loss_weight: Multiplies the mean, 0 or more.
+        loss_weight: Factor of the mean, 0 or more.
 
     Raises:
-        ValueError: On a concentration, weight or choice out of range.
+        TypeError: If the concentration or the weight is not a number.
+        ValueError: If an option is out of range.
 
     Example:
         >>> import torch
@@ -57,9 +58,10 @@ class SegSortLoss(nn.Module):
                 key_labels: Optional[Tensor] = None,
                 *,
                 own_key: Tensor) -> Tensor:
-        """Return a scalar, zero with a gradient when no pixel is valid.
+        """Return a scalar loss, which is zero if no pixel is valid.
 
-        See :func:`mmpixsort.functional.segment_sorting` for the arguments.
+        The zero has a gradient. The arguments are those of
+        :func:`mmpixsort.functional.segment_sorting`.
         """
         total, valid = segment_sorting_sum(
             anchors,

@@ -1,5 +1,5 @@
-"""Metrics on mmengine's BaseMetric, for any host."""
-from mmpixsort.utils import engine  # noqa: F401  says what is missing
+"""Metrics for the evaluators of mmengine, which work with any host."""
+from mmpixsort.utils import engine  # noqa: F401  requires mmengine
 
 from .boundary_f import BoundaryFMetric
 from .cluster_matching import ClusterMatchingMetric

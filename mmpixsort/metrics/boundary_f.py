@@ -1,4 +1,4 @@
-"""Boundary F of a semantic segmentation.
+"""Metric of the boundaries of a semantic segmentation.
 
 Shapes: H W size, C classes, N images.
 """
@@ -22,32 +22,34 @@ AVERAGES = ('image', 'dataset')
 
 @METRICS.register_module()
 class BoundaryFMetric(BaseMetric):
-    """Score how well the outlines of every class are placed.
+    """Score how well the predicted boundaries of every class are placed.
 
-    F of the predicted and true boundary pixels that have a counterpart
-    within a tolerance, see
-    :func:`mmpixsort.functional.scores.boundary.boundary_counts`. In percent:
-    `mBoundaryF`, the mean over classes, and `BoundaryF.NAME` of each class,
-    NaN for one without a boundary in truth and prediction.
+    A boundary pixel is matched if the other map has one of the same class
+    within a tolerance, and F is the harmonic mean of precision and recall;
+    see :func:`mmpixsort.functional.scores.boundary.boundary_counts`. The
+    results are `BoundaryF.NAME` for each class and their mean `mBoundaryF`,
+    in percent. The result of a class that has no boundary is NaN.
 
-    Takes what mmseg's `IoUMetric` takes.
+    Data samples are those of mmseg's `IoUMetric`.
 
     Args:
-        tolerance: A float in (0, 1] is a share of the image diagonal,
-            rounded up to pixels (0.0075 in DAVIS and Csurka et al.); an int
-            is pixels.
-        average: 'image': the F of a class is its mean over the images where
-            the class has a boundary (Csurka et al., 2013); 'dataset': F of
-            the pixels counted over all images.
-        ignore_index: Void.
-        void_edges: Count changes between a class and void as boundaries; for
-            data sets that draw a void band around objects, as VOC does.
-        collect_device: 'cpu' or 'gpu'.
+        tolerance: Largest distance of a match. A float in (0, 1] is a
+            fraction of the image diagonal, rounded up to pixels (0.0075 in
+            DAVIS and Csurka et al.); an int is a number of pixels.
+        average: 'image' averages the F of a class over the images in which
+            the class has a boundary (Csurka et al., 2013); 'dataset' adds up
+            the pixels of all images before F is computed.
+        ignore_index: Label of void pixels in the truth.
+        void_edges: Whether a change between a class and void is a boundary.
+            Use it for data sets that draw a band of void around objects,
+            such as VOC.
+        collect_device: Device on which ranks exchange results, 'cpu' or
+            'gpu'.
         prefix: Prefix of the names of the results.
 
     Raises:
-        TypeError: On a tolerance that is no number.
-        ValueError: On options out of range.
+        TypeError: If `tolerance` is not a number.
+        ValueError: If an option is out of range.
     """
 
     def __init__(self,
@@ -70,7 +72,7 @@ class BoundaryFMetric(BaseMetric):
         self.void_edges = void_edges
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Count the boundary pixels (4, C) of every image."""
+        """Append the boundary counts (4, C) of every image."""
         num_classes = len(class_names(self.dataset_meta))
         for sample in data_samples:
             prediction, truth = label_maps(sample)
@@ -98,7 +100,7 @@ class BoundaryFMetric(BaseMetric):
         return metrics
 
     def _pixels(self, size: Tuple[int, int]) -> int:
-        """Return the tolerance in pixels for an image of a size."""
+        """Return the tolerance in pixels for an image of size (H, W)."""
         if isinstance(self.tolerance, int):
             return self.tolerance
         return math.ceil(self.tolerance * math.hypot(*size))

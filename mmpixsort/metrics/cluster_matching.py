@@ -1,4 +1,4 @@
-"""Score of clusters that have no names, after matching them to classes.
+"""Metric of unnamed clusters, which are first matched to classes.
 
 Shapes: K clusters, C classes.
 """
@@ -18,26 +18,29 @@ from .samples import class_names, label_maps, percent
 
 @METRICS.register_module()
 class ClusterMatchingMetric(BaseMetric):
-    """Match predicted clusters to classes one to one, then score.
+    """Score clusters after matching them one to one with classes.
 
-    The Hungarian assignment that gets most pixels of the whole data set
-    right (as in Ji et al., "Invariant Information Clustering", ICCV 2019,
-    https://arxiv.org/abs/1807.06653). The pixels of a cluster without a
-    class count as wrong, and so do those of a class without a cluster. A
-    class without a labelled pixel takes no cluster; its IoU is NaN.
+    The matching is the Hungarian assignment with the largest number of
+    correct pixels over the data set (as in Ji et al., "Invariant Information
+    Clustering", ICCV 2019, https://arxiv.org/abs/1807.06653). The pixels of
+    a cluster without a class, and of a class without a cluster, count as
+    wrong. A class without labelled pixels gets no cluster, and its IoU is
+    NaN.
 
-    In percent, prefixed with `cluster/` by default: `mIoU`, `aAcc` and
-    `IoU.NAME` of each class. Takes what mmseg's `IoUMetric` takes, with
-    clusters in `pred_sem_seg`.
+    The results are `mIoU`, `aAcc` and `IoU.NAME` for each class, in percent.
+    Data samples are those of mmseg's `IoUMetric`, with clusters in
+    `pred_sem_seg`.
 
     Args:
-        num_clusters: K, more or fewer than C; None: C.
-        ignore_index: Label that takes no part.
-        collect_device: 'cpu' or 'gpu'.
-        prefix: Prefix of the names of the results; None: 'cluster'.
+        num_clusters: Number K of clusters, which may differ from C; None
+            means C.
+        ignore_index: Label of pixels that are ignored.
+        collect_device: Device on which ranks exchange results, 'cpu' or
+            'gpu'.
+        prefix: Prefix of the names of the results; None means 'cluster'.
 
     Raises:
-        ValueError: On a number of clusters out of range.
+        ValueError: If the number of clusters is out of range.
     """
 
     default_prefix = 'cluster'
@@ -55,10 +58,10 @@ class ClusterMatchingMetric(BaseMetric):
         self.ignore_index = ignore_index
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Count pixels (K, C) of cluster and class in every image.
+        """Append the (K, C) pixels shared by clusters and classes.
 
         Raises:
-            ValueError: When a cluster lies outside [0, K).
+            ValueError: If a cluster lies outside [0, K).
         """
         num_classes = len(class_names(self.dataset_meta))
         num_clusters = self.num_clusters or num_classes
@@ -74,12 +77,12 @@ class ClusterMatchingMetric(BaseMetric):
                     ignore_index=self.ignore_index).cpu())
 
     def compute_metrics(self, results: list) -> Dict[str, float]:
-        """Match on the counts of all images, then score."""
+        """Match clusters on the sum over all images, then score."""
         counts = torch.stack(results).sum(0)
         cluster_of = match_clusters(counts)
         matched = cluster_of >= 0
         classes = torch.arange(counts.shape[1])
-        # of no cluster: nothing right and nothing predicted
+        # a class without a cluster has no correct and no predicted pixel
         right = counts[cluster_of, classes].where(matched, 0)
         predicted = counts.sum(1)[cluster_of].where(matched, 0)
         iou = right / (predicted + counts.sum(0) - right)
@@ -94,17 +97,17 @@ class ClusterMatchingMetric(BaseMetric):
 
 
 def match_clusters(counts: Tensor) -> Tensor:
-    """Give every class at most one cluster, so that most pixels agree.
+    """Assign clusters to classes so that as many pixels as possible agree.
 
     Args:
-        counts: (K, C) int64 pixels of cluster and class.
+        counts: (K, C) int64 numbers of pixels that cluster and class share.
 
     Returns:
-        (C,) int64 cluster of each class, -1: none was left, or the class
-        has no pixels.
+        (C,) int64 cluster of each class; -1 for a class that has no pixels
+        or for which no cluster is left.
 
     Raises:
-        ImportError: When SciPy is missing.
+        ImportError: If SciPy is not installed.
 
     Example:
         >>> match_clusters(torch.tensor([[0, 9], [1, 9], [5, 0]]))

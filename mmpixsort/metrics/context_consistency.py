@@ -1,13 +1,13 @@
-"""Do instances that a model finds alike lie in a context that is alike?
+"""Score whether instances with similar embeddings have similar contexts.
 
 Shapes: M instances, D embedding dims, C classes, k neighbours.
 
-For every instance the k nearest of its class in other images are looked up,
-and the histograms of the classes around them compared
-(:mod:`mmpixsort.functional.instances.context`). What this tells is its gain
-over instances of the class at random, whose context is alike too: cars are on
-roads. Another embedding of the same instances, such as the feature of a
-plain classifier, makes a second baseline:
+For every instance the k nearest instances of its class in other images are
+retrieved, and the class histograms of their surroundings are compared
+(:mod:`mmpixsort.functional.instances.context`). Contexts of one class are
+similar anyway, as cars are on roads; the score to report is therefore the
+gain over random instances of the class. Another embedding of the same
+instances, such as the feature of a plain classifier, gives a second baseline:
 
 .. code:: python
 
@@ -24,19 +24,19 @@ from mmpixsort.functional.checks import check_count, check_labels
 from mmpixsort.functional.instances.context import context_consistency
 from mmpixsort.functional.segments.nearest import row_similarity
 
-# Queries times instances of one product: 16 MiB
+# number of values that are computed at once: 16 MiB of float32
 MAX_PAIRS = 2**22
 
 
 class InstanceBank(NamedTuple):
-    """Instances of a data set, one a row.
+    """Instances of a data set, one per row.
 
     Attributes:
-        embeddings: (M, D) rows, compared by :func:`row_similarity`.
-        classes: (M,) integer.
-        image_ids: (M,) integer.
-        histograms: (M, C) floating rows of `context_histograms`: they sum to
-            1, or are 0 where there is no context.
+        embeddings: (M, D) floating embeddings.
+        classes: (M,) integer class of each instance.
+        image_ids: (M,) integer image of each instance.
+        histograms: (M, C) floating rows of `context_histograms`, which sum
+            to 1, or to 0 for an instance without context.
     """
 
     embeddings: Tensor
@@ -46,15 +46,20 @@ class InstanceBank(NamedTuple):
 
 
 class ContextScores(NamedTuple):
-    """Mean consistency over queries, in [0, 1]; NaN without queries.
+    """Context consistency of retrieved and of random instances.
+
+    All values but `num_queries` are NaN if there are no queries.
 
     Attributes:
-        retrieved: Mean consistency of the k nearest instances.
-        expected: Exact expectation of the consistency of k random instances.
-        spread: Standard deviation over draws of the mean that k random
-            instances get: what a difference to `expected` must exceed.
-        gain: (retrieved - expected) / expected, 0.1 for ten percent.
-        num_queries: Instances with a context, and a candidate with one.
+        retrieved: Mean consistency with the k nearest instances, in [0, 1].
+        expected: Exact expectation of the mean consistency with k random
+            instances, in [0, 1].
+        spread: Standard deviation of the mean consistency between draws of k
+            random instances. A difference to `expected` that is not larger
+            may be due to chance.
+        gain: (retrieved - expected) / expected; 0.1 is ten percent.
+        num_queries: Number of instances that have a context and at least one
+            candidate with a context.
     """
 
     retrieved: float
@@ -70,24 +75,26 @@ def score_context(bank: InstanceBank,
                   num_neighbors: int,
                   num_draws: int = 10,
                   seed: int = 0) -> ContextScores:
-    """Compare retrieved instances with random ones of their class.
+    """Score the contexts of retrieved and of random instances of a class.
 
     Candidates of a query are the instances of its class in other images.
-    Instances without context are left out, as queries and as candidates; a
-    query with fewer than k candidates takes them all.
+    Instances without context are ignored, as queries and as candidates. A
+    query with fewer than k candidates takes all of them.
 
     Args:
-        bank: With at least two images of a class.
-        num_neighbors: k.
-        num_draws: Number of draws of random instances, which give the spread;
-            2 or more.
+        bank: Instances; there are queries only if some class occurs in at
+            least two images.
+        num_neighbors: Number k of neighbours, 1 or more.
+        num_draws: Number of draws of random instances from which the spread
+            is computed, 2 or more.
         seed: Seed of the random draws.
 
     Returns:
-        :class:`ContextScores`.
+        Scores of the embeddings and of the random baseline.
 
     Raises:
-        TypeError, ValueError: On wrong shapes or values out of range.
+        TypeError: If classes or image ids are not integers.
+        ValueError: If a shape is wrong or a number is out of range.
 
     Example:
         >>> bank = InstanceBank(
@@ -122,12 +129,13 @@ def nearest_instances(bank: InstanceBank, num_neighbors: int) -> Tensor:
     """Return the nearest instances of the same class in other images.
 
     Args:
-        bank: Instances; their histograms are not read.
-        num_neighbors: k.
+        bank: Instances; their histograms are not used. Embeddings are
+            compared by :func:`row_similarity`.
+        num_neighbors: Number k of neighbours, 1 or more.
 
     Returns:
-        (M, k) int64 rows of the bank, most similar first; -1 where there are
-        fewer.
+        (M, k) int64 rows of the bank, most similar first; -1 if there are
+        fewer than k candidates.
 
     Example:
         >>> bank = InstanceBank(
@@ -149,12 +157,13 @@ def random_instances(bank: InstanceBank,
     """Draw instances of the same class in other images, each at most once.
 
     Args:
-        bank: Instances; embeddings and histograms are not read.
-        num_neighbors: k.
+        bank: Instances; their embeddings and histograms are not used.
+        num_neighbors: Number k of neighbours, 1 or more.
         seed: Seed of the random draw, which is the same on every device.
 
     Returns:
-        (M, k) int64 rows of the bank; -1 where there are fewer.
+        (M, k) int64 rows of the bank; -1 if there are fewer than k
+        candidates.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -170,13 +179,14 @@ def consistency_of(bank: InstanceBank, neighbors: Tensor) -> Tensor:
 
     Args:
         bank: Instances.
-        neighbors: (M, k) int64 rows of the bank, -1: none.
+        neighbors: (M, k) int64 rows of the bank; -1 for no neighbour.
 
     Returns:
-        (M,) in [0, 1]; NaN without a context or a neighbour with one.
+        (M,) consistency in [0, 1]; NaN for an instance that has no context
+        or no neighbour with a context.
     """
     hists = bank.histograms
-    # at -1
+    # the zero row at the end is the one that -1 selects
     padded = torch.cat([hists, torch.zeros_like(hists[:1])])
     if not len(hists):
         return hists.new_empty(0)
@@ -189,23 +199,24 @@ def consistency_of(bank: InstanceBank, neighbors: Tensor) -> Tensor:
 
 @torch.no_grad()
 def expected_consistency(bank: InstanceBank) -> Tensor:
-    """Return the context consistency to expect of random instances.
+    """Return the expected context consistency with random instances.
 
-    The mean over all instances of the same class in other images, which k
-    of them at random have on average, for any k.
+    It is the mean over all instances of the same class in other images. It
+    does not depend on the number of instances that are drawn.
 
     Args:
-        bank: Instances.
+        bank: Instances; their embeddings are not used.
 
     Returns:
-        (M,) in [0, 1]; NaN without a context or a candidate with one.
+        (M,) consistency in [0, 1]; NaN for an instance that has no context
+        or no candidate with a context.
     """
     hists = bank.histograms.float()
     has_context = (hists > 0).any(1)
     expected = hists.new_full((len(hists), ), torch.nan)
     for queries, keys, allowed in _candidates(bank):
         allowed = allowed & has_context[keys] & has_context[queries, None]
-        # of numbers that sum to 1: min(a, b) = (a + b - |a - b|) / 2
+        # min(a, b) = (a + b - |a - b|) / 2, and both histograms sum to 1
         shared = 1 - torch.cdist(hists[queries], hists[keys], p=1) / 2
         expected[queries] = shared.masked_fill(
             ~allowed, 0).sum(1) / allowed.sum(1)
@@ -213,7 +224,7 @@ def expected_consistency(bank: InstanceBank) -> Tensor:
 
 
 def relative_gain(score: float, baseline: float) -> float:
-    """Return (score - baseline) / baseline; NaN for a baseline of 0.
+    """Return (score - baseline) / baseline, or NaN for a baseline of 0.
 
     Example:
         >>> relative_gain(.75, .5)
@@ -224,7 +235,12 @@ def relative_gain(score: float, baseline: float) -> float:
 
 def _candidates(
         bank: InstanceBank) -> Iterator[Tuple[Tensor, Tensor, Tensor]]:
-    """Yield queries (q,), rows of their class (n,), allowed pairs (q, n)."""
+    """Yield queries, the instances of their class, and the allowed pairs.
+
+    Yields:
+        (q,) rows of the queries, (n,) rows of all instances of their class,
+        and (q, n) bool, True for instances of two images.
+    """
     for class_id in bank.classes.unique():
         keys = (bank.classes == class_id).nonzero().flatten()
         for queries in keys.split(max(1, MAX_PAIRS // len(keys))):
@@ -234,7 +250,7 @@ def _candidates(
 
 def _select(bank: InstanceBank, num_neighbors: int,
             score: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Return the candidates (M, k) of the highest scores, -1: none."""
+    """Return the rows (M, k) of the candidates with the highest scores."""
     check_count('num_neighbors', num_neighbors)
     _check_bank(bank)
     table = bank.classes.new_full((len(bank.classes), num_neighbors),
@@ -256,7 +272,7 @@ def _check_bank(bank: InstanceBank) -> None:
         rows = getattr(bank, name)
         if rows.dim() != 2 or not rows.is_floating_point():
             raise ValueError(
-                f'`{name}` must be a floating tensor of shape (M, _), got '
+                f'`{name}` must be a floating tensor of two dimensions, got '
                 f'{rows.dtype} of shape {tuple(rows.shape)}')
     count = len(bank.embeddings)
     if len(bank.histograms) != count:

@@ -1,4 +1,4 @@
-"""The ceiling of a grouping: every group named by the annotation.
+"""Metric of groups of pixels if the annotation named every group.
 
 Shapes: H W size, K groups.
 """
@@ -17,22 +17,24 @@ NAMES = dict(
 
 @METRICS.register_module()
 class GroupOracleMetric(SegmentMetric):
-    """Score groups apart from the words that they are given.
+    """Score groups of pixels regardless of the words that name them.
 
-    In percent, over the pixels of the data set:
+    Compare it with the mIoU of the model to see whether the grouping or the
+    naming limits the model. The results, in percent over the pixels of the
+    data set, are:
 
-    - `group_oracle_mIoU`: mIoU of groups painted with the class that most
-      of their pixels bear: no naming of the groups gets more pixels right.
-      The mIoU of a model is to be read beside it.
-    - `group_purity`: labelled pixels of groups that bear the majority class
-      of their group.
+    - `group_oracle_mIoU`: the mIoU if every group gets the class of most of
+      its pixels. No other naming of the groups has more correct pixels.
+    - `group_purity`: the fraction of the labelled pixels in groups that have
+      the class of most pixels of their group.
 
-    Reads `pred_groups` with `data` (1, H, W), ids of 0 and above, negative:
-    in no group; as :class:`SegmentMetric` reads `pred_segments`.
+    Data samples need `pred_groups`, whose `data` (1, H, W) holds ids from 0,
+    or a negative number for pixels in no group, and `gt_sem_seg`.
 
     Args:
-        ignore_index: Label that takes no part.
-        collect_device: 'cpu' or 'gpu'.
+        ignore_index: Label of pixels that are ignored.
+        collect_device: Device on which ranks exchange results, 'cpu' or
+            'gpu'.
         prefix: Prefix of the names of the results.
     """
 
@@ -40,7 +42,8 @@ class GroupOracleMetric(SegmentMetric):
         """Score the groups of every image.
 
         Raises:
-            ValueError: When a sample has no groups, or of another size.
+            ValueError: If a sample has no groups, or a map of groups whose
+                size differs from that of the truth.
         """
         samples = []
         for sample in data_samples:
@@ -50,7 +53,7 @@ class GroupOracleMetric(SegmentMetric):
         super().process(data_batch, samples)
 
     def compute_metrics(self, results: list) -> Dict[str, float]:
-        """Sum over images and divide."""
+        """Compute the scores from the sums over all images."""
         metrics = super().compute_metrics(results)
         return {name: metrics[key] for key, name in NAMES.items()}
 
@@ -59,12 +62,12 @@ def groups_of(sample: dict) -> Tensor:
     """Return the group ids (H, W) int64 of a sample.
 
     Raises:
-        ValueError: When the sample has none.
+        ValueError: If the sample has no groups.
     """
     groups = sample.get('pred_groups')
     if groups is None:
         raise ValueError(
             '`pred_groups` must be in every data sample, got '
-            f'{", ".join(sorted(map(str, sample)))}: it comes from a model '
-            'that groups and names, a text-supervised one')
+            f'{", ".join(sorted(map(str, sample)))}; use a text-supervised '
+            'model, which groups pixels and names the groups')
     return groups['data'][0].long()

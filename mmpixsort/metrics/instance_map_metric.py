@@ -1,4 +1,4 @@
-"""Scores of instance segmentation that need no classes.
+"""Metric of instance segmentation that needs no classes.
 
 Shapes: H W size of the original image, n instances.
 """
@@ -29,12 +29,14 @@ class InstanceScores(NamedTuple):
     """Scores of one image.
 
     Attributes:
-        best_dice_pred: In [0, 1].
-        best_dice_truth: In [0, 1].
-        count_difference: Predicted less true instances.
-        precision: In [0, 1], mean over IoU .5, .55, ..., .95.
-        precision50: In [0, 1], at IoU .5.
-        num_truth: True instances.
+        best_dice_pred: Best Dice, averaged over predicted instances, in
+            [0, 1].
+        best_dice_truth: Best Dice, averaged over true instances, in [0, 1].
+        count_difference: Number of predicted minus number of true instances.
+        precision: TP / (TP + FP + FN), averaged over the IoU thresholds .5,
+            .55, ..., .95, in [0, 1].
+        precision50: TP / (TP + FP + FN) at the IoU threshold .5, in [0, 1].
+        num_truth: Number of true instances.
     """
 
     best_dice_pred: float
@@ -47,36 +49,39 @@ class InstanceScores(NamedTuple):
 
 @METRICS.register_module()
 class InstanceMapMetric(BaseMetric):
-    """Compare predicted instances with a map of the true ones.
+    """Compare predicted instances with a map of the true instances.
 
-    Predicted masks become a map: where they overlap, the one with the
-    highest score counts, and one that is hidden altogether does not.
-    Classes are ignored. The mean over images of
+    Classes are ignored. Where predicted masks overlap, the pixel belongs to
+    the mask with the highest score; a mask without any such pixel does not
+    count. The results are means over images:
 
-    - `SBD`: symmetric best Dice, in percent, the smaller in each image of
-      `best_dice_pred` (over predicted instances) and `best_dice_truth` (over
-      true ones).
-    - `DiC`, `abs_DiC`: predicted less true instances, signed and absolute.
-    - `DSB_AP`: TP / (TP + FP + FN) in percent, mean over the IoU thresholds
-      .5, .55, ..., .95, and `DSB_AP50` at .5; a match has an IoU above the
-      threshold.
+    - `best_dice_pred` and `best_dice_truth`: the best Dice, averaged over
+      predicted and over true instances, in percent.
+    - `SBD`: symmetric best Dice, the smaller of these two in each image, in
+      percent.
+    - `DiC` and `abs_DiC`: the number of predicted minus the number of true
+      instances, and the absolute value of this difference.
+    - `DSB_AP`: TP / (TP + FP + FN) in percent, averaged over the IoU
+      thresholds .5, .55, ..., .95. A match has an IoU above the threshold.
+    - `DSB_AP50`: the same at the threshold .5.
 
-    An image without instances, predicted and true, has 100 percent, and one
-    where only one side has instances 0. Over a data set without any instance,
-    predicted and true, every percentage is NaN. See
-    :mod:`mmpixsort.functional.scores.instances` for the sources.
+    The percentages of an image are 100 if it has neither predicted nor true
+    instances, and 0 if it has only one of these. They are NaN for a data set
+    that has neither. See :mod:`mmpixsort.functional.scores.instances` for
+    the sources.
 
-    Takes `pred_instances` (masks, scores) as mmdet's `CocoMetric` does, and
-    `gt_instance_map` (1, H, W): 0 background, 1..n instances, negative:
-    ignored, counts for neither.
+    Data samples need `pred_instances` with masks and scores, as for mmdet's
+    `CocoMetric`, and `gt_instance_map` (1, H, W), which is 0 in the
+    background, 1 to n in instances, and negative in pixels that are ignored.
 
     Args:
-        score_thr: Masks with a lower score are left out, 0 or more.
-        collect_device: 'cpu' or 'gpu'.
+        score_thr: Smallest score of the masks that are used, 0 or more.
+        collect_device: Device on which ranks exchange results, 'cpu' or
+            'gpu'.
         prefix: Prefix of the names of the results.
 
     Raises:
-        ValueError: On a negative threshold.
+        ValueError: If the threshold is negative.
     """
 
     def __init__(self,
@@ -92,8 +97,8 @@ class InstanceMapMetric(BaseMetric):
         """Score every image.
 
         Raises:
-            TypeError: On masks of floats.
-            ValueError: When a sample lacks a field, or its sizes differ.
+            TypeError: If masks are floating tensors.
+            ValueError: If a sample lacks a field, or sizes differ.
         """
         for sample in data_samples:
             truth = map_of(sample, 'gt_instance_map', 'data', remedy=PAINT)
@@ -103,22 +108,22 @@ class InstanceMapMetric(BaseMetric):
             _check_size(masks, scores, truth)
             kept = (scores >= self.score_thr).to(masks.device)
             scores = scores.to(masks.device)
-            if not kept.all():  # a copy of all masks
+            if not kept.all():  # indexing would copy all masks
                 masks, scores = masks[kept], scores[kept]
             pred = paint_masks(masks, scores)
             self.results.append(_scores(pred, truth.to(pred.device)))
 
     def compute_metrics(self, results: list) -> Dict[str, float]:
-        """Average over images.
+        """Average the scores over images.
 
-        A data set without a true instance gets a warning: most often its
-        annotation was not read.
+        A data set without true instances causes a warning, as its annotation
+        has probably not been read.
 
         Raises:
-            ValueError: When there is no image.
+            ValueError: If there is no image.
         """
         check_any_image(results)
-        # the engine may hand plain tuples
+        # the engine may pass plain tuples
         table = torch.tensor(results, dtype=torch.double)
         if not table[:, -1].any():
             _warn(len(table))
@@ -142,7 +147,7 @@ class InstanceMapMetric(BaseMetric):
 
 
 def _scores(pred: Tensor, truth: Tensor) -> InstanceScores:
-    """Score two maps (H, W)."""
+    """Score a predicted against a true map (H, W)."""
     overlaps = instance_overlaps(pred, truth)
     dice = best_dice(*overlaps)
     precision = precision_at_iou(*overlaps)
@@ -153,20 +158,20 @@ def _scores(pred: Tensor, truth: Tensor) -> InstanceScores:
 
 
 def _warn(num_images: int) -> None:
-    """Say that there is nothing to find."""
+    """Log a warning that the truth has no instances."""
     print_log(
-        f'none of {num_images} images has a true instance: look at the '
+        f'none of {num_images} images has a true instance: check the '
         'classes and annotations of the data set that is scored', 'current',
         WARNING)
 
 
 def _check_size(masks: Tensor, scores: Tensor, truth: Tensor) -> None:
-    """Raise unless there is one mask (H, W) for every score."""
+    """Raise an error unless there is one mask (H, W) for every score."""
     check_labels('pred_instances.masks', masks, masks.shape)
     expected = (*scores.shape, *truth.shape)
     if masks.shape != expected:
         raise ValueError(
             '`pred_instances.masks` must have a mask for every score and the '
-            f'size of `gt_instance_map`, {expected}, got '
+            f'size of `gt_instance_map`, shape {expected}, got '
             f'{tuple(masks.shape)}; both must have the size of the original '
             'image: load the annotation after `Resize` in the test pipeline')

@@ -1,4 +1,4 @@
-"""Panoptic quality on maps, without files and without panopticapi.
+"""Metric of panoptic quality on maps, without files or panopticapi.
 
 Shapes: H W size of the original image, C classes.
 """
@@ -29,29 +29,32 @@ MAPS = (('pred_panoptic_seg', 'sem_seg', PREDICT),
 
 @METRICS.register_module()
 class PanopticQualityMetric(BaseMetric):
-    """Score panoptic maps.
+    """Score panoptic maps by panoptic quality.
 
-    In percent, averaged over the classes that have a segment: `PQ`, `SQ`
-    and `RQ`, of things `PQ_th`, `SQ_th`, `RQ_th` and of stuff `PQ_st`,
-    `SQ_st`, `RQ_st`; NaN where no class has a segment. See
-    :func:`mmpixsort.functional.panoptic_counts` for what
-    matches. Equal to panopticapi, but that predicted void is never taken
-    for class 0.
+    The results are panoptic, segmentation and recognition quality in
+    percent: `PQ`, `SQ` and `RQ` are averages over all classes that have a
+    segment, `PQ_th`, `SQ_th` and `RQ_th` over such things, `PQ_st`, `SQ_st`
+    and `RQ_st` over such stuff. They are NaN if there is no such class. See
+    :func:`mmpixsort.functional.panoptic_counts` for the matching of
+    segments. The results equal those of panopticapi, except that predicted
+    void is never taken for class 0.
 
-    Takes `pred_panoptic_seg` (`sem_seg` (1, H, W), class + 1000 * instance,
-    C: void), `gt_sem_seg` (`sem_seg` (1, H, W)) and `gt_instance_map`
-    (`data` (1, H, W), 1..n things, -1 void or crowd).
+    Data samples need `pred_panoptic_seg`, whose `sem_seg` (1, H, W) holds
+    class + 1000 * instance, or C for void; `gt_sem_seg` with `sem_seg`
+    (1, H, W); and `gt_instance_map`, whose `data` (1, H, W) holds 1 to n in
+    things and -1 in void and crowds.
 
     Args:
-        num_things: Classes of things, which come first; None: those that
-            the METAINFO of the data set names in `thing_classes`.
-        classwise: Report `PQ.NAME` of each class too.
-        ignore_index: Void in `gt_sem_seg`.
-        collect_device: 'cpu' or 'gpu'.
+        num_things: Number of classes of things, which come first. None takes
+            it from `thing_classes` in the METAINFO of the data set.
+        classwise: Whether to report `PQ.NAME` for each class too.
+        ignore_index: Label of void in `gt_sem_seg`.
+        collect_device: Device on which ranks exchange results, 'cpu' or
+            'gpu'.
         prefix: Prefix of the names of the results.
 
     Raises:
-        ValueError: On a negative number of things.
+        ValueError: If the number of things is negative.
     """
 
     def __init__(self,
@@ -72,8 +75,8 @@ class PanopticQualityMetric(BaseMetric):
         """Match the segments of every image.
 
         Raises:
-            TypeError: On maps that are not of integers.
-            ValueError: When a sample lacks a field, sizes or classes do not
+            TypeError: If a map is not of integers.
+            ValueError: If a sample lacks a field, sizes or classes do not
                 fit, or the data set does not list things first.
         """
         names = class_names(self.dataset_meta)
@@ -97,7 +100,7 @@ class PanopticQualityMetric(BaseMetric):
         """Add up the counts of all images, then divide.
 
         Raises:
-            ValueError: When there is no image.
+            ValueError: If there is no image.
         """
         check_any_image(results)
         counts = PanopticCounts(

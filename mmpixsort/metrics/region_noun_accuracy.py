@@ -1,4 +1,4 @@
-"""How many of the groups that show something are named rightly.
+"""Metric of the names that a model gives to groups of pixels.
 
 Shapes: H W size, K groups, C classes.
 """
@@ -16,11 +16,11 @@ from .samples import class_names, label_maps, percent, truth_map
 
 
 class GroupCounts(NamedTuple):
-    """Groups of one image; numbers of several images add up.
+    """Numbers of groups in one image, which add up over images.
 
     Attributes:
-        right: Foreground groups that are named rightly.
-        total: Foreground groups.
+        right: Number of foreground groups whose name is correct.
+        total: Number of foreground groups.
     """
 
     right: int
@@ -29,23 +29,25 @@ class GroupCounts(NamedTuple):
 
 @METRICS.register_module()
 class RegionNounAccuracy(BaseMetric):
-    """Score the names of groups, apart from how well groups fit.
+    """Score the names of groups, regardless of how well their outlines fit.
 
-    - `region_noun_accuracy`: percent of the foreground groups whose name is
-      that of their majority class, each counted once, whatever its size. A
-      group is foreground where most of its labelled pixels bear a class
-      other than background.
-    - `foreground_groups`: how many of them there are in an image, on
-      average.
+    The true class of a group is that of most of its labelled pixels, and its
+    name is the class that is predicted for most of its pixels. A group is
+    foreground if its true class is not the background. The results are:
 
-    Reads `pred_groups` and `pred_sem_seg`; the name of a group is the class
-    that most of its pixels got.
+    - `region_noun_accuracy`: the percentage of foreground groups whose name
+      is correct. Every group counts once, whatever its size.
+    - `foreground_groups`: the mean number of foreground groups per image.
+
+    Data samples need `pred_groups`, as in :class:`GroupOracleMetric`,
+    `pred_sem_seg` and `gt_sem_seg`.
 
     Args:
-        background: Name of the class that is no noun. Where the data set has
-            none of this name, all are nouns.
-        ignore_index: Label that takes no part.
-        collect_device: 'cpu' or 'gpu'.
+        background: Name of the background class. If the data set has no such
+            class, all groups with labelled pixels are foreground.
+        ignore_index: Label of pixels that are ignored.
+        collect_device: Device on which ranks exchange results, 'cpu' or
+            'gpu'.
         prefix: Prefix of the names of the results.
     """
 
@@ -63,7 +65,8 @@ class RegionNounAccuracy(BaseMetric):
         """Compare the names of the groups of every image.
 
         Raises:
-            ValueError: When a sample has no groups, or of another size.
+            ValueError: If a sample has no groups, or a map of groups whose
+                size differs from that of the truth.
         """
         names = class_names(self.dataset_meta)
         for sample in data_samples:
@@ -89,7 +92,7 @@ class RegionNounAccuracy(BaseMetric):
         return GroupCounts(int(right.sum()), int(foreground.sum()))
 
     def compute_metrics(self, results: list) -> Dict[str, float]:
-        """Sum over images and divide; NaN without any foreground group."""
+        """Compute both results; without foreground groups accuracy is NaN."""
         right, total = torch.tensor(results, dtype=torch.double).sum(0)
         return dict(
             region_noun_accuracy=percent(right / total),

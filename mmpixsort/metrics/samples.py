@@ -1,4 +1,4 @@
-"""What the metrics read from a data sample, which the engine hands as a dict.
+"""Read the parts of a data sample, a dict, that the metrics need.
 
 Shapes: H W size of the original image, S segments, k neighbours.
 """
@@ -14,9 +14,9 @@ class SegmentsOfImage(NamedTuple):
     """Segments that a model found in one image.
 
     Attributes:
-        segment_ids: (H, W) int64.
-        neighbor_labels: (S, k) int64 classes of the neighbours of segment
-            0, 1, ...; None: nothing was retrieved.
+        segment_ids: (H, W) int64 segment of each pixel.
+        neighbor_labels: (S, k) classes of the neighbours of each segment;
+            None if nothing was retrieved.
     """
 
     segment_ids: Tensor
@@ -27,18 +27,23 @@ def label_maps(sample: dict) -> Tuple[Tensor, Tensor]:
     """Return predicted and true labels (H, W) int64, on one device.
 
     Args:
-        sample: With `pred_sem_seg` and `gt_sem_seg`, as mmseg's IoUMetric
-            takes it.
+        sample: Data sample with `pred_sem_seg` and `gt_sem_seg`, as for
+            mmseg's `IoUMetric`.
     """
     prediction = sample['pred_sem_seg']['data'][0].long()
     return prediction, truth_map(sample, prediction, 'pred_sem_seg')
 
 
 def truth_map(sample: dict, like: Tensor, name: str) -> Tensor:
-    """Return the true labels (H, W) int64 on the device of a map.
+    """Return the true labels (H, W) int64, on the device of a map.
+
+    Args:
+        sample: Data sample with `gt_sem_seg`.
+        like: (H, W) integer map, which must have the size of the labels.
+        name: Name of the map for the error message.
 
     Raises:
-        ValueError: When they have another size than the map `name`.
+        ValueError: If the sizes of labels and map differ.
     """
     truth = sample['gt_sem_seg']['data'][0].to(like.device).long()
     check_labels(f'{name} data', like, truth.shape)
@@ -48,11 +53,11 @@ def truth_map(sample: dict, like: Tensor, name: str) -> Tensor:
 def segments_of(sample: dict) -> SegmentsOfImage:
     """Return the segments of a sample.
 
-    The one place that knows how a segmentor stores them: `pred_segments`,
-    with `data` (1, H, W) and, with retrieval, `neighbor_labels` (S, k).
+    A segmentor stores them as `pred_segments`, with `data` (1, H, W) and, if
+    it retrieves neighbours, `neighbor_labels` (S, k).
 
     Raises:
-        ValueError: When the sample has no segments.
+        ValueError: If the sample has no segments.
     """
     segments = sample.get('pred_segments')
     if segments is None:
@@ -70,16 +75,16 @@ def segments_of(sample: dict) -> SegmentsOfImage:
 
 
 def field_of(sample: dict, name: str, key: str, *, remedy: str) -> Tensor:
-    """Return what `sample[name][key]` holds, an array of numpy as a tensor.
+    """Return the value `sample[name][key]` as a tensor.
 
     Args:
-        sample: A data sample.
-        name: Name of the part, such as 'pred_instances'.
-        key: In the part, as 'masks'.
-        remedy: What puts it there, for the message.
+        sample: Data sample.
+        name: Name of the field, such as 'pred_instances'.
+        key: Name of the value in the field, such as 'masks'.
+        remedy: Advice for the error message.
 
     Raises:
-        ValueError: When it is not there.
+        ValueError: If the sample has no such value.
     """
     part = sample.get(name)
     value = None if part is None else part.get(key)
@@ -94,7 +99,7 @@ def map_of(sample: dict, name: str, key: str, *, remedy: str) -> Tensor:
     """Return the map (H, W) at `sample[name][key]`, stored as (1, H, W).
 
     Raises:
-        ValueError: When it is not there, or has another shape.
+        ValueError: If the sample has no such map, or its shape is wrong.
     """
     value = field_of(sample, name, key, remedy=remedy)
     if value.dim() != 3 or len(value) != 1:
@@ -104,19 +109,19 @@ def map_of(sample: dict, name: str, key: str, *, remedy: str) -> Tensor:
 
 
 def check_any_image(results: Sequence) -> None:
-    """Raise ValueError when not one image was scored."""
+    """Raise ValueError if no image was scored."""
     if not results:
         raise ValueError(
-            'the data set must have at least one image, got none; look at '
+            'the data set must have at least one image, got none; check '
             '`ann_file`, `data_prefix` and `filter_cfg` of the data set that '
             'is scored')
 
 
 def class_names(dataset_meta: Optional[dict]) -> Tuple[str, ...]:
-    """Return the names of the classes.
+    """Return the names of the classes of a data set.
 
     Raises:
-        ValueError: When the data set tells none.
+        ValueError: If its METAINFO has no classes.
     """
     names = (dataset_meta or {}).get('classes')
     if not names:
@@ -126,5 +131,5 @@ def class_names(dataset_meta: Optional[dict]) -> Tuple[str, ...]:
 
 
 def percent(value: Tensor) -> float:
-    """Return a share in percent, rounded as the host does."""
+    """Return a fraction in percent, rounded to 2 digits like mmseg."""
     return round(float(value) * 100, 2)

@@ -1,4 +1,4 @@
-"""How good segments are, and what retrieval says of them.
+"""Metric of segments, and of the classes that are retrieved for them.
 
 Shapes: H W size, C classes, S segments, k neighbours.
 """
@@ -18,14 +18,17 @@ from .samples import class_names, percent, segments_of, truth_map
 
 
 class SegmentScores(NamedTuple):
-    """What one image adds; numbers of several images add up.
+    """Scores of one image; all but `num_neighbors` add up over images.
 
     Attributes:
-        confusion: (C, C) int64 pixels, oracle class by true class.
-        true: (C,) int64 pixels, those outside segments too.
-        retrieval: (3,) float64, sums over segments of the share of right
-            neighbours and of having any, and the number of segments.
-        num_neighbors: k, 0 where nothing was retrieved.
+        confusion: (C, C) int64 numbers of pixels in segments, by the
+            majority class of the segment (row) and the true class (column).
+        true: (C,) int64 numbers of pixels by true class, including those
+            outside segments.
+        retrieval: (3,) float64. For the segments with a labelled pixel: the
+            sum of their fractions of correct neighbours, the number with a
+            correct neighbour, and the number of all.
+        num_neighbors: Number k of neighbours; 0 if nothing was retrieved.
     """
 
     confusion: Tensor
@@ -36,24 +39,27 @@ class SegmentScores(NamedTuple):
 
 @METRICS.register_module()
 class SegmentMetric(BaseMetric):
-    """Score the segments that a model found, apart from their labels.
+    """Score the segments that a model found, regardless of their labels.
 
-    In percent, over the pixels and segments of the data set:
+    It needs a segmentor with `test_cfg.retrieval`. The results, in percent
+    over the pixels and segments of the data set, are:
 
-    - `segment_purity`: labelled pixels of segments that carry the majority
-      class of their segment.
-    - `oracle_mIoU`: mIoU of segments painted with their majority class: no
-      labelling of them gets more pixels right.
-    - `retrieval_acc@k`: neighbours that carry the majority class of their
-      segment, averaged over segments with a labelled pixel (the accuracy of
-      SPML's code); `retrieval_any@k`: segments with at least one such
-      neighbour. Only where `pred_segments` holds `neighbor_labels`.
+    - `segment_purity`: the fraction of the labelled pixels in segments that
+      have the majority class of their segment.
+    - `oracle_mIoU`: the mIoU if every segment gets its majority class. No
+      other labels of the segments have more correct pixels.
+    - `retrieval_acc@k`: the fraction of the k neighbours that have the
+      majority class of the segment, averaged over the segments with a
+      labelled pixel (the accuracy in SPML's code).
+    - `retrieval_any@k`: the fraction of these segments with at least one
+      such neighbour.
 
-    Needs `test_cfg.retrieval` of the segmentor.
+    The last two are reported if `pred_segments` holds `neighbor_labels`.
 
     Args:
-        ignore_index: Label that takes no part.
-        collect_device: 'cpu' or 'gpu'.
+        ignore_index: Label of pixels that are ignored.
+        collect_device: Device on which ranks exchange results, 'cpu' or
+            'gpu'.
         prefix: Prefix of the names of the results.
     """
 
@@ -69,8 +75,8 @@ class SegmentMetric(BaseMetric):
         """Score the segments of every image.
 
         Raises:
-            ValueError: When a sample has no segments, or segment ids without
-                a row of neighbours.
+            ValueError: If a sample has no segments, or a segment has no row
+                in `neighbor_labels`.
         """
         classes = dict(
             num_classes=len(class_names(self.dataset_meta)),
@@ -88,8 +94,8 @@ class SegmentMetric(BaseMetric):
                               retrieval.double().cpu(), num_neighbors))
 
     def compute_metrics(self, results: list) -> Dict[str, float]:
-        """Sum over images and divide."""
-        # the engine may hand plain tuples
+        """Compute the scores from the sums over all images."""
+        # the engine may pass plain tuples
         confusions, trues, retrievals, nums = zip(*results)
         confusion, true, retrieval = (
             torch.stack(part).sum(0)
@@ -109,11 +115,10 @@ class SegmentMetric(BaseMetric):
 
 def _oracle(ids: Tensor, truth: Tensor, *, num_classes: int,
             ignore_index: int) -> tuple:
-    """Return the confusion (C, C) of the oracle, and the true pixels (C,).
-    """
+    """Return `confusion` (C, C) and `true` (C,) of SegmentScores."""
     classes = dict(num_classes=num_classes, ignore_index=ignore_index)
     painted = oracle_labels(ids[None], truth[None], **classes)[0]
-    # unlike what is painted where there is no segment, never a class
+    # `ignore_index` may be a class; a pixel outside segments has none
     painted = painted.masked_fill(ids < 0, -1)
     confusion = overlap_counts(
         painted, truth, num_rows=num_classes, **classes)
@@ -124,7 +129,7 @@ def _oracle(ids: Tensor, truth: Tensor, *, num_classes: int,
 
 def _retrieval(ids: Tensor, truth: Tensor, neighbor_labels: Tensor, *,
                num_classes: int, ignore_index: int) -> Tensor:
-    """Return sums over segments: right share, any right, segments (3,)."""
+    """Return `retrieval` (3,) of SegmentScores."""
     num_segments = len(neighbor_labels)
     if ids.numel() and ids.max() >= num_segments:
         raise ValueError(
@@ -143,10 +148,10 @@ def _retrieval(ids: Tensor, truth: Tensor, neighbor_labels: Tensor, *,
 
 
 def _common(nums: Sequence[int]) -> int:
-    """Return k, the same for all images."""
+    """Return the number k of neighbours, which must not differ."""
     distinct = sorted(set(nums))
     if len(distinct) > 1:
         raise ValueError(
-            '`neighbor_labels` must have as many neighbours in every image, '
-            f'got {distinct}; 0: none')
+            '`neighbor_labels` must have the same number of neighbours in '
+            f'every image, got {distinct}, where 0 means none')
     return distinct[0]

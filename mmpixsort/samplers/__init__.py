@@ -1,4 +1,4 @@
-"""Samplers of anchors and miners of keys."""
+"""Modules that choose anchors and keys for contrastive losses."""
 from .hard_anchor_sampler import HardAnchorSampler
 from .key_miner import KeyMiner
 

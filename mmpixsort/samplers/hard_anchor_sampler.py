@@ -1,4 +1,4 @@
-"""Choose the pixels that a contrastive loss is computed for."""
+"""Choice of the pixels for which a contrastive loss is computed."""
 from typing import Optional, Tuple
 
 import torch
@@ -17,28 +17,31 @@ from mmpixsort.structures import LabeledEmbeddings
 class HardAnchorSampler(nn.Module):
     """Draw anchors evenly over images and classes, half of them hard.
 
-    Wang et al. (https://arxiv.org/abs/2101.11939), section 3.3,
-    "segmentation-aware hard anchor sampling". The defaults are those of the
-    released Cityscapes HRNet configuration. It differs from the released
-    code in that a class needs no more than `max_views` pixels to take part,
-    and that a single view is a hard one; `faithful=True` takes both back.
+    This is the "segmentation-aware hard anchor sampling" of Wang et al.
+    (https://arxiv.org/abs/2101.11939), section 3.3. The defaults are those of
+    the Cityscapes HRNet config in the authors' released code. That code uses
+    a class of an image only if it has more than `max_views` pixels, and draws
+    an easy pixel if a class gets one anchor. By default neither holds here;
+    `faithful=True` restores both.
 
     Args:
-        num_classes: C.
-        max_samples: Most anchors of the batch on one rank; there are
-            A = min(max_samples, B C max_views) rows.
-        max_views: Most anchors of one image and class.
-        min_pixels: Fewest pixels, on the embedding grid, for which a class
-            of an image is used.
-        hardness: Which pixels are hard: 'segmentation', misclassified
-            ones; 'confidence', own class below `confidence`; 'random',
-            none, so that anchors are drawn uniformly.
-        confidence: Probability below which hardness 'confidence' finds a pixel
-            hard, in (0, 1].
-        faithful: Use the quotas of the released code.
+        num_classes: Number of classes C.
+        max_samples: Maximum number of anchors of the batch on one rank. The
+            result has A = min(max_samples, B * C * max_views) rows.
+        max_views: Maximum number of anchors of one class of an image.
+        min_pixels: Minimum number of pixels, on the embedding grid, of a
+            class of an image; smaller ones get no anchors.
+        hardness: Which pixels are hard. 'segmentation': misclassified
+            pixels; 'confidence': pixels whose true class has a probability
+            below `confidence`; 'random': none, so that anchors are drawn
+            uniformly within a class of an image.
+        confidence: Probability in (0, 1] for `hardness='confidence'`.
+        faithful: Whether to choose the numbers of anchors as the authors'
+            released code does. `min_pixels` is then ignored.
 
     Raises:
-        ValueError: On a size below 1 or an unknown hardness.
+        TypeError: If a size is not an integer.
+        ValueError: If a size is below 1 or the hardness is unknown.
 
     Example:
         >>> sampler = HardAnchorSampler(num_classes=2, max_samples=4)
@@ -77,12 +80,17 @@ class HardAnchorSampler(nn.Module):
         logits: Optional[Tensor] = None,
         generator: Optional[torch.Generator] = None
     ) -> Tuple[Tensor, Tensor]:
-        """Return pixel index and label (A,) of anchors, -1: an unused row.
+        """Return the pixel index (A,) and the label (A,) of the anchors.
+
+        The label of unused rows is -1.
 
         Args:
-            labels: (B, h, w) int64; outside [0, C) a pixel takes no part.
-            logits: (B, C, h, w) of the classifier; None: no pixel is hard.
-            generator: Source of randomness, on the device of `labels`.
+            labels: (B, h, w) integer labels; pixels with a label outside
+                [0, C) are ignored.
+            logits: (B, C, h, w) class logits; None means that no pixel is
+                hard.
+            generator: Generator of the random draws, on the device of
+                `labels`.
         """
         if logits is None:
             hard = torch.zeros_like(labels, dtype=torch.bool)
@@ -108,13 +116,13 @@ class HardAnchorSampler(nn.Module):
             labels: Tensor,
             logits: Optional[Tensor] = None,
             generator: Optional[torch.Generator] = None) -> LabeledEmbeddings:
-        """Return A anchors; an unused row has label -1.
+        """Return A anchors with their labels; unused rows have label -1.
 
         Args:
-            embeddings: (B, D, h, w).
-            labels: See :meth:`pick`, as the other two.
-            logits: (B, C, h, w).
-            generator: Source of randomness.
+            embeddings: (B, D, h, w) embeddings of the pixels.
+            labels: (B, h, w) integer labels, see :meth:`pick`.
+            logits: (B, C, h, w) class logits, see :meth:`pick`.
+            generator: Generator of the random draws.
         """
         pixel, anchor_labels = self.pick(labels, logits, generator)
         return LabeledEmbeddings(

@@ -1,4 +1,4 @@
-"""Choose the keys that an anchor is compared with."""
+"""Choice of the keys with which an anchor is compared."""
 from typing import Optional, Tuple
 
 import torch
@@ -18,22 +18,25 @@ STRATEGIES = ('random', 'semi_hard', 'hardest')
 class KeyMiner(nn.Module):
     """Keep some positives and some negatives of every anchor.
 
-    Wang et al. (https://arxiv.org/abs/2101.11939), section 3.3. A positive
-    is hard when dissimilar, a negative when similar. Without a miner all
-    keys count, as in the released code, which has no mining at all. The
-    numbers 1024 and 2048 are recalled from the paper and not verified; the
+    This is the hard example sampling of Wang et al.
+    (https://arxiv.org/abs/2101.11939), section 3.3. A positive is hard if it
+    is dissimilar to the anchor, a negative if it is similar. The authors'
+    released code has no mining; without a miner all keys are used as well.
+    The defaults 1024 and 2048 have not been checked against the paper; the
     10 % are confirmed in issue 17 of the released code.
 
     Args:
-        strategy: 'random': any pairs; 'hardest': the hardest ones;
-            'semi_hard': random ones among the hardest `hard_fraction`.
-        num_positives: Most positives of an anchor.
-        num_negatives: Most negatives of an anchor.
-        hard_fraction: Share of the pairs of an anchor that 'semi_hard' takes,
-            in (0, 1].
+        strategy: Which pairs are kept. 'random': random pairs; 'hardest':
+            the hardest pairs; 'semi_hard': random pairs among the hardest
+            `hard_fraction`.
+        num_positives: Maximum number of positives of an anchor.
+        num_negatives: Maximum number of negatives of an anchor.
+        hard_fraction: Fraction in (0, 1] of the positives and of the
+            negatives of an anchor from which 'semi_hard' draws.
 
     Raises:
-        ValueError: On an unknown strategy or sizes out of range.
+        TypeError: If a number has the wrong type.
+        ValueError: If the strategy is unknown or a number is out of range.
     """
 
     def __init__(self,
@@ -59,16 +62,16 @@ class KeyMiner(nn.Module):
         negative: Tensor,
         generator: Optional[torch.Generator] = None
     ) -> Tuple[Tensor, Tensor]:
-        """Narrow the masks of a tile.
+        """Return the masks of the pairs that are kept for some anchors.
 
         Args:
-            similarity: (a, K).
-            positive: (a, K) bool.
-            negative: (a, K) bool.
-            generator: Source of randomness, on the same device.
+            similarity: (a, K) similarities of anchors and keys.
+            positive: (a, K) bool mask of the positives.
+            negative: (a, K) bool mask of the negatives.
+            generator: Generator of the random draws, on the same device.
 
         Returns:
-            The two masks (a, K), with fewer pairs.
+            The masks (a, K) of the positives and negatives that are kept.
         """
         return (self._mine(-similarity, positive, self.num_positives,
                            generator),

@@ -1,4 +1,4 @@
-"""Everything that subclasses a class of MMSegmentation."""
+"""Heads, segmentors, datasets, transforms and metrics for MMSegmentation."""
 from . import datasets, metrics, transforms  # noqa: F401  registers them
 from .heads import PixelContrastHead, SegSortHead, TextGroupHead
 from .segmentors import (MetricCascadeEncoderDecoder, MetricEncoderDecoder,

@@ -1,4 +1,4 @@
-"""Small helpers around the engine; importing this needs no mm package."""
+"""Helpers of the package; importing them here needs no mm package."""
 from .cpu_distributed import prepare_cpu_run
 from .publish import publish_checkpoint
 from .register import register_all_modules

@@ -1,4 +1,4 @@
-"""Read archives of strangers: what is asked for, and no more than is there."""
+"""Read entries of zip and .npz archives from untrusted sources."""
 import io
 import zipfile
 from pathlib import Path
@@ -8,19 +8,18 @@ import numpy as np
 
 
 def stored_entry(archive: zipfile.ZipFile, name: str) -> bytes:
-    """Return an entry that is not compressed.
+    """Return the bytes of an uncompressed entry, and refuse compressed ones.
 
-    Such an entry cannot be larger than the file, so that no small file makes
-    a large one in memory; all writers of this package and of torch store
-    their data so.
+    An uncompressed entry is not larger than the file, so a small file cannot
+    fill the memory. This package and torch never compress their data.
 
     Args:
-        archive: The archive.
+        archive: The open archive.
         name: Name of the entry.
 
     Raises:
-        KeyError: When there is no such entry.
-        ValueError: When it is compressed.
+        KeyError: If there is no such entry.
+        ValueError: If the entry is compressed.
     """
     if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
         raise ValueError(f'entry {name!r} is compressed, which its writer '
@@ -30,15 +29,15 @@ def stored_entry(archive: zipfile.ZipFile, name: str) -> bytes:
 
 def stored_arrays(path: Union[str, Path],
                   names: Iterable[str]) -> Dict[str, np.ndarray]:
-    """Return arrays of an .npz file; other entries are not looked at.
+    """Return arrays of an .npz file by name; other entries are not read.
 
     Args:
-        path: As `numpy.savez` writes it, never pickled.
-        names: Names of the arrays.
+        path: Path of the file, as `numpy.savez` writes it.
+        names: Names of the arrays to read.
 
     Raises:
-        KeyError: When an array is missing.
-        ValueError: When one is compressed or pickled.
+        KeyError: If an array is missing.
+        ValueError: If an array is compressed or pickled.
     """
     with zipfile.ZipFile(path) as archive:
         return {

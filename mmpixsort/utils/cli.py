@@ -1,4 +1,4 @@
-"""What tools/train.py and tools/test.py share."""
+"""Functions that tools/train.py and tools/test.py share."""
 import argparse
 import os
 import re
@@ -12,7 +12,7 @@ from .cpu_distributed import prepare_cpu_run
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the host's own tools."""
+    """Add the options that the train and test tools of the hosts have."""
     parser.add_argument(
         '--work-dir', help='folder of logs and checkpoints (default: '
         'work_dirs/<name of the config>)')
@@ -24,25 +24,31 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none', help='job launcher; dist_*.sh and slurm_*.sh set it')
-    # torch.distributed.launch, which `mim train` uses, still passes it.
+    # `mim train` uses torch.distributed.launch, which still passes it
     parser.add_argument(
         '--local_rank', '--local-rank', type=int, default=0,
         help=argparse.SUPPRESS)
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """Read the config, apply the options, and prepare a run without GPU.
+    """Return the config of the command line, prepared for a run.
+
+    Its options are applied. Without a GPU, the config and this process are
+    prepared for CPU training; see :func:`prepare_cpu_run`.
+
+    Args:
+        args: Arguments of :func:`add_run_arguments`, and `config`.
 
     Raises:
         FileNotFoundError: If the config does not exist.
-        ValueError: If it cannot be read.
+        ValueError: If the config cannot be read.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config)
     cfg.launcher = args.launcher
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
-    # In order: the option, the config, the name of the config.
+    # the option overrides the config, which overrides the default
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
@@ -52,12 +58,12 @@ def load_config(args: argparse.Namespace) -> Config:
 
 
 def check_checkpoint(path: Optional[str]) -> Optional[str]:
-    """Return the path or address of weights, if it may exist.
+    """Return the path or address of a checkpoint unless it cannot exist.
 
     Raises:
-        FileNotFoundError: When it is a path and there is no such file.
+        FileNotFoundError: If it is a path of a file that does not exist.
     """
-    # of an address, as s3:bucket or torchvision://name, the loader knows
+    # only the loader can check addresses like s3:bucket, torchvision://name
     if path and not re.match(r'\w\w+:', path) and not Path(path).is_file():
         raise FileNotFoundError(
             f'`checkpoint` must be a file or an address, got {path!r}, '
@@ -66,7 +72,7 @@ def check_checkpoint(path: Optional[str]) -> Optional[str]:
 
 
 def build_runner(cfg: Config):
-    """Build the Runner, or the kind that the config names."""
+    """Build the Runner of a config, of type `runner_type` if it is given."""
     if 'runner_type' in cfg:
         from mmengine.registry import RUNNERS
         return RUNNERS.build(cfg)
@@ -75,14 +81,14 @@ def build_runner(cfg: Config):
 
 
 def enable_tta(cfg: Config) -> None:
-    """Turn a config into that of test-time augmentation, in place.
+    """Switch a config to test-time augmentation, in place.
 
     Raises:
-        ValueError: When the config does not say how.
+        ValueError: If the config lacks `tta_model` or `tta_pipeline`.
     """
     missing = [k for k in ('tta_model', 'tta_pipeline') if k not in cfg]
     if missing:
-        raise ValueError('test-time augmentation expects `tta_model` and '
+        raise ValueError('test-time augmentation needs `tta_model` and '
                          '`tta_pipeline` in the config, missing: '
                          f'{", ".join(missing)}')
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline

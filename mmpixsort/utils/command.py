@@ -1,4 +1,4 @@
-"""What the command line tools share; importing this needs no mm package."""
+"""Helpers of the command line tools; importing needs no mm package."""
 import sys
 from contextlib import contextmanager
 from typing import Iterator, Type
@@ -10,14 +10,16 @@ __all__ = ['errors_as_text', 'quiet_hosts']
 
 @contextmanager
 def errors_as_text(*others: Type[Exception]) -> Iterator[None]:
-    """End the process with `error: ...` where input is wrong.
+    """End the process with a line `error: ...` instead of a traceback.
+
+    Use it around code in which wrong input of the user may raise errors.
 
     Args:
-        others: Further exceptions that wrong input raises there, beside
-            missing packages, files and values.
+        others: Exceptions to report in this way, beside ImportError, OSError
+            and ValueError.
 
     Raises:
-        SystemExit: In place of these exceptions.
+        SystemExit: If the block raises one of these exceptions.
     """
     try:
         yield

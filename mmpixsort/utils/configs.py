@@ -1,4 +1,4 @@
-"""Read configs by their path or by package and path."""
+"""Read configs by the path of a file or by package and path."""
 from pathlib import Path
 from typing import Union
 
@@ -18,27 +18,27 @@ def read_config(path: Union[str, Path]) -> Config:
         path: Path of a file, or ``package::folder/name.py``.
 
     Raises:
-        FileNotFoundError: When there is no such file.
-        ValueError: When it cannot be read.
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file cannot be read.
     """
     if '::' not in str(path):
         base = config_base(path)
         with reading(path, 'a config'):
             return Config.fromfile(base)
     cfg = load_config(path)
-    # the name that runs and their dumped configs get
+    # runs and their dumped configs are named after the file
     return Config(cfg._cfg_dict, cfg_text=cfg.text, filename=Path(path).name)
 
 
 def load_config(path: Union[str, Path]) -> Config:
-    """Read a config as one that inherits from it sees it.
+    """Read a config as a config that inherits from it would see it.
 
     Args:
         path: Path of a file, or ``package::folder/name.py``.
 
     Raises:
-        FileNotFoundError: When there is no such file.
-        ValueError: When it cannot be read.
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file cannot be read.
     """
     base = config_base(path)
     with reading(path, 'a config'):
@@ -48,21 +48,28 @@ def load_config(path: Union[str, Path]) -> Config:
 
 
 def is_pure_python(path: Union[str, Path]) -> bool:
-    """Tell whether a config is a module that imports what it uses.
+    """Tell whether a config is in mmengine's pure Python style.
+
+    Such a config is a Python module that imports the classes it uses.
 
     Args:
-        path: Path of a file; a path of a package is none of these.
+        path: Path of a file. The result is False for
+            ``package::folder/name.py``.
     """
     return '::' not in str(path) and Config._is_lazy_import(str(path))
 
 
 def config_base(path: Union[str, Path]) -> str:
-    """Return how a config refers to a base, absolute where it is a file.
+    """Return the `_base_` entry by which a config inherits from another.
+
+    Args:
+        path: Path of a file, which is made absolute, or
+            ``package::folder/name.py``, which is returned as it is.
 
     Raises:
-        FileNotFoundError: When there is no such file.
-        ValueError: When a package is not installed, or a path below its
-            configs is not written as one.
+        FileNotFoundError: If there is no such file.
+        ValueError: If the package is not installed, or the path in it is not
+            of the form above.
     """
     path = str(path)
     package, inside, name = path.partition('::')
@@ -75,10 +82,10 @@ def config_base(path: Union[str, Path]) -> str:
     if not package.isidentifier() or '/' not in name or (
             not name.endswith('.py')):
         raise ValueError(
-            f'`config` must be a file or a path below the configs of a '
-            f'package, got {path!r}; {WRITTEN}')
+            f'`config` must be a file or a config of a package, got '
+            f'{path!r}; {WRITTEN}')
     if not found(package):
         raise ValueError(
-            f'`config` {path!r} is of `{package}`, which is not installed; '
+            f'`config` {path!r} needs `{package}`, which is not installed; '
             f'install it, or give a config file')
     return path

@@ -1,4 +1,4 @@
-"""DDP for processes without a GPU."""
+"""Distributed data parallel (DDP) training without a GPU."""
 from typing import Optional, Sequence
 
 from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
@@ -8,12 +8,13 @@ from torch import nn
 
 @MODEL_WRAPPERS.register_module()
 class CPUDistributedDataParallel(MMDistributedDataParallel):
-    """mmengine's DDP with BN in place of SyncBN and without device ids.
+    """The DDP wrapper of mmengine, for models on the CPU.
+
+    SyncBN, which needs a GPU, is replaced by BN.
 
     Args:
-        module: The model; changed in place.
-        device_ids: The Runner gives them; there is no device, so they are
-            not used.
+        module: Model to wrap. Its SyncBN layers are replaced in place.
+        device_ids: Ignored; the Runner always passes it.
         broadcast_buffers: As in torch.
         find_unused_parameters: As in torch.
     """

@@ -1,10 +1,10 @@
-"""Run several processes on a machine without a GPU.
+"""Train in several processes on a machine without a GPU.
 
-mmengine sets a CUDA device before it starts the process group, asks for NCCL,
-and gives DDP a device id; each of these fails without CUDA. The Runner skips
-its own start where a group is there already, so the group is made first.
-SyncBN has no CPU implementation; the wrapper in `cpu_ddp.py` turns it into
-BN, whose statistics then differ between processes.
+mmengine sets a CUDA device before it starts the process group, uses NCCL, and
+passes a device id to DDP; each of these fails without CUDA. The Runner keeps
+a process group that already exists, so the group is started here first.
+SyncBN has no CPU implementation; the wrapper in `cpu_ddp.py` replaces it by
+BN, whose statistics differ between processes.
 """
 import datetime
 import os
@@ -12,7 +12,7 @@ import subprocess
 from typing import Any, Optional
 
 DEFAULT_PORT = '29500'
-# Launcher -> name for torch -> name that the launcher uses.
+# for each launcher: the variables that torch reads, and the launcher's names
 VARIABLES = {
     'slurm': {
         'RANK': 'SLURM_PROCID',
@@ -28,17 +28,21 @@ VARIABLES = {
 
 
 def prepare_cpu_run(cfg: Any, launcher: str) -> bool:
-    """Make a config and this process fit for gloo, if there is no GPU.
+    """Prepare a distributed run with the gloo backend if there is no GPU.
+
+    The config is adapted, and the process group is started.
 
     Args:
-        cfg: the config (an mmengine `Config`), changed in place.
-        launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
+        cfg: Config of mmengine, changed in place.
+        launcher: Launcher of the processes: 'none', 'pytorch', 'slurm' or
+            'mpi'.
 
     Returns:
-        Whether anything was done: not with launcher 'none' or a GPU.
+        Whether anything was done, which is False with launcher 'none' or
+        with a GPU.
 
     Raises:
-        ValueError: if the launcher did not set its environment.
+        ValueError: If the launcher did not set its environment variables.
     """
     import torch
     if launcher == 'none' or torch.cuda.is_available():
@@ -61,7 +65,16 @@ def prepare_cpu_run(cfg: Any, launcher: str) -> bool:
 
 
 def start_gloo(launcher: str, timeout: Optional[float] = None) -> None:
-    """Start the process group from the variables of a launcher."""
+    """Start a gloo process group unless one exists.
+
+    Args:
+        launcher: Launcher that has set the environment variables.
+        timeout: Timeout of collective calls in seconds; None means that of
+            torch.
+
+    Raises:
+        ValueError: If environment variables are missing.
+    """
     import torch.distributed as dist
     translate_environment(launcher)
     if not dist.is_initialized():
@@ -71,7 +84,11 @@ def start_gloo(launcher: str, timeout: Optional[float] = None) -> None:
 
 
 def translate_environment(launcher: str) -> None:
-    """Give the variables of srun and mpirun the names that torch reads."""
+    """Set the environment variables that torch reads from those of a launcher.
+
+    Raises:
+        ValueError: If variables are missing.
+    """
     for ours, theirs in VARIABLES.get(launcher, {}).items():
         if theirs in os.environ:
             os.environ[ours] = os.environ[theirs]

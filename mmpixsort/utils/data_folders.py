@@ -1,18 +1,20 @@
-"""Name a missing data folder before anything heavy starts."""
+"""Check that the data folders of a config exist, before a run starts."""
 import os.path as osp
 from typing import Any, Iterator
 
 
 def check_data_folders(cfg: Any, *splits: str) -> None:
-    """Raise where the `data_root` of a data set is no folder.
+    """Raise an error if the `data_root` of a data set is not a folder.
+
+    Addresses with `://` are not checked.
 
     Args:
-        cfg: The config.
-        splits: Splits whose data sets are looked at: some of 'train', 'val',
-            'test'.
+        cfg: Config of the run.
+        splits: Splits to check: 'train', 'val' and 'test', or some of these.
 
     Raises:
-        FileNotFoundError: Naming the split, the folder and the remedy.
+        FileNotFoundError: If a folder is missing; the message names the
+            split, the folder and the remedy.
     """
     for split in splits:
         loader = cfg.get(f'{split}_dataloader') or {}
@@ -22,13 +24,13 @@ def check_data_folders(cfg: Any, *splits: str) -> None:
                 raise FileNotFoundError(
                     f'`data_root` of the {split} data ({dataset["type"]}) '
                     f'must be a folder, got {root!r}; put or link the data '
-                    'there, or say where it is: --data FOLDER (studies), '
+                    'there, or give its path: --data FOLDER (studies), '
                     f'--cfg-options {split}_dataloader.dataset.data_root='
                     'FOLDER (other tools)')
 
 
 def _datasets(cfg: Any) -> Iterator[dict]:
-    """Yield a data set and those that it wraps."""
+    """Yield the configs of a data set and of the data sets it wraps."""
     if isinstance(cfg, (list, tuple)):
         for part in cfg:
             yield from _datasets(part)

@@ -1,7 +1,7 @@
-"""Imported first by the rooms that need mmengine: names it where it is not.
+"""Raise an error with a remedy on import if mmengine is not installed.
 
-A bare `No module named 'mmengine'` would not say what to do, nor that
-functional, losses, banks and samplers work without.
+Packages that need mmengine import this module first, as the plain message
+`No module named 'mmengine'` gives no remedy.
 """
 from mmpixsort.compat import require
 

@@ -1,4 +1,4 @@
-"""Errors about packages that come with an extra of mmpixsort."""
+"""Errors about missing packages that an extra of mmpixsort installs."""
 from mmpixsort.compat import torchvision_for
 
 
@@ -6,17 +6,19 @@ def extra_error(what: str,
                 extra: str,
                 error: Exception,
                 otherwise: str = '') -> ImportError:
-    """Return an error that names the module that is missing.
+    """Return an ImportError that names the missing module and the remedy.
 
-    It need not be the package that was asked for: open_clip, say, needs
-    torchvision, and installing open_clip once more would change nothing.
+    The missing module may be a dependency of the package that was imported.
+    For example, open_clip needs torchvision, and installing open_clip again
+    would not help.
 
     Args:
-        what: What needs which package: 'features of timm need timm'.
-        extra: Extra of mmpixsort that brings the package.
-        error: What the import raised: an ImportError, or the RuntimeError of
-            a torchvision of another build than torch.
-        otherwise: What works without it.
+        what: Feature and the package it needs, such as 'features of timm
+            need timm'.
+        extra: Extra of mmpixsort that installs the package.
+        error: Error of the import: an ImportError, or the RuntimeError of a
+            torchvision that was built for another torch.
+        otherwise: Alternative that works without the package, if any.
 
     Example:
         >>> error = ModuleNotFoundError("No module named 'x'", name='x')

@@ -1,4 +1,4 @@
-"""Write files whole or not at all, by one process, where they belong."""
+"""Write files completely or not at all, and check file names."""
 import glob
 import os
 import tempfile
@@ -11,19 +11,19 @@ import cv2
 import numpy as np
 from filelock import FileLock, Timeout
 
-STALE = 3600  # seconds after which a file that is being written is not
+STALE = 3600  # age in seconds at which an unfinished file is abandoned
 
 
 def write_whole(path: Union[str, Path], data: Union[str, bytes]) -> None:
-    """Write a file so that it holds all of `data` or what it held before.
+    """Write a file completely, or leave it as it was if writing fails.
 
-    The data go to a temporary file of the same folder, to the disk, and take
-    the place of `path` by a rename, which neither a killed process nor a
-    stopped machine can cut in two.
+    The data are flushed to a temporary file in the same folder, which then
+    replaces `path` by a rename. A killed process or a stopped machine
+    therefore never leaves a half-written file.
 
     Args:
-        path: The file; its folder is made if absent.
-        data: Text, written as UTF-8, or bytes.
+        path: Path of the file; its folder is created if it does not exist.
+        data: Bytes, or text, which is written as UTF-8.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,7 +35,7 @@ def write_whole(path: Union[str, Path], data: Union[str, bytes]) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp lets nobody else read; a result is for everybody
+        # mkstemp lets only the owner read, unlike open
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except BaseException:
@@ -44,22 +44,21 @@ def write_whole(path: Union[str, Path], data: Union[str, bytes]) -> None:
 
 
 def write_image(path: Union[str, Path], image: np.ndarray) -> None:
-    """Write an image, whole or not at all.
+    """Write an image file completely or not at all.
 
     Args:
-        path: Its suffix says the format.
-        image: (H, W) or (H, W, 3) in the order BGR, uint8 or uint16, as
-            OpenCV has it.
+        path: Path of the file, whose suffix determines the format.
+        image: (H, W) grey or (H, W, 3) BGR image, uint8 or uint16.
 
     Raises:
-        ValueError: When the format cannot hold the image.
+        ValueError: If the format is unknown or cannot store the image.
     """
     path = Path(path)
     try:
         done, data = cv2.imencode(path.suffix, image)
     except cv2.error as error:
         raise ValueError(
-            f'{str(path)!r} must end on a format of OpenCV that holds '
+            f'{str(path)!r} must have the suffix of a format that can store '
             f'{image.dtype} of shape {image.shape}, such as .png') from error
     if not done:
         raise ValueError(f'{str(path)!r} cannot be encoded')
@@ -67,11 +66,11 @@ def write_image(path: Union[str, Path], image: np.ndarray) -> None:
 
 
 def remove_leftovers(folder: Union[str, Path]) -> None:
-    """Remove what killed processes left of files that they were writing.
+    """Remove the temporary files that killed processes left in a folder.
 
     Args:
-        folder: Folder whose unfinished files, older than an hour, are removed;
-            not those of folders in it.
+        folder: Folder to clean, without its subfolders. Files that are less
+            than an hour old are kept, as they may still be in use.
     """
     for path in Path(folder).glob('.*.tmp'):
         if time.time() - path.stat().st_mtime > STALE:
@@ -81,15 +80,18 @@ def remove_leftovers(folder: Union[str, Path]) -> None:
 @contextmanager
 def only_builder(out: Union[str, Path],
                  is_main: bool = True) -> Iterator[None]:
-    """Let one process at a time fill a place that takes long to fill.
+    """Lock a file that takes long to build, so that one process builds it.
+
+    The lock is a file ``.NAME.lock`` beside it. It is released at the end of
+    the block, and also if the process is killed.
 
     Args:
-        out: The file that is built; ``.NAME.lock`` lies beside it meanwhile,
-            and a process that is killed lets go of it.
-        is_main: Whether this process is the one of its group to ask.
+        out: Path of the file that is built; its folder is created.
+        is_main: Whether this process takes the lock. Of the ranks of a
+            distributed run, only one must do so.
 
     Raises:
-        ValueError: When another process builds it.
+        ValueError: If another process holds the lock.
     """
     if not is_main:
         yield
@@ -104,7 +106,7 @@ def only_builder(out: Union[str, Path],
                          'process: wait for it, or choose another file'
                          ) from None
     for leftover in path.parent.glob(f'.{glob.escape(path.name)}.*.tmp'):
-        leftover.unlink(missing_ok=True)  # of a killed builder
+        leftover.unlink(missing_ok=True)  # a killed process left it
     try:
         yield
     finally:
@@ -113,14 +115,16 @@ def only_builder(out: Union[str, Path],
 
 
 def path_inside(folder: Union[str, Path], name: str) -> Path:
-    """Return the path of a file below a folder.
+    """Return the path of a file in a folder, and refuse names outside of it.
+
+    Use it for names from untrusted files.
 
     Args:
-        folder: The folder.
-        name: Relative, as a JSON file of strangers may give it.
+        folder: Path of the folder.
+        name: Path of the file relative to the folder.
 
     Raises:
-        ValueError: When the name leaves the folder.
+        ValueError: If the name is empty or absolute, or contains `..`.
 
     Example:
         >>> path_inside('out', 'a/b.png').as_posix()
@@ -134,7 +138,7 @@ def path_inside(folder: Union[str, Path], name: str) -> Path:
 
 
 def ends_with_path(path: str, end: str) -> bool:
-    """Tell whether a path is `end`, or has it as its last folders and name.
+    """Tell whether the last parts of a path equal those of `end`.
 
     Example:
         >>> ends_with_path('data/val/11.jpg', '1.jpg')
@@ -148,10 +152,10 @@ def ends_with_path(path: str, end: str) -> bool:
 
 
 def result_names(paths: Sequence[Union[str, Path]]) -> List[str]:
-    """Return the name without ending of each file, for results about it.
+    """Return the name without suffix of each file, to name its results.
 
     Raises:
-        ValueError: When two files would share a name.
+        ValueError: If two different files have the same name.
     """
     owners = {}
     for path in paths:

@@ -1,4 +1,7 @@
-"""Rows of all ranks, in the order of ranks."""
+"""Gather rows from all ranks, and average over the rows of all ranks.
+
+Shapes: R ranks, N rows of this rank, D embedding dims.
+"""
 from typing import List, Tuple
 
 import torch
@@ -11,18 +14,19 @@ from .ranks import all_gather, all_reduce, get_rank, get_world_size
 
 
 def gather_rows(rows: Tensor) -> Tensor:
-    """Concatenate the rows of all ranks, with gradient.
+    """Concatenate the rows of all ranks, in the order of ranks.
 
-    What every rank derives from the rows of rank r comes back to them: the
-    sum over ranks of the gradients, as in one process with all rows. DDP
-    then averages over ranks, so the mean of the losses of the ranks is what
-    is descended. All ranks must run the backward pass if any does.
+    The gradient of the rows of a rank is the sum of their gradients on all
+    ranks, as if one process held all rows. As DDP averages the gradients of
+    the weights over ranks, training minimises the mean of the losses of the
+    ranks. If one rank runs the backward pass, all must.
 
     Args:
-        rows: (N, ...), N equal on all ranks: see :func:`gather_labeled`.
+        rows: (N, ...), with the same N on all ranks; otherwise use
+            :func:`gather_labeled`.
 
     Returns:
-        (R * N, ...), for R ranks; `rows` itself for one.
+        (R * N, ...) rows; `rows` itself if there is one rank.
     """
     if get_world_size() == 1:
         return rows
@@ -31,18 +35,19 @@ def gather_rows(rows: Tensor) -> Tensor:
 
 def gather_labeled(embeddings: Tensor,
                    labels: Tensor) -> Tuple[Tensor, Tensor]:
-    """Concatenate the labeled rows of ranks that bring any number of them.
+    """Concatenate labelled rows of all ranks, whose numbers may differ.
 
-    As :func:`gather_rows`, after padding to the longest with rows of label
-    -1. Waits for the device once, with more than one rank.
+    The rows of each rank are padded with rows of label -1 to the largest
+    number, then gathered by :func:`gather_rows`. With more than one rank,
+    this waits for the device once.
 
     Args:
-        embeddings: (N, D), N of this rank.
-        labels: (N,) integer.
+        embeddings: (N, D) rows of this rank.
+        labels: (N,) integer labels.
 
     Returns:
-        (R * M, D) and (R * M,), M the largest N of the R ranks; the
-        arguments themselves for one rank.
+        (R * M, D) embeddings and (R * M,) labels, where M is the largest N
+        of all ranks; the arguments themselves if there is one rank.
     """
     if get_world_size() == 1:
         return embeddings, labels
@@ -52,12 +57,12 @@ def gather_labeled(embeddings: Tensor,
 
 
 def largest_sizes(*sizes: int) -> List[int]:
-    """Return the maximum over ranks of each size, to pad to.
+    """Return the maximum of each size over all ranks.
 
-    Waits for the device once, with more than one rank.
+    With more than one rank, this waits for the device once.
 
     Args:
-        sizes: As many on all ranks.
+        sizes: Sizes on this rank; all ranks must pass the same number.
     """
     if get_world_size() == 1:
         return list(sizes)
@@ -67,13 +72,12 @@ def largest_sizes(*sizes: int) -> List[int]:
 
 
 def pad_to(values: Tensor, *sizes: int, fill: float = 0) -> Tensor:
-    """Append `fill` to the first dims, until they have these sizes.
+    """Pad the first dims of a tensor at their ends to the given sizes.
 
     Args:
-        values: Tensor with as many dims as there are `sizes`, or more, none
-            larger than its size.
-        sizes: Sizes of the first dims.
-        fill: What is appended.
+        values: Tensor with at least as many dims as there are `sizes`.
+        sizes: New sizes of the first dims, not below the present ones.
+        fill: Value of the padding.
 
     Example:
         >>> pad_to(torch.ones(1, 2), 1, 3, fill=-1.)
@@ -87,10 +91,10 @@ def pad_to(values: Tensor, *sizes: int, fill: float = 0) -> Tensor:
 
 
 def sum_over_ranks(values: Tensor) -> Tensor:
-    """Return the sum over ranks, without gradient.
+    """Return the sum of a tensor over all ranks, without gradient.
 
     Args:
-        values: (...), of one shape on all ranks.
+        values: (...), with the same shape on all ranks.
     """
     total = values.detach().clone()
     all_reduce(total, 'sum')
@@ -98,19 +102,19 @@ def sum_over_ranks(values: Tensor) -> Tensor:
 
 
 def mean_over_ranks(values: Tensor, valid: Tensor) -> Tensor:
-    """Average over the valid rows of all ranks, zero when there is none.
+    """Return this rank's part of the mean over the valid rows of all ranks.
 
-    Each rank returns its share of the sum times the number of ranks. DDP
-    averages gradients over ranks, so every valid row counts alike, on
-    whichever rank it lies. All ranks must call it if any does.
+    The mean of the results of all ranks is the mean over the valid rows of
+    all ranks, or zero if there are none. As DDP averages gradients over
+    ranks, every valid row then has the same weight, whichever rank holds it.
+    If one rank calls this, all must.
 
     Args:
-        values: (N, ...), zero where invalid; N may differ between ranks.
-        valid: (N,) bool.
+        values: (N, ...), zero in invalid rows; N may differ between ranks.
+        valid: (N,) bool, True for valid rows.
 
     Returns:
-        (...) with a gradient for `values` of this rank. The mean of the
-        results of all ranks is the mean over the valid rows of all ranks.
+        (...) part of this rank, with a gradient for `values`.
     """
     if get_world_size() == 1:
         return masked_mean(values, valid)
@@ -119,23 +123,23 @@ def mean_over_ranks(values: Tensor, valid: Tensor) -> Tensor:
 
 
 def share_over_ranks(total: Tensor, weight: Tensor) -> Tensor:
-    """Divide a sum by the weight of all ranks, zero when there is none.
+    """Return this rank's part of the weighted mean over rows of all ranks.
 
-    As :func:`mean_over_ranks`, for a sum that has been made already. All
-    ranks must call it if any does.
+    The mean of the results of all ranks is the weighted mean, or zero if all
+    weights are zero. Use it instead of :func:`mean_over_ranks` if the sum is
+    known already. If one rank calls this, all must.
 
     Args:
         total: () weighted sum over the rows of this rank.
-        weight: () sum of the weights of the rows of this rank, 0 or more.
+        weight: () sum of the weights of these rows, 0 or more.
 
     Returns:
-        () with a gradient for `total`. The mean of the results of all ranks
-        is the weighted mean over the rows of all ranks.
+        () part of this rank, with a gradient for `total`.
     """
     ranks = get_world_size()
     if ranks > 1:
         total, weight = total * ranks, sum_over_ranks(weight)
-    # without rows there is nothing to divide by, and nothing to divide
+    # without rows both are 0; the smallest number avoids 0 / 0
     return total / weight.clamp(min=torch.finfo(total.dtype).tiny)
 
 

@@ -1,25 +1,27 @@
-"""Fingerprints of what an embedding depends on."""
+"""Fingerprints of weights and settings that embeddings depend on."""
 import hashlib
 import json
 from typing import Any, Iterable, Mapping, Optional, Tuple
 
 from torch import Tensor, nn
 
-# Of a data preprocessor: what becomes of the pixels of an image.
+# attributes of a data preprocessor that affect the pixels of an image
 BUFFERS = ('mean', 'std')
 FLAGS = ('channel_conversion', '_channel_conversion', '_enable_normalize')
 
 
 def weights_fingerprint(named: Iterable[Tuple[str, Tensor]],
                         preprocessor: Optional[nn.Module] = None) -> str:
-    """Return 32 hex digits of weights and of how images are prepared.
+    """Return a fingerprint of weights and of the preparation of images.
+
+    It has 32 hex digits.
 
     Args:
-        named: Names and tensors of everything that a result depends on, such
-            as the items of a state dict.
-        preprocessor: The host's data preprocessor: the same weights embed an
-            image otherwise with another mean, deviation or order of colours.
-            None: no images are prepared.
+        named: Names and tensors that a result depends on, such as the items
+            of a state dict.
+        preprocessor: Data preprocessor of the host. Its mean, standard
+            deviation and colour order are part of the fingerprint, as they
+            change the embeddings. None leaves them out.
 
     Example:
         >>> import torch
@@ -39,7 +41,7 @@ def weights_fingerprint(named: Iterable[Tuple[str, Tensor]],
 
 
 def value_bytes(value: Tensor) -> bytes:
-    """Return the values of a tensor in float32, wherever it lies."""
+    """Return the bytes of a tensor as float32, from any device."""
     return value.detach().float().cpu().contiguous().numpy().tobytes()
 
 
@@ -57,6 +59,6 @@ def _preparation(preprocessor: nn.Module) -> Mapping[str, Any]:
 
 
 def settings_hash(settings: Any) -> str:
-    """Return 32 hex digits of a config, of plain types or not."""
+    """Return a fingerprint of settings, with 32 hex digits."""
     text = json.dumps(settings, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]

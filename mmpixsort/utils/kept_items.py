@@ -1,4 +1,4 @@
-"""Keep the items that were used last."""
+"""Cache of the most recently used items."""
 from collections import OrderedDict
 from typing import Callable, Hashable, TypeVar
 
@@ -6,7 +6,7 @@ Item = TypeVar('Item')
 
 
 class KeptItems:
-    """A few items in memory, of those that are expensive to make.
+    """Cache for a few items that are expensive to make.
 
     Args:
         capacity: Number of items to keep; 0 keeps none.
@@ -27,10 +27,10 @@ class KeptItems:
         return len(self._items)
 
     def get(self, key: Hashable, make: Callable[[], Item]) -> Item:
-        """Return the item of a key; call `make` where it is not kept.
+        """Return the item of a key, or call `make` if it is not kept.
 
-        The item that was not used for the longest time gives way to a new
-        one. Do not write into what is returned.
+        If the cache is full, the least recently used item is dropped. The
+        caller must not modify the item.
         """
         if key in self._items:
             self._items.move_to_end(key)

@@ -1,4 +1,4 @@
-"""Say how far long work is, on a terminal and in a log."""
+"""Show the progress of long work, on a terminal and in a log."""
 import time
 from contextlib import contextmanager
 from functools import partial
@@ -16,22 +16,20 @@ def progress(total: int,
              *,
              unit: str = 'images',
              bar: bool = True) -> Iterator[Callable[..., None]]:
-    """Show the progress of work on many items, on the main process.
+    """Show the progress of work on many items, in the main process.
 
-    A terminal shows a bar with the time that is left. A log gets a line
-    every ten seconds, so that long work is not silent and short work says
-    nothing.
+    A terminal shows a bar with the remaining time. Otherwise a line is
+    logged every ten seconds, so work that takes less time logs nothing.
 
     Args:
         total: Number of items.
-        what: What is done with them: 'embedding'.
-        unit: Plural of the items.
-        bar: Whether a terminal shows a bar; False in a training, whose
-            lines would tear it apart.
+        what: Name of the work, such as 'embedding'.
+        unit: Name of the items, in the plural.
+        bar: Whether to show a bar on a terminal. Use False during training,
+            whose log lines would break the bar.
 
     Yields:
-        A function to call when items are done, with their number, by
-        default 1.
+        Function to call when items are done, with their number (default 1).
 
     Example::
 
@@ -55,13 +53,13 @@ def tracked(items: Iterable,
             *,
             unit: str = 'images',
             total: Optional[int] = None) -> Iterator:
-    """Yield items, and show the progress; see :func:`progress`.
+    """Yield items while showing the progress; see :func:`progress`.
 
     Args:
-        items: Items, with a length unless `total` is given.
-        what: What is done with them.
-        unit: Plural of the items.
-        total: Number of items; None: their length.
+        items: Items, which must have a length unless `total` is given.
+        what: Name of the work.
+        unit: Name of the items, in the plural.
+        total: Number of items; None takes their length.
 
     Example:
         >>> list(tracked('ab', 'embedding'))
@@ -75,7 +73,7 @@ def tracked(items: Iterable,
 
 
 class _Log:
-    """Lines of a log, some seconds apart."""
+    """Writer of progress lines to the log, at least SECONDS apart."""
 
     def __init__(self, total: int, what: str, unit: str) -> None:
         self.total, self.what, self.unit = total, what, unit
@@ -83,7 +81,7 @@ class _Log:
         self.start = self.last = time.monotonic()
 
     def advance(self, count: int = 1) -> None:
-        """Count items, and write a line if one is due."""
+        """Count items, and log a line if enough time has passed."""
         self.done += count
         now = time.monotonic()
         if now - self.last < SECONDS or self.done >= self.total:

@@ -1,9 +1,10 @@
 """Turn a training checkpoint into one for the plain host model.
 
-Everything under `metric_head.` goes (projection, banks), and so do the
-optimizer, the message hub and the copy kept by EMA: the Runner has put the
-averaged weights into `state_dict` already. What is left is tensors and plain
-types, which `torch.load(..., weights_only=True)` reads anywhere.
+Everything under `metric_head.` (projection, banks) is removed, and so are the
+optimizer, the message hub and the weights that EMA keeps apart, as the Runner
+has already put the averaged weights into `state_dict`. The rest is tensors
+and plain types, which `torch.load(..., weights_only=True)` can read without
+this package.
 """
 import ast
 import hashlib
@@ -20,7 +21,7 @@ from .extras import extra_error
 from .reading import read_tensors
 
 BRANCH = 'metric_head.'
-# The segmentors of this package and what they are without their branch.
+# segmentors of this package, and the host models without the metric head
 HOST_TYPES = {
     'mmpixsort.MetricEncoderDecoder': 'EncoderDecoder',
     'mmpixsort.MetricCascadeEncoderDecoder': 'CascadeEncoderDecoder',
@@ -34,21 +35,29 @@ def publish_checkpoint(
         *,
         day: Optional[date] = None,
         safetensors: bool = False) -> Path:
-    """Write the published form of a checkpoint; return its path.
+    """Write a checkpoint for the plain host model, and return its path.
 
-    The file is `{stem}_{yyyymmdd}-{first 8 hex digits of its sha256}` with
-    the ending `.pth` or `.safetensors`, and appears whole or not at all.
+    The file is named `{stem}_{yyyymmdd}-{first 8 hex digits of its sha256}`,
+    with the suffix `.pth` or `.safetensors`. It is written completely or not
+    at all.
 
     Args:
-        source: a checkpoint of the Runner.
-        target: where to; a folder takes the stem from the folder of `source`
-            (the work dir is named after the config), else the stem is the
-            last part without `.pth` or `.safetensors`.
-        day: the date in the name, today by default.
-        safetensors: write safetensors, which mmengine cannot load by itself.
+        source: Path of a checkpoint of the Runner.
+        target: Folder or file to write. In a folder, the stem is the name of
+            the folder of `source`, the work dir, which is named after the
+            config. Otherwise the stem is the name of the file without `.pth`
+            or `.safetensors`.
+        day: Date in the name; None means today.
+        safetensors: Whether to write safetensors, which mmengine cannot load
+            by itself.
+
+    Returns:
+        Path of the written file.
 
     Raises:
-        ValueError: if `source` has no `state_dict`, or nothing is left of it.
+        ValueError: If `source` has no `state_dict`, or it has no weights
+            outside the metric head.
+        ImportError: If safetensors is needed but not installed.
     """
     source, target = Path(source), Path(target)
     checkpoint = read_tensors(source, 'a checkpoint of the Runner')
@@ -66,8 +75,8 @@ def publish_checkpoint(
         if safetensors:
             _save_safetensors(weights, meta, draft)
         else:
-            # Through a file object: by a path, the file's name gets into the
-            # archive and so into the hash.
+            # given a path, torch.save would store the name of the draft in
+            # the archive, and the hash would depend on it
             with open(draft, 'wb') as file:
                 torch.save({'meta': meta, 'state_dict': weights}, file)
         ending = 'safetensors' if safetensors else 'pth'
@@ -78,10 +87,13 @@ def publish_checkpoint(
 
 
 def strip_branch(state_dict: Mapping[str, Tensor]) -> Dict[str, Tensor]:
-    """Drop the metric head; copy the rest out of larger storages.
+    """Return copies of all weights outside the metric head.
+
+    A prefix `module.` of a wrapped model is removed from the names. Weights
+    are copied because a view would be saved with its whole storage.
 
     Raises:
-        ValueError: if nothing is left.
+        ValueError: If there are no such weights.
     """
     names = list(state_dict)
     prefix = 'module.' if names and all(
@@ -99,12 +111,12 @@ def strip_branch(state_dict: Mapping[str, Tensor]) -> Dict[str, Tensor]:
 
 
 def plain_meta(meta: Mapping[str, Any]) -> Dict[str, Any]:
-    """Keep the entries of plain types, and the config as the host's own."""
+    """Return the plain entries of `meta`, with the config of the host."""
     return _plain({**meta, 'cfg': host_config(meta.get('cfg'))})
 
 
 def _plain(value: Any) -> Any:
-    """Return a copy of plain types only; anything else becomes DROPPED."""
+    """Return a copy without values that are not plain, or DROPPED."""
     if value is None:
         return None
     for kind in (bool, int, float, str):
@@ -123,15 +135,19 @@ def _plain(value: Any) -> Any:
 
 
 def host_config(text: Any) -> Any:
-    """Rewrite a stored config for the plain host model, without running it.
+    """Return the text of a config for the plain host model.
 
-    The work dir and what was loaded or resumed from are dropped with the
-    branch: they name places on the machine of the training run.
+    The metric head and the hooks of this package are removed, and so are
+    `work_dir`, `load_from`, `resume` and `launcher`, as they hold only for
+    the training run. The config is parsed but not run.
+
+    Args:
+        text: Text of the config, as stored in `meta` of a checkpoint.
 
     Returns:
-        The text of the config, or DROPPED if it is none, or if reading it as
-        a config would do more than assign literals, or if it needs mmpixsort
-        for more than the branch.
+        Text of the new config. It is DROPPED if `text` is not a string or
+        does more than assign literals, or if the config needs further
+        modules, base configs or other parts of mmpixsort.
     """
     content = literal_assignments(text) if isinstance(text, str) else None
     if content is None:
@@ -147,7 +163,7 @@ def host_config(text: Any) -> Any:
             hook for hook in content['custom_hooks']
             if not str(hook.get('type')).startswith('mmpixsort.')
         ]
-    # who reads the published text as a config runs what these name
+    # reading the published config would run these modules and base configs
     imports = content.pop('custom_imports', None) or {}
     if _names(imports.get('imports')) - {'mmpixsort'} or any(
             key.startswith('_base_') for key in content):
@@ -162,10 +178,13 @@ def _names(imports: Any) -> set:
 
 
 def literal_assignments(text: str) -> Optional[Dict[str, Any]]:
-    """Return what a config assigns, or None if it does anything else.
+    """Return the variables of a config that only assigns literals.
 
-    Nothing is run. `dict(a=1)` counts as a literal, and mmengine's
-    substitutions, ``{{$VARIABLE:default}}``, do not.
+    The text is parsed but not run. `dict(a=1)` counts as a literal.
+
+    Returns:
+        Values by name, or None if the text does anything else or contains
+        substitutions of mmengine, such as ``{{$VARIABLE:default}}``.
     """
     if '{{' in text:
         return None
@@ -201,7 +220,7 @@ def _literal(node: ast.expr) -> Any:
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file in hex."""
+    """Return the SHA-256 of a file as hex digits."""
     digest = hashlib.sha256()
     with open(path, 'rb') as file:
         while block := file.read(1 << 20):

@@ -1,4 +1,4 @@
-"""Ranks of a distributed run: by mmengine, or by torch where it is alone."""
+"""Communication between ranks, by mmengine or, without it, by torch."""
 from mmpixsort.compat import found
 
 if found('mmengine'):

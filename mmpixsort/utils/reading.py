@@ -1,4 +1,4 @@
-"""Read files that may be damaged, or of a stranger."""
+"""Read files that may be damaged or come from untrusted sources."""
 import json
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,24 +9,25 @@ import torch
 
 @contextmanager
 def reading(path: Union[str, Path], what: str) -> Iterator[None]:
-    """Turn whatever a damaged file raises into one error that names it.
+    """Turn any error while reading a damaged file into one that names it.
 
-    Errors that name the file already, a missing or locked file and missing
-    packages are passed on.
+    Some errors are raised unchanged: ImportError, ValueError that names the
+    file already, and errors about a file that is missing, a folder or not
+    permitted.
 
     Args:
-        path: The file.
-        what: What the file must be: 'a word list'.
+        path: Path of the file that the block reads.
+        what: Expected content of the file, such as 'a word list'.
 
     Raises:
-        ValueError: When what reads the file inside of the `with` raises.
+        ValueError: If the block raises any other error.
 
     Example:
         >>> with reading('x.json', 'captions'):
         ...     {}['images']
         Traceback (most recent call last):
         ValueError: 'x.json' must be captions, but cannot be read (KeyError: \
-'images'): it is cut off, changed, or something else
+'images'): it is truncated, was changed, or is another kind of file
     """
     try:
         yield
@@ -40,16 +41,21 @@ def reading(path: Union[str, Path], what: str) -> Iterator[None]:
             raise
         raise ValueError(
             f'{str(path)!r} must be {what}, but cannot be read '
-            f'({_short(error)}): it is cut off, changed, or something else'
+            f'({_short(error)}): it is truncated, was changed, or is another '
+            'kind of file'
         ) from error
 
 
 def read_text(path: Union[str, Path], what: str) -> str:
-    """Return a text file in UTF-8, with or without a byte order mark.
+    """Return the text of a UTF-8 file, without a byte order mark.
+
+    Args:
+        path: Path of the file.
+        what: Expected content of the file, such as 'a word list'.
 
     Raises:
-        FileNotFoundError: When there is no such file.
-        ValueError: When it is in another encoding.
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is not in UTF-8.
     """
     with reading(path, f'{what}, in UTF-8'):
         return Path(path).read_text(encoding='utf-8-sig')
@@ -58,24 +64,28 @@ def read_text(path: Union[str, Path], what: str) -> str:
 def read_json(path: Union[str, Path], what: str) -> Any:
     """Return the content of a JSON file.
 
+    Args:
+        path: Path of the file.
+        what: Expected content of the file, such as 'captions'.
+
     Raises:
-        FileNotFoundError: When there is no such file.
-        ValueError: When it is no JSON.
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is not valid JSON.
     """
     with reading(path, what):
         return json.loads(read_text(path, what))
 
 
 def check_entry(entry: Any, keys: Sequence[str], what: str) -> None:
-    """Raise unless an entry of a JSON is an object with some keys.
+    """Raise ValueError unless an entry of a JSON file has the given keys.
 
     Args:
-        entry: Entry of the file.
-        keys: That it must have.
-        what: Which entry of which file: "an image of 'x.json'".
+        entry: Entry, as read from the file.
+        keys: Keys that it must have.
+        what: Name of entry and file, such as "an image of 'x.json'".
 
     Raises:
-        ValueError: When one of the keys is missing.
+        ValueError: If the entry is no object or lacks a key.
 
     Example:
         >>> check_entry(dict(id=3), ('id', 'height'), "an image of 'x.json'")
@@ -93,20 +103,24 @@ def check_entry(entry: Any, keys: Sequence[str], what: str) -> None:
 
 
 def read_tensors(path: Union[str, Path], what: str) -> Any:
-    """Return what `torch.save` wrote, tensors and plain types alone.
+    """Return the tensors and plain values that `torch.save` wrote.
+
+    Args:
+        path: Path of the file.
+        what: Expected content of the file, such as 'a checkpoint'.
 
     Raises:
-        FileNotFoundError: When there is no such file.
-        ValueError: When it is damaged, or holds objects of other types.
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged or holds objects of other types.
     """
     with reading(path, f'{what}, of tensors and plain types'):
         return torch.load(path, map_location='cpu', weights_only=True)
 
 
 def _short(error: Exception) -> str:
-    """Return the kind of an error and its first sentence.
+    """Return the type of an error and the first sentence of its message.
 
-    What follows may advise to read the file without protection.
+    The rest is left out: it may advise to load the file without protection.
     """
     sentence = str(error).partition('\n')[0].partition('. ')[0][:160]
     if 'pickle' in sentence:

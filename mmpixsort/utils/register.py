@@ -1,4 +1,4 @@
-"""Register everything: what `mmengine.hub` and notebooks call."""
+"""Register all classes of the package, for `mmengine.hub` and notebooks."""
 from importlib import import_module
 
 from mmpixsort.compat import found, require
@@ -7,17 +7,19 @@ HOSTS = ('mmseg', 'mmdet')
 
 
 def register_all_modules(init_default_scope: bool = True) -> None:
-    """Register the parts of mmpixsort and of the hosts that are installed.
+    """Register all classes of mmpixsort and of the hosts that are installed.
 
-    Configs do not need this: a `mmpixsort.` prefix imports what it names. It
-    is for code that builds parts without a Runner.
+    Use it in code that builds models or data sets without a Runner. Runs
+    from configs do not need it, as the prefix `mmpixsort.` imports what it
+    names.
 
     Args:
-        init_default_scope: make the first host found the default scope. The
-            scope is never `mmpixsort`: it would hide the host's own names.
+        init_default_scope: Whether to make the first installed host, mmseg
+            before mmdet, the default scope. It is never `mmpixsort`, which
+            would hide the names of the host.
 
     Raises:
-        ImportError: if mmengine is not installed.
+        ImportError: If mmengine is not installed.
     """
     require('mmengine')
     from mmpixsort.registry import LOCATIONS
@@ -36,8 +38,8 @@ def _set_default_scope(scope: str) -> None:
     current = DefaultScope.get_current_instance()
     if current is not None and current.scope_name == scope:
         return
-    # Instances are kept by name and the newest one counts: a name that was
-    # taken before would return the old, buried instance.
+    # The newest instance is the current one. With a name that is taken,
+    # `get_instance` would return the old instance, which is not current.
     name, count = scope, 0
     while DefaultScope.check_instance_created(name):
         count += 1

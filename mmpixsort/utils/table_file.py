@@ -1,7 +1,7 @@
-"""Tables on disk: tensors by name and a text, never pickled.
+"""Read and write files of named tensors and a text, without pickles.
 
-A path that ends in .npz holds NumPy arrays, any other is safetensors. Equal
-tables give equal files.
+A path that ends in .npz is an archive of NumPy arrays; any other is a
+safetensors file. Equal contents give equal files.
 """
 import hashlib
 import io
@@ -20,20 +20,21 @@ from .files import write_whole
 from .reading import reading
 
 TEXT = 'mmpixsort'  # key of the text in the metadata of safetensors
-ARRAY = 'meta'  # name of the array of its bytes in an .npz
+ARRAY = 'meta'  # name of the array in an .npz with the bytes of the text
 
 
 def save_tensors(path: Union[str, Path], tensors: Mapping[str, Tensor],
                  text: str = '') -> None:
-    """Write tensors and a text, whole or not at all.
+    """Write tensors and a text to a file, completely or not at all.
 
     Args:
-        path: .npz, or any other ending for safetensors.
-        tensors: On the CPU, by name.
-        text: What is kept beside them.
+        path: Path of the file, which ends in .npz, or in anything else for
+            safetensors.
+        tensors: Tensors on the CPU, by name.
+        text: Text to store with them.
 
     Raises:
-        ImportError: When safetensors is needed and missing.
+        ImportError: If safetensors is needed but not installed.
     """
     tensors = {name: value.contiguous() for name, value in tensors.items()}
     if Path(path).suffix == '.npz':
@@ -46,16 +47,16 @@ def save_tensors(path: Union[str, Path], tensors: Mapping[str, Tensor],
 
 def load_tensors(path: Union[str, Path],
                  names: Collection[str]) -> Tuple[Dict[str, Tensor], str]:
-    """Return what :func:`save_tensors` wrote: tensors by name, and the text.
+    """Return tensors by name and the text that :func:`save_tensors` wrote.
 
     Args:
-        path: The file; what else it holds is not read.
-        names: Names of the tensors, all of which must be there.
+        path: Path of the file.
+        names: Names of the tensors to read; others are not read.
 
     Raises:
-        ImportError: When safetensors is needed and missing.
-        Exception: Whatever the reader raises about a damaged file; see
-            :func:`mmpixsort.utils.reading.reading`.
+        ImportError: If safetensors is needed but not installed.
+        Exception: If a tensor is missing or the file is damaged. The type
+            varies; :func:`mmpixsort.utils.reading.reading` unifies it.
     """
     if Path(path).suffix == '.npz':
         arrays = stored_arrays(path, (*names, ARRAY))
@@ -68,15 +69,18 @@ def load_tensors(path: Union[str, Path],
 
 def write_table(path: Union[str, Path], tensors: Mapping[str, Tensor],
                 meta: Mapping) -> None:
-    """Write tensors and meta with a digest of both, whole or not at all.
+    """Write tensors, meta data and a digest of both to a file.
+
+    It is written completely or not at all.
 
     Args:
-        path: .npz, or any other ending for safetensors.
-        tensors: On the CPU, by name.
-        meta: Entries of JSON types.
+        path: Path of the file, which ends in .npz, or in anything else for
+            safetensors.
+        tensors: Tensors on the CPU, by name.
+        meta: Meta data of JSON types.
 
     Raises:
-        ImportError: When safetensors is needed and missing.
+        ImportError: If safetensors is needed but not installed.
     """
     digest = _digest(tensors, meta)
     save_tensors(path, tensors,
@@ -85,18 +89,19 @@ def write_table(path: Union[str, Path], tensors: Mapping[str, Tensor],
 
 def read_table(path: Union[str, Path], names: Collection[str], *, what: str,
                remedy: str) -> Tuple[Dict[str, Tensor], Dict]:
-    """Return the tensors and the meta of a table.
+    """Return the tensors and meta data that :func:`write_table` wrote.
 
     Args:
-        path: The file.
-        names: Names of the tensors.
-        what: What the file must be: 'a bank of mmpixsort'.
-        remedy: Where such a file comes from.
+        path: Path of the file.
+        names: Names of all tensors of the file.
+        what: Expected content of the file, such as 'a bank of mmpixsort'.
+        remedy: Advice for the error message on how to get such a file.
 
     Raises:
-        FileNotFoundError: When there is no such file.
-        ValueError: When it is cut off, changed, or something else.
-        ImportError: When safetensors is needed and missing.
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is truncated, was changed, or is another kind
+            of file.
+        ImportError: If safetensors is needed but not installed.
     """
     path = Path(path)
     if not path.is_file():
@@ -112,10 +117,10 @@ def read_table(path: Union[str, Path], names: Collection[str], *, what: str,
 
 
 def safetensors_package():
-    """Return the package.
+    """Return the package safetensors.
 
     Raises:
-        ImportError: When it is missing.
+        ImportError: If it is not installed.
     """
     try:
         import safetensors
@@ -135,7 +140,7 @@ def _digest(tensors: Mapping[str, Tensor], meta: Mapping) -> str:
 
 
 def _npz_bytes(tensors: Mapping[str, Tensor], text: str) -> bytes:
-    """Return the file; np.savez would put the time of writing into it."""
+    """Return an .npz file that, unlike np.savez, stores no time."""
     arrays = {name: value.numpy() for name, value in tensors.items()}
     arrays[ARRAY] = np.frombuffer(text.encode(), np.uint8)
     buffer = io.BytesIO()

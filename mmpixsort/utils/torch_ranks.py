@@ -1,4 +1,4 @@
-"""What `mmengine.dist` offers to banks and losses, by torch alone."""
+"""The functions of `mmengine.dist` that losses need, with torch alone."""
 from typing import List
 
 import torch
@@ -8,24 +8,24 @@ OPERATIONS = ('sum', 'max', 'min')
 
 
 def get_world_size() -> int:
-    """Return the number of ranks, 1 outside of a distributed run."""
+    """Return the number of ranks; 1 outside of a distributed run."""
     return distributed.get_world_size() if _is_distributed() else 1
 
 
 def get_rank() -> int:
-    """Return the number of this rank, 0 outside of a distributed run."""
+    """Return the index of this rank; 0 outside of a distributed run."""
     return distributed.get_rank() if _is_distributed() else 0
 
 
 def all_reduce(values: Tensor, op: str = 'sum') -> None:
-    """Replace values by their 'sum', 'max' or 'min' over ranks, in place.
+    """Replace a tensor by its sum, maximum or minimum over ranks, in place.
 
     Args:
-        values: (...), of one shape on all ranks, on any device.
+        values: (...), with the same shape on all ranks, on any device.
         op: 'sum', 'max' or 'min'.
 
     Raises:
-        ValueError: On another operation.
+        ValueError: If `op` is another operation.
     """
     if op not in OPERATIONS:
         raise ValueError(f'`op` must be one of {OPERATIONS}, got {op!r}')
@@ -38,10 +38,10 @@ def all_reduce(values: Tensor, op: str = 'sum') -> None:
 
 
 def all_gather(values: Tensor) -> List[Tensor]:
-    """Return the values of all ranks, in the order of ranks.
+    """Return the tensors of all ranks, in the order of ranks.
 
     Args:
-        values: (...), of one shape on all ranks, on any device.
+        values: (...), with the same shape on all ranks, on any device.
     """
     if get_world_size() == 1:
         return [values]
@@ -56,7 +56,7 @@ def _is_distributed() -> bool:
 
 
 def _device(values: Tensor) -> torch.device:
-    """Return the device that the backend of the process group works on."""
+    """Return the device of tensors that the process group can exchange."""
     return {
         'gloo': torch.device('cpu'),
         'nccl': torch.device('cuda', torch.cuda.current_device())

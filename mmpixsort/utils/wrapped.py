@@ -1,4 +1,4 @@
-"""Models inside wrappers."""
+"""Access to models inside wrappers and test-time augmentation."""
 from typing import Any
 
 from mmengine.model import BaseTTAModel, is_model_wrapper
@@ -13,7 +13,7 @@ def unwrap(model: nn.Module) -> nn.Module:
 
 
 def first_view(model: nn.Module, batch: dict) -> Any:
-    """Return a batch of the loader; of augmented ones the first view."""
+    """Return a batch, or its first view under test-time augmentation."""
     model = model.module if is_model_wrapper(model) else model
     if not isinstance(model, BaseTTAModel):
         return batch

@@ -1,5 +1,5 @@
-"""Pictures of embeddings through the mmengine Visualizer."""
-from mmpixsort.utils import engine  # noqa: F401  says what is missing
+"""Pictures of embeddings and predictions, written by mmengine."""
+from mmpixsort.utils import engine  # noqa: F401  requires mmengine
 
 from .embedding_hook import EmbeddingVisualizationHook
 from .panels import embedding_pictures, outline_ids, paint_labels, side_by_side

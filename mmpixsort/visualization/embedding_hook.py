@@ -1,4 +1,4 @@
-"""Pictures of predictions and embeddings while validating or testing."""
+"""Hook that draws predictions and embeddings in validation and test."""
 import os.path as osp
 from typing import Any, Dict, List, Optional, Sequence
 
@@ -15,38 +15,40 @@ from mmpixsort.utils.wrapped import first_view, unwrap
 from .panels import (as_picture, embedding_pictures, outline_ids, paint_labels,
                      side_by_side)
 
-INSTANCE_OFFSET = 1000  # of MMDetection's panoptic maps
+INSTANCE_OFFSET = 1000  # panoptic maps hold class + 1000 * instance
 
 
 @HOOKS.register_module()
 class EmbeddingVisualizationHook(Hook):
     """Write pictures of the first images of a validation or test run.
 
-    For every image up to three pictures go to the visualizer: `_prediction`
-    and `_embedding` alone, and `_panel` with image, ground truth, prediction
-    and embedding side by side. Embeddings are shown as RGB by their three
-    principal components, with one basis for all images of a run, so that
-    equal colours mean equal embeddings. Under test-time augmentation image
-    and embedding are those of the first view.
+    For every image, the visualizer gets up to three pictures: `_prediction`,
+    `_embedding`, and `_panel`, which shows image, ground truth, prediction,
+    groups and embedding side by side. The colours of an embedding are its
+    three principal components. All images of a run share one basis, so equal
+    embeddings have equal colours. With test-time augmentation, the first
+    view is shown.
 
-    The model must offer `extract_embedding(inputs)`, which takes the
-    preprocessed images (B, 3, H, W) and returns (B, D, h, w), as
+    The model needs a method `extract_embedding(inputs)` that takes
+    preprocessed images (B, 3, H, W) and returns embeddings (B, D, h, w), as
     `mmpixsort.MetricEncoderDecoder` and `mmpixsort.EmbeddingInstanceSegmentor`
-    do. Instances and panoptic maps are shown in colours of their own, groups
-    that a model named (`pred_groups`) as outlines on the image.
+    have. Classes get the colours of the data set, instances and panoptic
+    segments other distinct colours. Groups of a text-supervised model
+    (`pred_groups`) are drawn as outlines on the image.
 
     Args:
-        num_images: how many images to show, positive.
-        stages: of 'val' and 'test', when to write pictures.
-        with_embedding: False leaves embeddings out, for a plain host model.
+        num_images: Number of images to show, 1 or more.
+        stages: Stages in which pictures are written: 'val', 'test' or both.
+        with_embedding: Whether to show embeddings. Use False for a plain
+            host model.
 
     Raises:
-        ValueError: bad arguments.
-        TypeError: the model has no `extract_embedding`; raised before the
-            first image.
+        ValueError: If an argument is out of range.
+        TypeError: If the model has no `extract_embedding`; it is raised
+            before the first image.
     """
 
-    # after the hooks that read the outputs for the metric
+    # after hooks that use the outputs
     priority = 'LOW'
 
     def __init__(self,
@@ -95,7 +97,7 @@ class EmbeddingVisualizationHook(Hook):
         self._write(runner, 'test')
 
     def _start(self, runner: Runner, stage: str) -> None:
-        """Forget the last run; check the model before its first image."""
+        """Clear the images of the last run, and check the model."""
         self._shown = []
         model = unwrap(runner.model)
         if stage in self.stages and self.with_embedding and not hasattr(
@@ -107,7 +109,7 @@ class EmbeddingVisualizationHook(Hook):
 
     def _collect(self, runner: Runner, stage: str, data_batch: Any,
                  outputs: Optional[Sequence]) -> None:
-        """Keep what the pictures of this batch need."""
+        """Store image, maps and embedding of the images of a batch."""
         room = self.num_images - len(self._shown)
         if stage not in self.stages or room < 1 or not is_main_process():
             return
@@ -126,10 +128,10 @@ class EmbeddingVisualizationHook(Hook):
                     embedding=embeddings[number] if embeddings else None))
 
     def _name(self, sample: Any) -> str:
-        """Name the pictures of a sample after its image file.
+        """Return the name of the image file, for the pictures of a sample.
 
-        Images of different folders may have one name: the number of the
-        image tells the later ones.
+        If the name is taken by an image of another folder, the number of the
+        image is appended.
         """
         number = len(self._shown)
         path = sample.get('img_path', None)
@@ -141,7 +143,7 @@ class EmbeddingVisualizationHook(Hook):
 
     def _embed(self, model: torch.nn.Module, data_batch: Any,
                count: int) -> List:
-        """Extract the embedding (D, h, w) of the first images of a batch."""
+        """Return the embeddings (D, h, w) of the first images of a batch."""
         if not self.with_embedding:
             return []
         with torch.no_grad():
@@ -150,7 +152,7 @@ class EmbeddingVisualizationHook(Hook):
             maps = model.extract_embedding(inputs)
         kept = []
         for item, sample in zip(maps, data['data_samples']):
-            # what the preprocessor padded at the right and bottom is cut
+            # cut off the padding at the right and bottom
             rows, cols = (
                 max(round(side * shown / full), 1) for side, shown, full in
                 zip(item.shape[1:], sample.img_shape, inputs.shape[2:]))
@@ -158,7 +160,7 @@ class EmbeddingVisualizationHook(Hook):
         return kept
 
     def _write(self, runner: Runner, stage: str) -> None:
-        """Send all pictures of the run to the visualizer."""
+        """Pass all pictures of the run to the visualizer."""
         shown, self._shown = self._shown, []
         if stage not in self.stages or not shown:
             return
@@ -177,7 +179,7 @@ class EmbeddingVisualizationHook(Hook):
 
 
 def _pictures(item: Dict, palette: Sequence) -> Dict[str, np.ndarray]:
-    """Make the pictures of one image, by their kind."""
+    """Return the pictures of one image by their kind."""
     parts = {'image': np.ascontiguousarray(item['image'])}
     if item['truth'] is not None:
         parts['ground truth'] = paint_labels(item['truth'], palette)
@@ -195,7 +197,7 @@ def _pictures(item: Dict, palette: Sequence) -> Dict[str, np.ndarray]:
 
 
 def _maps(sample: Any) -> Dict[str, Optional[np.ndarray]]:
-    """Read truth and prediction of a sample."""
+    """Return maps (H, W) of truth and prediction of a sample, or None."""
     if 'pred_panoptic_seg' in sample:
         found = sample.pred_panoptic_seg.sem_seg
         truth = sample.gt_sem_seg.sem_seg.long().to(found.device)
@@ -211,23 +213,26 @@ def _maps(sample: Any) -> Dict[str, Optional[np.ndarray]]:
 
 def _panoptic_colours(classes: torch.Tensor,
                       instances: torch.Tensor) -> np.ndarray:
-    """Give every class and instance (1, H, W) a colour; void is black."""
+    """Return a colour index (H, W) for each class and instance (1, H, W).
+
+    Pixels of class 255, which is void in the truth, get -1 for black.
+    """
     colours = (29 * classes + 67 * instances + 1) % 255
     return colours.masked_fill(classes == 255, -1)[0].cpu().numpy()
 
 
 def _labels(sample: Any, field: str,
             instances: str) -> Optional[np.ndarray]:
-    """Read a map (H, W) of classes or instances; None: there is neither."""
+    """Return a map (H, W) of classes or else of instances, or None."""
     if field in sample:
         ids = getattr(sample, field).data
     elif instances in sample:
         value = getattr(sample, instances)
-        if 'masks' in value:  # the first, which is the surer one, on top
+        if 'masks' in value:  # sorted by score; the first lies on top
             ids = paint_masks(value.masks)[None]
         else:
             ids = value.data
-        # of a picture: black is none
+        # colour indices; -1 is black, for pixels without an instance
         ids = ((ids - 1) % 255).masked_fill(ids < 1, -1)
     else:
         return None
@@ -235,7 +240,7 @@ def _labels(sample: Any, field: str,
 
 
 def _groups(sample: Any) -> Optional[np.ndarray]:
-    """Read the groups (H, W) that were named; None: there are none."""
+    """Return the map (H, W) of groups of a sample, or None."""
     if 'pred_groups' not in sample:
         return None
     return sample.pred_groups.data[0].cpu().numpy()

@@ -1,4 +1,4 @@
-"""Pictures side by side: image, labels, prediction, embedding.
+"""Draw images, label maps and embeddings, and set them side by side.
 
 All pictures are (H, W, 3) uint8 RGB arrays.
 """
@@ -16,9 +16,14 @@ CAPTION = 18  # pixels for the line of text above a picture
 
 
 def paint_labels(labels: np.ndarray, palette: Sequence) -> np.ndarray:
-    """Colour a class map (H, W); values beyond the palette are black.
+    """Return a picture of a map (H, W) of labels.
 
-    Without a palette neighbouring values get colours far apart.
+    Args:
+        labels: (H, W) integer labels. Those outside the palette, also
+            negative ones, are black.
+        palette: RGB colours in [0, 255] of the labels 0, 1, ... If it is
+            empty, 255 colours are used in which adjacent labels differ
+            clearly.
     """
     if not len(palette):
         order = (np.arange(255) * 157 % 256).astype(np.uint8)
@@ -30,13 +35,14 @@ def paint_labels(labels: np.ndarray, palette: Sequence) -> np.ndarray:
 
 
 def as_picture(bands: np.ndarray) -> np.ndarray:
-    """Make a picture (H, W, 3) uint8 RGB of an image of any bands.
+    """Return a picture of an image with any number of bands.
 
     Args:
-        bands: (C, H, W). Three bands are B, G, R, as OpenCV reads them; of
-            more the first three are taken, of fewer the first, in grey.
-            Bytes, and other numbers in [0, 255] above 1, are shown as they
-            are; else the smallest value is black and the largest white.
+        bands: (C, H, W). The first three bands are taken as B, G, R, as
+            OpenCV reads them. With fewer, the first is shown in grey. Values
+            are kept if they are uint8, or lie in [0, 255] with a maximum
+            above 1; otherwise they are scaled so that the smallest is black
+            and the largest white.
 
     Example:
         >>> as_picture(np.array([[[0, 4000]]], np.uint16)).tolist()
@@ -54,9 +60,11 @@ def as_picture(bands: np.ndarray) -> np.ndarray:
 
 
 def outline_ids(image: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Draw white lines of a pixel between different ids (H, W).
+    """Draw the boundaries between ids on an image, as white lines.
 
-    An image of another size is resized to that of the ids.
+    Args:
+        image: Picture, which is resized to the size of `ids`.
+        ids: (H, W) integer ids. Lines are one pixel wide.
     """
     height, width = ids.shape
     picture = cv2.resize(
@@ -71,18 +79,20 @@ def outline_ids(image: np.ndarray, ids: np.ndarray) -> np.ndarray:
 
 def embedding_pictures(embeddings: Sequence[Tensor],
                        sizes: Sequence[Tuple[int, int]]) -> List[np.ndarray]:
-    """Colour embeddings by their principal components, one basis for all.
+    """Return pictures of embeddings, coloured by principal components.
+
+    All images share one basis, so equal embeddings have equal colours.
 
     Args:
-        embeddings: one (D, h, w) per image; h and w may differ.
-        sizes: (H, W) of each picture to make.
+        embeddings: One embedding (D, h, w) per image; h and w may differ.
+        sizes: Sizes (H, W) of the pictures to return.
 
     Returns:
-        One (H, W, 3) uint8 picture per image.
+        One picture per image.
     """
     if not embeddings:
         return []
-    # as one image of one row, the pixels of all images share their basis
+    # all pixels form one image with a single row, so they share a basis
     flat = [item.detach().float().cpu().flatten(1) for item in embeddings]
     colours = pca_rgb(torch.cat(flat, 1)[None, :, None])[0, :, 0]
     pictures = []
@@ -98,13 +108,15 @@ def embedding_pictures(embeddings: Sequence[Tensor],
 
 def side_by_side(pictures: Sequence[np.ndarray],
                  titles: Optional[Sequence[str]] = None) -> np.ndarray:
-    """Set pictures in a row on white, with an optional title above each.
+    """Join pictures in a row, with an optional title above each.
 
-    Pictures of another size than the first are resized to it without
-    mixing colours.
+    Args:
+        pictures: Pictures. All are resized to the size of the first, by
+            nearest neighbour so that colours of labels do not mix.
+        titles: One title per picture; None means no titles.
 
     Raises:
-        ValueError: no picture, or not one title per picture.
+        ValueError: If there is no picture, or not one title per picture.
     """
     if not len(pictures):
         raise ValueError('`pictures` must hold at least one picture')
@@ -122,7 +134,7 @@ def side_by_side(pictures: Sequence[np.ndarray],
         left = number * (width + GAP)
         row[top:, left:left + width] = picture
         if titles is not None:
-            # a title longer than its picture ends at the picture's edge
+            # draw on a copy, so that a long title is cut off at its picture
             tile = np.ascontiguousarray(row[:top, left:left + width])
             cv2.putText(tile, titles[number], (2, 13),
                         cv2.FONT_HERSHEY_SIMPLEX, .45, (0, 0, 0), 1,

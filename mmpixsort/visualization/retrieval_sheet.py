@@ -1,4 +1,4 @@
-"""Segments beside the annotated segments that named them.
+"""Draw segments beside the annotated segments retrieved for them.
 
 All pictures are (H, W, 3) uint8 RGB arrays.
 """
@@ -29,13 +29,13 @@ img { display: block; image-rendering: auto; }
 
 
 class Crop(NamedTuple):
-    """A segment in its surroundings.
+    """Picture of a segment and its surroundings, with texts.
 
     Attributes:
-        picture: With the outline drawn.
-        title: Its class.
-        note: Similarity or votes.
-        source: Name of the image.
+        picture: Picture with the outline of the segment.
+        title: Class of the segment.
+        note: Similarity or votes, as text.
+        source: Name of the image that the segment is from.
     """
 
     picture: np.ndarray
@@ -56,17 +56,18 @@ def crop_segment(image: np.ndarray,
                  *,
                  ring: Optional[np.ndarray] = None,
                  tile: int = TILE) -> np.ndarray:
-    """Cut the square around a mask out of an image, with its outline.
+    """Return the square of an image around a mask, with its outline drawn.
 
     Args:
-        image: (H, W, 3).
-        mask: (H, W) bool, not empty.
-        ring: (H, W) bool, what surrounds the mask: the square holds it too,
-            and its outer outline is drawn thin; None: a margin.
-        tile: Side of the result.
+        image: (H, W, 3) picture.
+        mask: (H, W) bool mask, not empty.
+        ring: (H, W) bool surroundings of the mask. The square contains them,
+            and their outer outline is drawn as a thin line. None means a
+            wider margin instead.
+        tile: Side of the result in pixels.
 
     Returns:
-        (tile, tile, 3).
+        (tile, tile, 3) picture.
     """
     around, margin = (mask, 1.5) if ring is None else (mask | ring, 1.1)
     rows, columns = np.nonzero(around)
@@ -98,11 +99,16 @@ def crop_segment(image: np.ndarray,
 
 
 def sheet(rows: Sequence[Row], *, sources: bool = False) -> np.ndarray:
-    """Set segments in the first column, their neighbours beside them.
+    """Return one picture with a row for each segment and its neighbours.
+
+    The first column shows the segments.
 
     Args:
-        rows: Rows of pictures, all of one size.
-        sources: Whether to name the images below the crops too.
+        rows: Segments and neighbours, whose pictures have the same size.
+        sources: Whether to write the names of the images below the crops.
+
+    Raises:
+        ValueError: If there are no rows.
     """
     if not rows:
         raise ValueError('`rows` must hold at least one segment, got none')
@@ -124,7 +130,7 @@ def sheet(rows: Sequence[Row], *, sources: bool = False) -> np.ndarray:
 
 
 def _text(lines: Sequence[str], size: Sequence[int]) -> np.ndarray:
-    """Return lines of text on white; what is too long is cut off."""
+    """Return a white picture of a size with lines of text, cut at its edge."""
     space = np.full((*size, 3), 255, np.uint8)
     for number, line in enumerate(lines):
         cv2.putText(space, line, (1, 13 + 15 * number),
@@ -135,13 +141,13 @@ def _text(lines: Sequence[str], size: Sequence[int]) -> np.ndarray:
 def page(rows: Sequence[Row], *, title: str,
          overview: Sequence[np.ndarray],
          caption: str = CAPTION) -> str:
-    """Return one HTML page that holds its pictures.
+    """Return an HTML page of segments and neighbours, pictures included.
 
     Args:
-        rows: Segments and neighbours.
+        rows: Segments and neighbours, one table row each.
         title: Title of the page.
-        overview: Pictures above the table.
-        caption: Says what the table shows.
+        overview: Pictures to show above the table.
+        caption: Text that explains the table.
     """
     cells = '\n'.join(
         '<tr>' + ''.join(map(_cell, [row.segment, *row.neighbors])) + '</tr>'

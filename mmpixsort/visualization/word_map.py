@@ -1,4 +1,4 @@
-"""Pictures of an image with words on the pixels that they name."""
+"""Draw a segmentation with the word of each class on the image."""
 from typing import List, Sequence, Tuple
 
 import cv2
@@ -8,25 +8,28 @@ from mmengine.visualization import Visualizer
 from .panels import paint_labels
 
 BACKGROUND = 'background'
-MIN_SHARE = 1 / 400  # of the image, of a part that gets its word
+MIN_SHARE = 1 / 400  # smallest fraction of the image that gets a word
 MARGIN = 3  # pixels around a word
 
 
 def draw_words(image: np.ndarray, labels: np.ndarray,
                classes: Sequence[str], *, alpha: float = .5) -> np.ndarray:
-    """Colour what is named, and write each word on its largest part.
+    """Colour the classes of an image, and write each word on its class.
+
+    The word is written on the largest connected part of the class, unless
+    that is very small.
 
     Args:
-        image: (H, W, 3) uint8 RGB.
-        labels: (H, W) places in `classes`.
-        classes: Words; 'background' stays as it is.
+        image: (H, W, 3) uint8 RGB image.
+        labels: (H, W) integer labels, indices into `classes`.
+        classes: Words. Pixels of the class 'background' are not coloured.
         alpha: Weight of the colours, in [0, 1].
 
     Returns:
-        (H, W, 3) uint8 RGB.
+        (H, W, 3) uint8 RGB picture.
 
     Raises:
-        ValueError: On other sizes.
+        ValueError: If the sizes of image and labels differ.
     """
     if image.shape[:2] != labels.shape:
         raise ValueError(f'`labels` must have the size {image.shape[:2]} of '
@@ -40,7 +43,7 @@ def draw_words(image: np.ndarray, labels: np.ndarray,
         name='words', image=np.round(mixed).astype(np.uint8))
     places = word_places(labels, classes)
     if places:
-        # of matplotlib, which has letters of most languages
+        # matplotlib, unlike OpenCV, can draw letters of most languages
         visualizer.draw_texts(
             [word for word, _ in places],
             np.array([place for _, place in places], np.float32),
@@ -55,7 +58,7 @@ def draw_words(image: np.ndarray, labels: np.ndarray,
 
 
 def _arrange(visualizer: Visualizer, size: Tuple[int, int]) -> None:
-    """Move words that the border would cut, or another word hide."""
+    """Move words that cross the border or overlap another word."""
     renderer = visualizer.fig_save.canvas.get_renderer()
     texts = visualizer.ax_save.texts
     boxes = [text.get_window_extent(renderer) for text in texts]
@@ -69,17 +72,18 @@ def _arrange(visualizer: Visualizer, size: Tuple[int, int]) -> None:
 
 def arrange_boxes(centres: np.ndarray, extents: np.ndarray,
                   size: Tuple[int, int]) -> np.ndarray:
-    """Move boxes into an image, then up or down off the ones before them.
+    """Move boxes into an image and apart from each other.
 
-    A box that finds no room so stays where it is.
+    Each box is moved up or down until it does not overlap the boxes before
+    it, by at most three heights. If there is no such place, it stays.
 
     Args:
-        centres: (N, 2) x, y.
-        extents: (N, 2) width and height.
+        centres: (N, 2) x, y of the centres of the boxes.
+        extents: (N, 2) widths and heights of the boxes.
         size: Height and width of the image.
 
     Returns:
-        (N, 2) x, y of the centres.
+        (N, 2) x, y of the new centres.
 
     Example:
         >>> arrange_boxes(np.array([[0., 20.], [9., 20.]]),
@@ -87,7 +91,7 @@ def arrange_boxes(centres: np.ndarray, extents: np.ndarray,
         [[5.0, 20.0], [9.0, 31.0]]
     """
     half = extents / 2
-    # a box wider than the image begins with it
+    # a box that is wider than the image starts at its left border
     upper = np.maximum(np.array(size[::-1]) - half, half)
     centres = np.clip(centres, half, upper)
     for i in range(1, len(centres)):
@@ -103,10 +107,12 @@ def arrange_boxes(centres: np.ndarray, extents: np.ndarray,
 
 def word_places(labels: np.ndarray, classes: Sequence[str]
                 ) -> List[Tuple[str, Tuple[int, int]]]:
-    """Return the words to write and x, y of the middle of their largest part.
+    """Return the words to write and their places x, y.
 
-    The middle is the pixel farthest from the border of the part, so that it
-    lies inside; of several, as in a strip, the nearest to the centre.
+    The place of a word is the pixel of its largest connected part that is
+    farthest from the border of the part, so that it lies inside. If there
+    are several, as in a strip, it is the one nearest to the centroid. Parts
+    of less than MIN_SHARE of the image and the background get no word.
     """
     places = []
     for i in np.unique(labels).tolist():
@@ -125,7 +131,7 @@ def word_places(labels: np.ndarray, classes: Sequence[str]
 
 
 def _nearest(candidates: np.ndarray, centre: np.ndarray) -> np.ndarray:
-    """Return y, x of the candidate (H, W) nearest to x, y."""
+    """Return y, x of the True pixel (H, W) that is nearest to x, y."""
     found = np.argwhere(candidates)
     away = np.square(found - centre[::-1]).sum(1)
     return found[away.argmin()]

@@ -268,7 +268,7 @@ def test_read_instances__names_what_is_wrong(run, tmp_path):
     with pytest.raises(ValueError, match='changed after it was written'):
         read_instances(tmp_path / 'changed.bank')
     (tmp_path / 'cut.bank').write_bytes(content[:-9])
-    with pytest.raises(ValueError, match='it is cut off'):
+    with pytest.raises(ValueError, match='it is truncated'):
         read_instances(tmp_path / 'cut.bank')
     broken = stored.rows._replace(
         embeddings=stored.rows.embeddings.clone().fill_(np.nan))

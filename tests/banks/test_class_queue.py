@@ -76,7 +76,7 @@ def test_class_queue__state_dict_round_trip_mid_wrap():
 def test_class_queue__loads_all_or_nothing():
     queue, other = _queue(), _queue(capacity=4)
     queue.enqueue(torch.ones(2, 2), torch.tensor([0, 2]))
-    with pytest.raises(RuntimeError, match='nothing of it is loaded'):
+    with pytest.raises(RuntimeError, match='none of its buffers is loaded'):
         other.load_state_dict(queue.state_dict(), strict=False)
     assert other.written.sum() == 0 and other.keys.abs().sum() == 0
 

@@ -53,7 +53,7 @@ def test_prototype_queue__loads_whole_or_not_at_all():
     saved = _queue(capacity=9)
     saved.enqueue(torch.ones(2, 2), torch.tensor([0, 1]))
     queue = _queue()
-    with pytest.raises(RuntimeError, match='nothing of it is loaded'):
+    with pytest.raises(RuntimeError, match='none of its buffers is loaded'):
         queue.load_state_dict(saved.state_dict(), strict=False)
     assert queue.written == 0
 

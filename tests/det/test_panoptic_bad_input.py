@@ -354,7 +354,7 @@ def without(entry, *keys):
 def test_file__entry_that_lacks_something(tmp_path, changes, text):
     with pytest.raises(ValueError, match=text) as caught:
         build(tmp_path, **changes)
-    assert 'pan.json' in str(caught.value) and 'cut off' not in str(
+    assert 'pan.json' in str(caught.value) and 'truncated' not in str(
         caught.value)
 
 

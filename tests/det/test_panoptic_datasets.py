@@ -141,7 +141,7 @@ def test_panoptic__lacking_class_names_both_lists(root):
     meta = dict(thing_classes=['car', 'cow'], stuff_classes=['road'])
     with pytest.raises(ValueError, match=(
             r"lacks \['cow'\]: the JSON has \['road', 'sidewalk', 'person', "
-            r"'car'\], metainfo \['car', 'cow', 'road'\]")):
+            r"'car'\], metainfo has \['car', 'cow', 'road'\]")):
         small(root, metainfo=meta)
 
 

@@ -64,7 +64,8 @@ def test_segmentor__binary_head(num_classes):
     losses = model(images, samples, mode='loss')
     assert losses['loss_pixel_contrast'] > 0
     config.metric_head.num_classes = 1
-    with pytest.raises(ValueError, match='must be 2, 0 and 1 of .* got 1'):
+    with pytest.raises(
+            ValueError, match='must be 2, for the labels 0 and 1 .* got 1'):
         tiny.build(config)
 
 

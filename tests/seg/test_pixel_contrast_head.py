@@ -206,7 +206,7 @@ def test_head__bad_config(change, text):
 
 @pytest.mark.parametrize('change, text', [
     (dict(source=5), r'`source` must lie in \[0, 2\)'),
-    (dict(source=[]), r'`source` must be an integer or some .* got \[\]'),
+    (dict(source=[]), r'`source` must be one or several integers, got \[\]'),
     (dict(in_channels=8), '`in_channels` must be 16'),
     (dict(source='decoder'), "`source` 'decoder' needs a decode head"),
 ])

@@ -234,5 +234,5 @@ def test_damaged_file__is_one_error_that_names_it(model, tmp_path, damage,
     with pytest.raises(ValueError) as caught:
         load(path)
     message = str(caught.value)
-    assert str(path) in message and 'it is cut off, changed, or' in message
+    assert str(path) in message and 'it is truncated, was changed' in message
     assert 'weights_only=False' not in message and '\n' not in message

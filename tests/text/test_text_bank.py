@@ -382,7 +382,7 @@ def test_text_bank__damaged_files(tower, tmp_path):
         TextBank(file=path)
     made(tower).save(path)
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(ValueError, match="cut off, changed, or something"):
+    with pytest.raises(ValueError, match="truncated, was changed, or is"):
         TextBank(file=path)
     np.savez(path, embeddings=np.array([{}], object))
     with pytest.raises(ValueError, match='cannot be read'):

@@ -10,12 +10,14 @@ from .panoptic import PanopticDataset
 
 @DATASETS.register_module()
 class CityscapesPanopticDataset(PanopticDataset):
-    """Cityscapes: 8 classes of things, 11 of stuff; 2975 and 500 images.
+    """Cityscapes panoptic data set with 8 classes of things and 11 of stuff.
 
-    Cordts et al., CVPR 2016. The JSON and PNGs are those of the official
+    Cordts et al., CVPR 2016; 2975 training and 500 validation images. The
+    JSON and the PNGs are made by the official script
     `cityscapesscripts/preparation/createPanopticImgs.py`, with or without
-    its `--use-train-id`. Its JSON names images `..._gtFine_leftImg8bit.png`,
-    without their city: no such files exist, the real ones are found.
+    its option `--use-train-id`. The script writes names of images that do
+    not exist, `..._gtFine_leftImg8bit.png` without the folder of the city;
+    they are corrected here.
     """
 
     METAINFO = dict(
@@ -36,7 +38,7 @@ class CityscapesPanopticDataset(PanopticDataset):
               'leftImg8bit/{train,val}/CITY/*_leftImg8bit.png')
 
     def image_name(self, image: dict) -> str:
-        """Return CITY/CITY_000000_000019_leftImg8bit.png."""
+        """Return the path CITY/CITY_000000_000019_leftImg8bit.png."""
         name = osp.basename(image['file_name'])
         name = name.replace('_gtFine_leftImg8bit', '_leftImg8bit')
         return osp.join(name.split('_')[0], name)

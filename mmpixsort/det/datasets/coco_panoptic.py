@@ -8,7 +8,7 @@ from .panoptic import PanopticDataset
 
 @DATASETS.register_module()
 class COCOPanopticDataset(PanopticDataset):
-    """COCO panoptic: 80 classes of things, 53 of stuff.
+    """COCO panoptic data set with 80 classes of things and 53 of stuff.
 
     Lin et al., ECCV 2014; Kirillov et al., CVPR 2019. Unlike mmdet's
     `CocoPanopticDataset` it needs no panopticapi.

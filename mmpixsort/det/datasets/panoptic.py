@@ -12,7 +12,7 @@ from mmpixsort.utils.reading import check_entry, reading
 
 from .panoptic_base import PanopticBaseDataset
 
-# Part of the JSON -> what each of its entries must have.
+# keys that every entry of a list of the JSON must have
 KEYS = dict(
     images=('id', 'file_name', 'height', 'width'),
     categories=('id', 'name'),
@@ -21,28 +21,31 @@ KEYS = dict(
 
 @DATASETS.register_module()
 class PanopticDataset(PanopticBaseDataset):
-    """Panoptic data set in COCO's format: a JSON, and a PNG for each image.
+    """Panoptic data set in COCO's format, a JSON and a PNG for each image.
 
-    Labels follow metainfo; categories of the JSON are found by name, their
-    order and ids do not matter, and `isthing` is that of metainfo. A JSON
-    without annotations lists images to predict.
+    The order of the classes is that of the metainfo, which also decides what
+    is a thing. Categories of the JSON are matched by name, so their order,
+    their ids and `isthing` do not matter; other categories are void. A JSON
+    without annotations lists images for prediction.
 
     Args:
-        ann_file: The JSON, below `data_root`.
-        data_prefix: `img` and `seg`, the folders of images and PNGs.
-        category_names: Name in the JSON -> name in metainfo, for those that
-            differ. Several names may become one class.
-        filter_cfg: `min_size` in pixels, which the shorter side must have,
-            and `filter_empty_gt`, which leaves out images without things;
-            not in test mode.
-        kwargs: `data_root`, `metainfo`, `pipeline`, ... of
+        ann_file: Path of the JSON below `data_root`.
+        data_prefix: Dict with the folders `img` of the images and `seg` of
+            the PNGs.
+        category_names: Dict from category names in the JSON to class names
+            in the metainfo, for names that differ. Several categories may
+            become one class.
+        filter_cfg: Dict with `min_size`, the minimum length in pixels of the
+            shorter side of an image, and `filter_empty_gt`, whether to leave
+            out images without things. It is ignored in test mode.
+        kwargs: `data_root`, `metainfo`, `pipeline` and further arguments of
             `PanopticBaseDataset`.
 
     Raises:
-        FileNotFoundError: When a folder or file is missing; it says which,
-            and the layout that is expected.
-        ValueError: When metainfo has a class that the JSON lacks, an image
-            has no annotation, or it is no panoptic JSON of images.
+        FileNotFoundError: If a folder or file is missing. The message tells
+            the expected layout.
+        ValueError: If the file is not a panoptic JSON, lacks a class of the
+            metainfo, or has annotations for some images only.
     """
 
     LAYOUT = 'ann_file (JSON), data_prefix.img/NAME, data_prefix.seg/NAME.png'
@@ -55,7 +58,7 @@ class PanopticDataset(PanopticBaseDataset):
         super().__init__(ann_file=ann_file, **kwargs)
 
     def load_data_list(self) -> List[dict]:
-        """List the images with their segments."""
+        """Return a dict for each image, with its segments."""
         if not fileio.isfile(self.ann_file, self.backend_args):
             raise FileNotFoundError(self._missing('ann_file', self.ann_file))
         with reading(self.ann_file, 'a panoptic JSON'):
@@ -64,7 +67,7 @@ class PanopticDataset(PanopticBaseDataset):
                     self.ann_file, backend_args=self.backend_args)))
 
     def _read_list(self, content: dict) -> List[dict]:
-        """List the images of a JSON."""
+        """Return a dict for each image of a parsed JSON."""
         self._check_content(content)
         annotations = {
             item['image_id']: item
@@ -79,7 +82,7 @@ class PanopticDataset(PanopticBaseDataset):
         ]
 
     def _labels(self, categories: List[dict]) -> Dict[int, int]:
-        """Map the category ids of the JSON to labels, by name."""
+        """Return a dict from the category ids of the JSON to labels."""
         classes = self.metainfo['classes']
         found = [item['name'] for item in categories]
         aliases = self.category_names
@@ -89,18 +92,19 @@ class PanopticDataset(PanopticBaseDataset):
             raise ValueError(
                 '`category_names` must map names of the JSON to classes of '
                 f'metainfo, got {sorted(strange)}; the JSON has {found}, '
-                f'metainfo {list(classes)}')
+                f'metainfo has {list(classes)}')
         named = [aliases.get(name, name) for name in found]
         lacking = [name for name in classes if name not in named]
         if lacking:
             raise ValueError(
                 f'{self.ann_file!r} must have all classes of metainfo, it '
-                f'lacks {lacking}: the JSON has {found}, metainfo '
+                f'lacks {lacking}: the JSON has {found}, metainfo has '
                 f'{list(classes)}; set `metainfo` or `category_names`')
         void = [name for name in named if name not in classes]
         if void:
             print_log(f'categories {void} of {self.ann_file!r} are no '
-                      'classes of metainfo: void', 'current', WARNING)
+                      'classes of metainfo; their pixels are void', 'current',
+                      WARNING)
         return {
             item['id']: classes.index(name)
             for item, name in zip(categories, named) if name in classes
@@ -108,7 +112,7 @@ class PanopticDataset(PanopticBaseDataset):
 
     def _info(self, image: dict, annotation: Optional[dict],
               labels: Dict[int, int]) -> dict:
-        """Describe one image; without an annotation it has no PNG."""
+        """Return the dict of one image, without a PNG if not annotated."""
         info = dict(
             img_id=image['id'],
             img_path=osp.join(self.data_prefix['img'],
@@ -133,7 +137,7 @@ class PanopticDataset(PanopticBaseDataset):
         return info
 
     def _check_content(self, content: dict) -> None:
-        """Raise unless this is a panoptic JSON that fits itself."""
+        """Raise ValueError unless this is a consistent panoptic JSON."""
         lacking = [
             key for key in ('images', 'categories') if not content.get(key)
         ]
@@ -166,11 +170,11 @@ class PanopticDataset(PanopticBaseDataset):
                     f'{sorted(strange)}')
 
     def image_name(self, image: dict) -> str:
-        """Return the path of an image of the JSON, below its folder."""
+        """Return the path of an image of the JSON below the image folder."""
         return image['file_name']
 
     def filter_data(self) -> List[dict]:
-        """Leave out what `filter_cfg` says."""
+        """Return the images that `filter_cfg` does not leave out."""
         if self.test_mode or not self.filter_cfg:
             return self.data_list
         least = self.filter_cfg.get('min_size', 0)
@@ -183,8 +187,9 @@ class PanopticDataset(PanopticBaseDataset):
         ]
         if not kept:
             raise ValueError(
-                f'`filter_cfg` must leave an image, {dict(self.filter_cfg)} '
-                f'leaves none of {len(self.data_list)}')
+                '`filter_cfg` must leave at least one image, '
+                f'{dict(self.filter_cfg)} leaves none of '
+                f'{len(self.data_list)}')
         return kept
 
     def _check_folders(self, keys: tuple) -> None:
@@ -199,11 +204,11 @@ class PanopticDataset(PanopticBaseDataset):
         if annotations and lost:
             raise ValueError(
                 f'{self.ann_file!r} must have an annotation for each image, '
-                f'{len(lost)} of {len(images)} have none: {lost[:5]}; drop '
-                'the images, or all annotations of a test set')
+                f'{len(lost)} of {len(images)} have none: {lost[:5]}; remove '
+                'these images or, for a test set, all annotations')
 
     def _missing(self, name: str, path: Optional[str]) -> str:
-        """Say what is missing and what is expected."""
+        """Return a message with the expected layout."""
         return (f'`{name}` {path!r} of {type(self).__name__} not found. '
                 f'Expected below `data_root` {self.data_root!r}: '
                 f'{self.LAYOUT}')

@@ -1,7 +1,8 @@
-"""Panoptic data sets whose class order is their own, not that of a file.
+"""The base class of panoptic data sets, which fixes the order of classes.
 
-mmdet numbers the classes of a panoptic JSON as they stand there, whatever
-METAINFO says. Here things come first, then stuff, by name.
+mmdet numbers the classes of a panoptic JSON in the order of the file,
+whatever METAINFO says. Here the metainfo decides: first its classes of
+things, then its classes of stuff.
 """
 from typing import List, Optional
 
@@ -12,25 +13,27 @@ from mmpixsort.datasets.panoptic_maps import VOID
 
 
 class PanopticBaseDataset(BaseDetDataset):
-    """Data set with classes of things and of stuff.
+    """Base class of data sets with classes of things and of stuff.
 
-    Its metainfo has `thing_classes` and `stuff_classes`; `classes` is both,
-    in this order, and `palette` has a colour for each. Samples carry
-    `segments_info`, for `mmpixsort.LoadPanopticMap`.
+    The metainfo has `thing_classes` and `stuff_classes`. `classes` lists
+    both, things first, and `palette` has a colour for each class. Samples
+    have `segments_info`, which `mmpixsort.LoadPanopticMap` reads.
 
     Args:
-        metainfo: `thing_classes`, `stuff_classes`, `palette`, in place of
-            those of METAINFO. Colours that are not given are those of
-            METAINFO for the same name, else made up.
+        metainfo: Dict of `thing_classes`, `stuff_classes` and `palette` that
+            replace those of METAINFO. Without a palette, a class has its
+            colour in METAINFO or, if it is not there, a random colour.
         kwargs: `data_root`, `ann_file`, `data_prefix`, `indices`,
-            `pipeline`, `test_mode`, ... of mmdet's `BaseDetDataset`.
+            `pipeline`, `test_mode` and further arguments of mmdet's
+            `BaseDetDataset`.
 
     Raises:
-        ValueError: When classes or palette do not fit.
+        ValueError: If classes or palette are invalid.
     """
 
     METAINFO: dict = dict()
-    # whether the data has numbers in the order of METAINFO, and no names
+    # whether the files hold class numbers in the order of METAINFO rather
+    # than names, so that the classes cannot be changed
     FIXED_CLASSES = False
 
     def __init__(self, metainfo: Optional[dict] = None, **kwargs) -> None:
@@ -50,11 +53,11 @@ class PanopticBaseDataset(BaseDetDataset):
 
     @property
     def num_things(self) -> int:
-        """Number of classes of things, the first labels."""
+        """Number of classes of things, which have the first labels."""
         return len(self.metainfo['thing_classes'])
 
     def get_cat_ids(self, idx: int) -> List[int]:
-        """List the labels of the segments of an image, without crowds."""
+        """Return the labels of the segments of an image, without crowds."""
         return [
             item['category'] for item in self.get_data_info(idx)[
                 'segments_info'] if not item['iscrowd']
@@ -62,7 +65,7 @@ class PanopticBaseDataset(BaseDetDataset):
 
 
 def _metainfo(default: dict, given: dict) -> dict:
-    """Complete the metainfo of a user by that of a class."""
+    """Return the user's metainfo, completed by that of the data set."""
     merged = {**default, **given}
     for key in ('thing_classes', 'stuff_classes'):
         if isinstance(merged.get(key), str) or key not in merged:
@@ -77,12 +80,13 @@ def _metainfo(default: dict, given: dict) -> dict:
     if len(classes) > VOID:
         raise ValueError(
             f'`metainfo` must have at most {VOID} classes, got '
-            f'{len(classes)}: maps of labels hold a byte, {VOID} is void')
+            f'{len(classes)}: label maps have one byte per pixel, and {VOID} '
+            'is void')
     if tuple(given.get('classes', classes)) != classes:
         raise ValueError(
             '`metainfo` classes must be thing_classes, then stuff_classes, '
-            f'{list(classes)}, got {list(given["classes"])}; leave classes '
-            'out')
+            f'{list(classes)}, got {list(given["classes"])}; leave `classes` '
+            'out of the metainfo')
     palette = given.get('palette') or _palette(default, classes)
     if len(palette) != len(classes):
         raise ValueError(f'`metainfo` palette must have {len(classes)} '
@@ -92,7 +96,7 @@ def _metainfo(default: dict, given: dict) -> dict:
 
 
 def _palette(default: dict, classes: tuple) -> List[tuple]:
-    """Return a colour for each class, the default one if there is one."""
+    """Return a colour for each class: its default one, else a random one."""
     known = dict(zip((*default.get('thing_classes', ()),
                       *default.get('stuff_classes', ())),
                      default.get('palette', ())))

@@ -1,4 +1,4 @@
-"""Generated sticks as an MMDetection dataset."""
+"""Generated images of sticks as an MMDetection data set."""
 import copy
 from typing import List, Tuple
 
@@ -15,25 +15,29 @@ from mmpixsort.utils.kept_items import KeptItems
 
 @DATASETS.register_module()
 class ScatteredSticksDataset(BaseDetDataset):
-    """Scattered sticks that are generated in memory, one class.
+    """Images of scattered sticks, generated in memory.
 
-    The pipeline starts with mmdet's `LoadImageFromNDArray` and
-    `mmpixsort.LoadInstanceMap`; any transform of mmdet may follow. mmdet's
-    `LoadAnnotations(with_bbox=True, with_mask=True)` gives the same masks,
-    in a stack. There is no file: `data_root` stays unset.
+    There is one class, `stick`. The pipeline must start with mmdet's
+    `LoadImageFromNDArray` and `mmpixsort.LoadInstanceMap`; any transform of
+    mmdet may follow. mmdet's `LoadAnnotations(with_bbox=True,
+    with_mask=True)` loads the same masks as a stack. There are no files, so
+    leave `data_root` unset.
 
     Args:
         num_images: Number of scenes, 1 or more.
         size: (H, W) of the scenes in pixels.
-        num_sticks: The fewest and the most in a scene.
+        num_sticks: Smallest and largest number of sticks in a scene.
         seed: Seed of the generator of scenes; the same seed gives the same
             scenes.
-        split: 'train', 'val' or 'test', which share no scene.
-        cache_size: How many scenes to keep in memory, in every worker; 0
-            makes each anew. A scene of 129 x 129 pixels takes some 3 ms to
-            make and 120 kB to keep.
-        kwargs: `pipeline`, `metainfo`, `indices`, `test_mode`, ... of
-            mmdet's `BaseDetDataset`.
+        split: 'train', 'val' or 'test'. The splits have no common scene.
+        cache_size: Number of scenes that every worker keeps in memory; 0
+            generates a scene at each access. A scene of 129 x 129 pixels
+            takes about 3 ms to generate and 120 kB to keep.
+        kwargs: `pipeline`, `metainfo`, `indices`, `test_mode` and further
+            arguments of mmdet's `BaseDetDataset`.
+
+    Raises:
+        TypeError, ValueError: If an argument is outside these ranges.
     """
 
     METAINFO = dict(classes=('stick', ), palette=[(220, 120, 40)])
@@ -54,16 +58,16 @@ class ScatteredSticksDataset(BaseDetDataset):
         super().__init__(**kwargs)
 
     def load_data_list(self) -> List[dict]:
-        """List the scenes by number; a name stands in for the path."""
+        """Return a dict for each scene, with a name in place of a path."""
         return scene_infos('sticks', self.scenes)
 
     def get_data_info(self, idx: int) -> dict:
-        """Return what is known of a scene, its pixels and its instances."""
+        """Return the dict of a scene, with its pixels and its instances."""
         info = super().get_data_info(idx)
         index = info['img_id']
         image, ids, instances = self._kept.get(
             index, lambda: self._make(index))
-        # transforms write into what they get
+        # copies, because transforms write into their input
         info['img'] = image.copy()
         info['instance_map'] = ids.copy()
         info['instances'] = copy.deepcopy(instances)

@@ -1,4 +1,4 @@
-"""Generated street scenes as a panoptic MMDetection dataset."""
+"""Generated street scenes as a panoptic MMDetection data set."""
 import copy
 from typing import List, Tuple
 
@@ -15,33 +15,35 @@ from mmpixsort.utils.kept_items import KeptItems
 
 from .panoptic_base import PanopticBaseDataset
 
-# things first: place k holds the class of the scenes that has label k
+# item k is the number in the scenes of the class with label k; the classes of
+# things come first
 ORDER = (*THING_CLASSES,
          *(k for k in range(len(CLASSES)) if k not in THING_CLASSES))
 
 
 @DATASETS.register_module()
 class StreetScenesPanopticDataset(PanopticBaseDataset):
-    """Street scenes that are generated in memory: 6 things, 5 stuff.
+    """Street scenes with 6 classes of things and 5 of stuff, made in memory.
 
-    The pipeline starts with mmdet's `LoadImageFromNDArray` and
-    `mmpixsort.LoadPanopticMap`; any transform of mmdet may follow. There is
-    no file: `data_root` stays unset. Trees of the horizon are a crowd.
+    The pipeline must start with mmdet's `LoadImageFromNDArray` and
+    `mmpixsort.LoadPanopticMap`; any transform of mmdet may follow. There are
+    no files, so leave `data_root` unset. The trees at the horizon are a
+    crowd.
 
     Args:
         num_images: Number of scenes, 1 or more.
         size: (H, W) of the scenes in pixels.
         seed: Seed of the generator of scenes; the same seed gives the same
             scenes.
-        split: 'train', 'val' or 'test', which share no scene.
-        cache_size: How many scenes to keep in memory, in every worker; 0
-            makes each anew. A scene takes about 27 ms to make and 7 bytes a
-            pixel to keep.
-        kwargs: `pipeline`, `metainfo`, `indices`, `test_mode`, ... of
-            `PanopticBaseDataset`.
+        split: 'train', 'val' or 'test'. The splits have no common scene.
+        cache_size: Number of scenes that every worker keeps in memory; 0
+            generates a scene at each access. A scene takes about 27 ms to
+            generate and 7 bytes per pixel to keep.
+        kwargs: `pipeline`, `metainfo`, `indices`, `test_mode` and further
+            arguments of `PanopticBaseDataset`.
 
     Raises:
-        TypeError, ValueError: For arguments outside these ranges.
+        TypeError, ValueError: If an argument is outside these ranges.
     """
 
     METAINFO = dict(
@@ -63,16 +65,16 @@ class StreetScenesPanopticDataset(PanopticBaseDataset):
         super().__init__(**kwargs)
 
     def load_data_list(self) -> List[dict]:
-        """List the scenes by number; a name stands in for the path."""
+        """Return a dict for each scene, with a name in place of a path."""
         return scene_infos('street', self.scenes)
 
     def get_data_info(self, idx: int) -> dict:
-        """Return what is known of a scene, its pixels, map and segments."""
+        """Return the dict of a scene, with its pixels, map and segments."""
         info = super().get_data_info(idx)
         index = info['img_id']
         image, ids, segments = self._kept.get(
             index, lambda: self._make(index))
-        # transforms write into what they get
+        # copies, because transforms write into their input
         return dict(
             info,
             img=image.copy(),

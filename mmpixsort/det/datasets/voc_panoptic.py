@@ -1,4 +1,4 @@
-"""PASCAL VOC as a panoptic MMDetection dataset, read from its PNGs."""
+"""PASCAL VOC as a panoptic MMDetection data set, read from its PNGs."""
 import os.path as osp
 from typing import List, Optional
 
@@ -15,27 +15,28 @@ from .panoptic_base import PanopticBaseDataset
 
 @DATASETS.register_module()
 class VOCPanopticDataset(PanopticBaseDataset):
-    """PASCAL VOC 2012: 20 classes of things, and the background as stuff.
+    """PASCAL VOC 2012 with 20 classes of things and the background as stuff.
 
-    Everingham et al., IJCV 2010. There is no JSON: an image has a PNG of
-    classes and one of objects, whose palette indices are the labels (0
-    background, 255 void). Folders of the augmented set (Hariharan et al.,
-    ICCV 2011), converted by tools/dataset_converters/sbd_masks.py, are read
-    alike. Both PNGs are read when a sample is; then it carries
-    `panoptic_map` and `segments_info`.
+    Everingham et al., IJCV 2010. There is no JSON. Each image has a PNG of
+    classes and a PNG of objects, whose palette indices are the labels: 0 is
+    the background and 255 is void. The PNGs of the augmented set (Hariharan
+    et al., ICCV 2011) can be used too, after conversion by
+    tools/dataset_converters/sbd_masks.py. Both PNGs are read each time a
+    sample is loaded, and give its `panoptic_map` and `segments_info`.
 
     Args:
-        ann_file: List of the images below `data_root`, a name a line, as
-            ImageSets/Segmentation/train.txt.
-        data_prefix: `img`, `semantic` and `instance`, folders below
-            `data_root`; None: JPEGImages, SegmentationClass and
-            SegmentationObject.
-        kwargs: `data_root`, `pipeline`, `indices`, ... of
+        ann_file: Path of the list of images below `data_root`, with one name
+            per line, such as ImageSets/Segmentation/train.txt.
+        data_prefix: Dict of the folders `img`, `semantic` and `instance`
+            below `data_root`; those not given are JPEGImages,
+            SegmentationClass and SegmentationObject.
+        kwargs: `data_root`, `pipeline`, `indices` and further arguments of
             `PanopticBaseDataset`.
 
     Raises:
-        FileNotFoundError: When a folder or file is missing.
-        ValueError: When the PNGs of an image do not fit each other.
+        FileNotFoundError: If a folder or file is missing.
+        ValueError: If the two PNGs of an image differ in size, or a PNG of
+            classes holds other values.
     """
 
     METAINFO = dict(
@@ -58,14 +59,14 @@ class VOCPanopticDataset(PanopticBaseDataset):
             **kwargs)
 
     def load_data_list(self) -> List[dict]:
-        """List the images of the list."""
+        """Return a dict for each image in `ann_file`."""
         if not fileio.isfile(self.ann_file, self.backend_args):
             raise FileNotFoundError(self._missing('ann_file', self.ann_file))
         for key, folder in self.data_prefix.items():
             if not fileio.isdir(folder, self.backend_args):
                 raise FileNotFoundError(
                     self._missing(f'data_prefix.{key}', folder))
-        # a byte order mark is no part of the first name
+        # a byte order mark is not part of the first name
         names = fileio.get_text(
             self.ann_file,
             backend_args=self.backend_args).lstrip('\ufeff').split()
@@ -80,7 +81,7 @@ class VOCPanopticDataset(PanopticBaseDataset):
         ]
 
     def get_data_info(self, idx: int) -> dict:
-        """Return what is known of an image, its map and segments."""
+        """Return the dict of an image, with its map and segments."""
         info = super().get_data_info(idx)
         semantic = read_instance_map(info['semantic_path'])
         objects = read_instance_map(info['instance_path'])
@@ -99,21 +100,24 @@ class VOCPanopticDataset(PanopticBaseDataset):
 
     def _relabel(self, semantic: np.ndarray, objects: np.ndarray,
                  path: str) -> np.ndarray:
-        """Put the background last; 255 of either map is void."""
-        # 0 is the background, the classes follow in the order of METAINFO
+        """Return labels (H, W) with the background last; 255 is void.
+
+        A pixel is void if it is 255 in either map.
+        """
+        # in the PNG, 0 is the background and k is class k - 1 of METAINFO
         table = np.full(VOID + 1, VOID)
         table[:self.num_things + 1] = [
             self.num_things, *range(self.num_things)]
         if semantic.max() > VOID or table[
                 semantic[semantic != VOID]].max(initial=0) == VOID:
             raise ValueError(
-                f'{path!r} must hold 0 .. {self.num_things} and {VOID} for '
+                f'{path!r} must hold 0 .. {self.num_things}, and {VOID} for '
                 f'void, got {np.unique(semantic).tolist()}; it must be a PNG '
                 'of palette indices, not of colours')
         return np.where(objects == VOID, VOID, table[semantic])
 
     def _missing(self, name: str, path: str) -> str:
-        """Say what is missing, what is expected and where to get it."""
+        """Return a message with the expected layout and the source."""
         return (f'`{name}` {path!r} of VOC not found. Expected below '
                 f'`data_root` {self.data_root!r}: '
                 'ImageSets/Segmentation/{train,val}.txt, '

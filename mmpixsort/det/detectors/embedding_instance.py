@@ -1,4 +1,4 @@
-"""Instances without boxes: a detector that clusters embeddings."""
+"""A detector that finds instances as clusters of pixel embeddings."""
 from typing import List, Optional
 
 from mmdet.models.detectors import BaseDetector
@@ -9,11 +9,11 @@ from mmpixsort.registry import MODELS
 
 @MODELS.register_module()
 class EmbeddingInstanceSegmentor(BaseDetector):
-    """Backbone, neck, and a head whose embeddings are clustered.
+    """Instance segmentation detector without boxes, by clustering embeddings.
 
-    De Brabandere et al. (https://arxiv.org/abs/1708.02551). Takes any
-    backbone and neck of MMDetection or MMSegmentation: inherit a config and
-    write ::
+    De Brabandere et al. (https://arxiv.org/abs/1708.02551). It takes any
+    backbone and neck of MMDetection or MMSegmentation. To use those of an
+    existing config, inherit it and write ::
 
         model = dict(
             _delete_=True,
@@ -25,12 +25,12 @@ class EmbeddingInstanceSegmentor(BaseDetector):
 
     Args:
         backbone: Config of the backbone.
-        head: Config of the head, as InstanceEmbeddingHead.
-        neck: Config of the neck; None: none.
-        train_cfg: Training settings of the host, not used.
-        test_cfg: Test settings of the host, not used.
-        data_preprocessor: Data preprocessor, as in the host.
-        init_cfg: Initialisation of weights, as in the host.
+        head: Config of the head, for example an InstanceEmbeddingHead.
+        neck: Config of the neck; None uses no neck.
+        train_cfg: Accepted because MMDetection passes it; not used.
+        test_cfg: Accepted because MMDetection passes it; not used.
+        data_preprocessor: Config of the data preprocessor.
+        init_cfg: Config of the initialisation of the weights.
     """
 
     def __init__(self,
@@ -49,7 +49,7 @@ class EmbeddingInstanceSegmentor(BaseDetector):
         self.head = MODELS.build(head)
 
     def extract_feat(self, batch_inputs: Tensor) -> List[Tensor]:
-        """Return the levels of the backbone, or of the neck."""
+        """Return the levels of the neck or, without a neck, the backbone."""
         levels = self.backbone(batch_inputs)
         return levels if self.neck is None else self.neck(levels)
 

@@ -1,4 +1,4 @@
-"""Panoptic segmentation by sorting segments."""
+"""The detector for panoptic segmentation."""
 from typing import List, Optional, Tuple
 
 from torch import Tensor
@@ -11,26 +11,27 @@ from .slide import SlideRules, slide_maps
 
 @MODELS.register_module()
 class PanopticSegSort(EmbeddingInstanceSegmentor):
-    """Backbone, neck, and a head whose segments are sorted and merged.
+    """Detector for panoptic segmentation, with one of the panoptic heads.
 
-    As :class:`EmbeddingInstanceSegmentor`, with a PanopticSegSortHead;
-    predicts `pred_panoptic_seg` in MMDetection's format, `pred_sem_seg`, the
-    most likely classes, and `pred_instances`.
+    It predicts `pred_panoptic_seg` in the format of MMDetection,
+    `pred_sem_seg` with the most likely classes, and `pred_instances`.
 
     Args:
         backbone: Config of the backbone.
-        head: Config of the head, a PanopticSegSortHead.
-        neck: Config of the neck; None: none.
-        train_cfg: Training settings of the host, not used.
+        head: Config of the head, a PanopticSegSortHead or a
+            PanopticDiscriminativeHead.
+        neck: Config of the neck; None uses no neck.
+        train_cfg: Accepted because MMDetection passes it; not used.
         test_cfg: ``dict(mode='whole')``, or ``dict(mode='slide',
-            crop_size=(h, w), stride=(h, w))`` in input pixels: logits and
-            unit embeddings are averaged over windows, and the whole image
-            is cut and merged once. None: whole.
-        data_preprocessor: Data preprocessor, as in the host.
-        init_cfg: Initialisation of weights, as in the host.
+            crop_size=(h, w), stride=(h, w))`` in input pixels. With 'slide',
+            logits and embeddings are averaged over windows, and instances
+            are found once in the whole image. None means 'whole'.
+        data_preprocessor: Config of the data preprocessor.
+        init_cfg: Config of the initialisation of the weights.
 
     Raises:
-        ValueError: On another mode, or windows that are no counts.
+        ValueError: If `test_cfg` has another mode, or windows that do not
+            cover an image.
     """
 
     def __init__(self,
@@ -51,7 +52,7 @@ class PanopticSegSort(EmbeddingInstanceSegmentor):
                 batch_inputs: Tensor,
                 batch_data_samples: List,
                 rescale: bool = True) -> List:
-        """Add the panoptic map, classes and instances to every sample."""
+        """Add the panoptic map, class map and instances to every sample."""
         found = self.head.results(
             *self._maps(batch_inputs), batch_data_samples, rescale=rescale)
         for sample, result in zip(batch_data_samples, found):

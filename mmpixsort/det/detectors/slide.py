@@ -1,7 +1,7 @@
-"""Logits and embeddings of an image, window by window.
+"""Logits and embeddings of an image, computed window by window.
 
-Shapes: B images, C classes, D embedding dims, H W size of the input, h w of
-the maps.
+Shapes: B images, C classes, D embedding dims, H W size of the input, h w
+size of the maps.
 """
 from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -13,12 +13,13 @@ from mmpixsort.functional.windows import MODES, image_windows
 
 
 class SlideRules(NamedTuple):
-    """How an image is seen: `test_cfg` of a detector.
+    """Options `test_cfg` of a detector for the input of the network.
 
     Attributes:
-        mode: 'whole' or 'slide'.
-        crop_size: Height and width of a window, input pixels.
-        stride: From one window to the next, no more than `crop_size`.
+        mode: 'whole' takes the whole image at once, 'slide' takes windows.
+        crop_size: Height and width of a window in input pixels.
+        stride: Distance in input pixels between the starts of two windows,
+            along y and along x; at most `crop_size`.
     """
 
     mode: str = 'whole'
@@ -26,7 +27,7 @@ class SlideRules(NamedTuple):
     stride: Optional[Sequence[int]] = None
 
     def check(self) -> 'SlideRules':
-        """Raise ValueError unless there are windows that cover an image."""
+        """Return the rules, or raise ValueError on a bad value."""
         check_choice('test_cfg.mode', self.mode, MODES)
         if self.mode == 'whole':
             return self
@@ -41,31 +42,34 @@ class SlideRules(NamedTuple):
             if step > crop:
                 raise ValueError(
                     f'`test_cfg.stride` must be at most `crop_size` ({crop}),'
-                    f' got {step}: pixels between windows would be unseen')
+                    f' got {step}: windows would not cover the image')
         return self
 
 
 def slide_maps(embed: Callable[[Tensor], Tuple[Tensor, Tensor]],
                inputs: Tensor, rules: SlideRules, *,
                unit: bool) -> Tuple[Tensor, Tensor]:
-    """Average logits and embeddings over windows, cell by cell.
+    """Average the logits and embeddings of overlapping windows.
 
-    On the grid of the embedding rather than of the input: one clustering
-    sees the whole image at the scale of the training, and the sums take B
-    (C + D) h w numbers.
+    The average is taken on the grid of the embedding map rather than that of
+    the input, so that one clustering sees the whole image at the scale of
+    the training. A cell is a pixel of this map. The sums take
+    B * (C + D) * h * w numbers.
 
     Args:
-        embed: (B, 3, H', W') -> logits (B, C, h', w') and embeddings
-            (B, D, h', w').
-        inputs: (B, 3, H, W).
-        rules: Rules of the windows; one larger than the input is cut to it.
-        unit: Whether embeddings are unit vectors, and their mean is made one.
+        embed: Function from a window (B, 3, H', W') to its logits
+            (B, C, h', w') and embeddings (B, D, h', w').
+        inputs: (B, 3, H, W) preprocessed images.
+        rules: Size and stride of the windows. A window that is larger than
+            the input is cut to it.
+        unit: Whether the embeddings are unit vectors, so that their mean is
+            normalised.
 
     Returns:
         Logits (B, C, h, w) and embeddings (B, D, h, w).
 
     Raises:
-        ValueError: When a window does not begin and end where cells do.
+        ValueError: If a window begins or ends inside a cell.
     """
     totals = counts = cell = None
     for rows, columns in image_windows(
@@ -90,16 +94,16 @@ def slide_maps(embed: Callable[[Tensor], Tuple[Tensor, Tensor]],
 
 def _cells(rows: slice, columns: slice,
            cell: List[float]) -> Tuple[slice, slice]:
-    """Return the cells of a window."""
+    """Return the row slice and the column slice of the cells of a window."""
     found = []
     for window, side in zip((rows, columns), cell):
         borders = window.start / side, window.stop / side
         if any(border != round(border) for border in borders):
             raise ValueError(
                 f'a window must begin and end at a multiple of {side:g} '
-                f'pixels, a cell of the embedding, got {window.start} to '
-                f'{window.stop}; choose `test_cfg.crop_size`, '
-                '`test_cfg.stride` and `pad_size_divisor` of the '
-                'data preprocessor so')
+                'pixels, the size of a cell of the embedding map, got '
+                f'{window.start} to {window.stop}; make '
+                '`test_cfg.crop_size`, `test_cfg.stride` and '
+                '`pad_size_divisor` of the data preprocessor such multiples')
         found.append(slice(*map(round, borders)))
     return tuple(found)

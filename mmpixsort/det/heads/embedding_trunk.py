@@ -1,4 +1,4 @@
-"""What heads of instances share: logits and embeddings from features.
+"""The part that all heads share: features to logits and embeddings.
 
 Shapes: B images, C classes, D embedding dims.
 """
@@ -18,25 +18,27 @@ from mmpixsort.layers.head_parts import read_fields
 from mmpixsort.registry import MODELS
 
 COORDINATES = ('relative', 'absolute')
-UNIT = 64  # cells
+UNIT = 64  # cells in one unit of the absolute coordinates
 
 
 class Trunk(NamedTuple):
-    """What stands between the feature and the branches of a head.
+    """Options of the layers between the input and the branches of a head.
 
     Attributes:
-        decoder: Config of a decode head of MMSegmentation, whose logits are
-            the semantic branch and whose last feature, of `in_channels`, is
-            embedded; None: the branches have convolutions of their own. Put
-            `_scope_='mmseg'` into it.
-        channels: Number of channels of the convolutions between the feature
-            and both branches.
-        num_convs: Number of 3 x 3 convolutions, 0 or more.
-        coordinates: Whether y and x are appended to the feature, as the
-            paper does on leaves: 'relative' to the map, in [-0.5, 0.5];
-            'absolute', in units of 64 of its cells, so that crops and larger
-            images of the test have one scale; None: neither.
-        norm_cfg: Normalisation of the convolutions.
+        decoder: Config of a decode head of MMSegmentation, with
+            `_scope_='mmseg'`. Its logits become those of the semantic
+            branch, and the input of its classifier, which must have
+            `in_channels` channels, is the feature that is embedded. None
+            takes the feature from the backbone or neck.
+        channels: Number of channels of the convolutions.
+        num_convs: Number of 3 x 3 convolutions between the feature and the
+            branches, 0 or more.
+        coordinates: Kind of the coordinates y and x that are appended to the
+            feature, as the paper does for leaves. 'relative' coordinates
+            span [-0.5, 0.5] over the map. 'absolute' coordinates count cells
+            of the map in units of 64, so that training crops and larger test
+            images have one scale. None appends nothing.
+        norm_cfg: Config of the normalisation after each convolution.
     """
 
     decoder: Optional[dict] = None
@@ -46,7 +48,7 @@ class Trunk(NamedTuple):
     norm_cfg: Optional[dict] = dict(type='BN')
 
     def check(self) -> 'Trunk':
-        """Raise ValueError on values out of range."""
+        """Return the options, or raise ValueError on a bad value."""
         check_count('trunk.channels', self.channels)
         check_count('trunk.num_convs', self.num_convs, minimum=0)
         if self.coordinates is not None:
@@ -55,19 +57,20 @@ class Trunk(NamedTuple):
 
 
 class EmbeddingTrunk(BaseModule):
-    """A semantic and an embedding branch.
+    """Base class of heads with a semantic branch and an embedding branch.
 
     Args:
-        in_channels: Number of channels of the feature.
-        num_outputs: Number of outputs of the semantic branch.
-        in_index: Level of the backbone or neck, or levels to resize to the
-            first and concatenate.
-        embed_dims: D.
+        in_channels: Number of channels of the feature that is embedded.
+        num_outputs: Number of output channels of the semantic branch.
+        in_index: Index of the level of the backbone or neck, or indices of
+            levels to resize to the first one and concatenate. It is not used
+            with a decoder.
+        embed_dims: Number of embedding dimensions D.
         trunk: Fields of :class:`Trunk`.
     """
 
-    # Whether `embed` gives unit vectors, which are compared by cosine; other
-    # embeddings are compared by distance, and their length counts.
+    # Whether `embed` returns unit vectors, which are compared by cosine.
+    # Other embeddings are compared by distance, so their length matters.
     unit_embeddings = False
 
     def __init__(self, *, in_channels: int, num_outputs: int,
@@ -112,7 +115,7 @@ class EmbeddingTrunk(BaseModule):
 
 
 def _places(feature: Tensor, kind: str) -> Tensor:
-    """Return y and x (B, 2, h, w) of the cells of a feature."""
+    """Return the coordinates y, x (B, 2, h, w) of the cells of a feature."""
     size = feature.shape[2:]
     places = pixel_locations(size, device=feature.device)
     if kind == 'absolute':
@@ -122,10 +125,11 @@ def _places(feature: Tensor, kind: str) -> Tensor:
 
 
 def _build_decoder(config: dict, num_outputs: int) -> nn.Module:
-    """Build a decode head of the other host.
+    """Build a decode head of MMSegmentation.
 
     Raises:
-        ValueError: When it has other classes, or no classifier to tap.
+        ValueError: If it has no classifier `conv_seg`, or a number of
+            classes other than `num_outputs`.
     """
     decoder = MODELS.build(config)
     if getattr(decoder, 'conv_seg', None) is None:
@@ -133,17 +137,17 @@ def _build_decoder(config: dict, num_outputs: int) -> nn.Module:
                          f'got {type(decoder).__name__}')
     if decoder.num_classes != num_outputs:
         raise ValueError(
-            f'`num_classes` of the decoder must be {num_outputs}, that of '
-            f'the semantic branch, got {decoder.num_classes}')
+            f'`num_classes` of the decoder must be {num_outputs}, the number '
+            f'of semantic classes of the head, got {decoder.num_classes}')
     return decoder
 
 
 def semantic_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the mean cross-entropy over known pixels, 0 without any.
+    """Return the mean cross-entropy of the labelled pixels, 0 if none.
 
     Args:
-        logits: (B, C, H, W).
-        labels: (B, H, W) int64 in [0, C), 255: void.
+        logits: (B, C, H, W) class logits.
+        labels: (B, H, W) int64 classes in [0, C); 255 is void.
     """
     known = (labels != VOID).sum().clamp(min=1)
     return cross_entropy(
@@ -151,7 +155,7 @@ def semantic_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def resize_maps(maps: Tensor, size: Sequence[int]) -> Tensor:
-    """Resize maps (B, C, h, w) to (B, C, H, W)."""
+    """Return maps (B, C, h, w) resized bilinearly to `size` (H, W)."""
     if tuple(maps.shape[2:]) == tuple(size):
         return maps
     return interpolate(

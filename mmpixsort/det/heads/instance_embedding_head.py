@@ -1,4 +1,4 @@
-"""Embed pixels so that those of an instance lie together, and cluster them.
+"""A head that finds instances as clusters of pixel embeddings.
 
 Shapes: B images, C classes of things, D embedding dims, H W size.
 """
@@ -23,37 +23,44 @@ FOREGROUNDS = ('predicted', 'annotated')
 
 @MODELS.register_module()
 class InstanceEmbeddingHead(EmbeddingTrunk):
-    """Classes by a softmax, instances by a discriminative embedding.
+    """Instance segmentation head with a discriminative embedding.
 
-    De Brabandere et al. (https://arxiv.org/abs/1708.02551): pixels of
-    things are those that a semantic branch says, instances are clusters of
-    their embeddings.
+    De Brabandere et al. (https://arxiv.org/abs/1708.02551). A semantic
+    branch with a softmax predicts which pixels belong to things. The
+    embeddings of these pixels are clustered, and each cluster is an
+    instance.
 
     Args:
-        in_channels: Number of channels of the feature.
-        num_classes: C; the semantic branch has background too.
-        in_index: Level of the backbone or neck, or levels to resize to the
-            first and concatenate.
-        embed_dims: D; 8 on Cityscapes, 16 on leaves in the paper.
+        in_channels: Number of channels of the feature that is embedded.
+        num_classes: Number of classes of things C. The semantic branch has
+            one more output for the background.
+        in_index: Index of the level of the backbone or neck, or indices of
+            levels to resize to the first one and concatenate. It is not used
+            with a decoder.
+        embed_dims: Number of embedding dimensions D; in the paper 8 on
+            Cityscapes and 16 on leaves.
         trunk: Fields of :class:`~mmpixsort.det.heads.embedding_trunk.Trunk`:
-            `decoder`, `channels`, `num_convs`, `coordinates`, `norm_cfg`; a
-            decoder has C + 1 classes.
-        loss: Config of the loss of embeddings.
+            `decoder`, `channels`, `num_convs`, `coordinates`, `norm_cfg`. A
+            decoder must have C + 1 classes.
+        loss: Config of the loss of the embeddings.
         semantic_weight: Weight of the cross-entropy, 0 or more.
-        label_size: 'image': embeddings are enlarged to the labels (the
-            paper); 'feature': labels shrink, which loses small instances
-            (counted as `instances_lost`) and costs a sixteenth at stride 4.
-        clusters: Config of the clustering.
-        class_split: 'class': pixels of each class are clustered apart (the
-            paper); 'vote': all things at once, an instance has the class of
-            most of its pixels.
-        foreground: In the test, where things are: 'predicted', or
-            'annotated' (the protocol of the leaf challenge): where
-            `gt_foreground` of an image without labels or, of others,
-            `gt_instance_map` says.
+        label_size: Size at which the losses are computed. 'image' enlarges
+            logits and embeddings to the size of the labels, as in the paper.
+            'feature' shrinks the labels; at stride 4 this costs a sixteenth,
+            but loses small instances. Their number is logged as
+            `instances_lost`.
+        clusters: Config of the clustering backend.
+        class_split: 'class' clusters the pixels of each class separately, as
+            in the paper. 'vote' clusters the pixels of all things at once.
+            In both cases an instance gets the class of most of its pixels.
+        foreground: Source of the mask of things in the test. 'predicted'
+            takes the semantic branch. 'annotated' follows the protocol of
+            the leaf challenge and takes `gt_foreground` of the data sample
+            or, without it, the pixels of all instances in
+            `gt_instance_map`.
 
     Raises:
-        ValueError: On options out of range or parts that do not fit.
+        ValueError: If an option is out of range or parts do not fit.
     """
 
     def __init__(self,
@@ -90,7 +97,7 @@ class InstanceEmbeddingHead(EmbeddingTrunk):
 
     def loss(self, inputs: Sequence[Tensor],
              batch_data_samples: List) -> dict:
-        """Return losses and diagnostics of a batch."""
+        """Return the losses of a batch, and diagnostics for the log."""
         logits, embeddings = self(inputs)
         size = batch_data_samples[0].metainfo['batch_input_shape']
         targets = instance_targets(
@@ -118,8 +125,8 @@ class InstanceEmbeddingHead(EmbeddingTrunk):
                 rescale: bool = True) -> List[InstanceData]:
         """Return the instances of every image.
 
-        Embeddings and logits are cut to the image without its padding and,
-        to `rescale`, resized to its original size before they are clustered.
+        The padding is cut off before the embeddings are clustered. With
+        `rescale`, the maps are also resized to the original image size.
         """
         logits, embeddings = self(inputs)
         results = []
@@ -142,7 +149,7 @@ class InstanceEmbeddingHead(EmbeddingTrunk):
 
 
 def _num_seen(targets) -> Tensor:
-    """Count the instances in the maps of a batch."""
+    """Return the number of instances that have a pixel in the maps."""
     seen = torch.zeros(
         len(targets.ids), targets.num_ids, device=targets.ids.device)
     seen.scatter_(1, targets.ids.clamp(min=0).flatten(1), 1.)
@@ -150,10 +157,11 @@ def _num_seen(targets) -> Tensor:
 
 
 def _annotated(sample, shape: Sequence[int]) -> Tensor:
-    """Return where things are (H, W) bool by the annotation.
+    """Return the annotated mask of things (H, W) bool of an image.
 
     Raises:
-        ValueError: When it is missing or of another size.
+        ValueError: If the annotation is missing, marks every pixel as
+            unknown, or has a size other than `shape`.
     """
     given = ('gt_foreground' if 'gt_foreground' in sample else
              'gt_instance_map')
@@ -161,17 +169,17 @@ def _annotated(sample, shape: Sequence[int]) -> Tensor:
         raise ValueError(
             "`foreground` 'annotated' needs `gt_instance_map` in the data "
             'samples of the test: put mmpixsort.PaintInstanceMap and '
-            'mmpixsort.PackInstanceInputs into its pipeline')
+            'mmpixsort.PackInstanceInputs into the test pipeline')
     values = sample.get(given).data[0]
     if values.numel() and (values < 0).all():
         raise ValueError(
             "`foreground` 'annotated' needs labels or a mask of all things, "
             f'got none for {sample.metainfo.get("img_path")!r}: put the '
-            "`_fg.png` beside it, or set foreground='predicted'")
+            "`_fg.png` beside the image, or set foreground='predicted'")
     inside = values > 0
     if tuple(inside.shape) != tuple(shape):
         raise ValueError(
             f'`{given}` must have the size {tuple(shape)} of the '
             f'prediction, got {tuple(inside.shape)}: load annotations after '
-            'Resize in the pipeline of the test')
+            'Resize in the test pipeline')
     return inside

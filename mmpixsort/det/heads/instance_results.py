@@ -16,20 +16,22 @@ from mmpixsort.functional.instances.id_masks import (boxes_of_ids,
 def instances_of_image(embeddings: Tensor, probabilities: Tensor,
                        clusters: nn.Module, *, class_split: str,
                        foreground: Optional[Tensor]) -> InstanceData:
-    """Cluster the pixels of things.
+    """Return the instances of an image as clusters of its pixels.
 
     Args:
-        embeddings: (D, H, W).
-        probabilities: (C + 1, H, W), background last.
-        clusters: (D, H, W) embeddings and (H, W) bool -> (H, W) ids.
-        class_split: 'class': pixels of each class apart; 'vote': at once.
-        foreground: (H, W) bool, where things are; None: where background is
-            not the most likely.
+        embeddings: (D, H, W) embeddings of the pixels.
+        probabilities: (C + 1, H, W) class probabilities, background last.
+        clusters: Clustering backend. It maps embeddings (D, H, W) and a mask
+            (H, W) bool to ids (H, W), where 0 is no cluster.
+        class_split: 'class' clusters the pixels of each class separately,
+            'vote' those of all things at once.
+        foreground: (H, W) bool mask of things; None takes the pixels whose
+            most likely class is not the background.
 
     Returns:
-        masks (n, H, W) bool, labels (n,), scores (n,) and bboxes (n, 4), by
-        decreasing score. A score is the mean probability of the class in
-        the mask.
+        `masks` (n, H, W) bool, `labels` (n,), `scores` (n,) and `bboxes`
+        (n, 4), by decreasing score. A score is the mean probability of the
+        class in the mask.
     """
     num_classes = len(probabilities) - 1
     things = probabilities[:-1]
@@ -54,7 +56,9 @@ def instances_of_image(embeddings: Tensor, probabilities: Tensor,
 
 def _cluster(embeddings: Tensor, regions: Sequence[Tensor],
              clusters: nn.Module) -> Tuple[Tensor, int]:
-    """Return ids (H, W) from 1 over all regions, 0: none, and their number.
+    """Return the ids (H, W) of the clusters of all regions, and their number.
+
+    The ids start at 1; 0 is no cluster.
     """
     ids = embeddings.new_zeros(embeddings.shape[1:], dtype=torch.long)
     count = 0

@@ -1,4 +1,4 @@
-"""What a batch of data samples says of instances.
+"""Instance maps of a batch, collected from its data samples.
 
 Shapes: B images, H W size of the batch.
 """
@@ -12,13 +12,14 @@ from mmpixsort.functional.checks import check_labels
 
 
 class InstanceTargets(NamedTuple):
-    """Maps of a batch.
+    """Instance maps and class maps of a batch.
 
     Attributes:
-        ids: (B, H, W) int64, 0: background, -1: takes no part, padding too.
-        classes: (B, H, W) int64 of the instances, C for background, 255
-            where a pixel takes no part.
-        num_ids: ids lie below.
+        ids: (B, H, W) int64 instance of each pixel, from 1; 0 is background,
+            -1 is ignored, as is padding.
+        classes: (B, H, W) int64 class of each pixel in [0, C); C is
+            background, 255 is ignored.
+        num_ids: Number that all `ids` are below.
     """
 
     ids: Tensor
@@ -28,19 +29,19 @@ class InstanceTargets(NamedTuple):
 
 def instance_targets(data_samples: List, size: Sequence[int],
                      num_classes: int) -> InstanceTargets:
-    """Stack the instance maps of a batch, padded to a size.
-
-    Ids above the number of labels take no part.
+    """Stack the instance maps of a batch, padded to the size of the batch.
 
     Args:
-        data_samples: With `gt_instance_map` and labels of `gt_instances`.
-        size: H and W of the batch.
-        num_classes: C.
+        data_samples: Data samples with `gt_instance_map` and `gt_instances`.
+            Label k of `gt_instances` is the class of id k + 1; the class of
+            an id without a label is ignored.
+        size: H and W of the batch in pixels.
+        num_classes: Number of classes C.
 
     Raises:
-        TypeError: On maps that are not of integers.
-        ValueError: When a sample has no map, or one of another size than
-            its image.
+        TypeError: If a map does not hold integers.
+        ValueError: If a sample has no map, or a map and its image differ in
+            size.
     """
     ids, num_ids = stack_instances(data_samples, size)
     tables = []
@@ -49,7 +50,7 @@ def instance_targets(data_samples: List, size: Sequence[int],
         tables.append(torch.cat([
             labels.new_tensor([num_classes]), labels,
             labels.new_full((num_ids - len(labels), ), 255)]))
-    # an id without a label is none that is known
+    # no image has a label for these ids
     ids = ids.masked_fill(ids >= num_ids, -1)
     classes = torch.stack(tables).gather(
         1, ids.clamp(min=0).flatten(1)).view_as(ids)
@@ -58,12 +59,15 @@ def instance_targets(data_samples: List, size: Sequence[int],
 
 def stack_instances(data_samples: List,
                     size: Sequence[int]) -> Tuple[Tensor, int]:
-    """Return ids (B, H, W) int64, -1 on padding, and a bound above them.
+    """Return the padded ids (B, H, W), and the number of ids with a label.
+
+    The ids are int64, -1 on padding. The number is 1 more than the largest
+    number of labels of an image; larger ids have no label.
 
     Raises:
-        TypeError: On maps that are not of integers.
-        ValueError: When a sample has no map, or one of another size than
-            its image.
+        TypeError: If a map does not hold integers.
+        ValueError: If a sample has no map, or a map and its image differ in
+            size.
     """
     maps = []
     for sample in data_samples:
@@ -71,20 +75,20 @@ def stack_instances(data_samples: List,
         if 'gt_instance_map' not in sample:
             raise ValueError(
                 '`gt_instance_map` must be in every data sample: put '
-                'LoadAnnotations(with_bbox=True, with_mask=True) or '
+                'mmpixsort.LoadInstanceMap or, for panoptic segmentation, '
                 'mmpixsort.LoadPanopticMap into the pipeline, and '
                 'mmpixsort.PaintInstanceMap and mmpixsort.'
                 'PackInstanceInputs at its end')
         ids = sample.gt_instance_map.data[0]
         maps.append(pad(ids, (0, size[1] - ids.shape[1],
                               0, size[0] - ids.shape[0]), value=-1))
-    # known on the host: nothing waits for the device
+    # from shapes, so that the host does not wait for the device
     count = max(len(sample.gt_instances.labels) for sample in data_samples)
     return torch.stack(maps).long(), 1 + count
 
 
 def _check_maps(sample, size: Sequence[int]) -> None:
-    """Raise unless the maps that are there are integers and of one size."""
+    """Raise if a map of a sample has a wrong type or size."""
     sizes = {tuple(size), tuple(sample.metainfo.get('img_shape', size)[:2])}
     for name, key in (('gt_sem_seg', 'sem_seg'), ('gt_instance_map', 'data')):
         if name not in sample:
@@ -96,14 +100,14 @@ def _check_maps(sample, size: Sequence[int]) -> None:
                 f'`{name}.{key}` must have the size of its image, '
                 f'{" or ".join(map(str, sorted(sizes)))}, got '
                 f'{tuple(values.shape)}; load the annotation before `Resize` '
-                'in a pipeline for training or measuring')
+                'in the pipelines of training and of LinkageThresholdHook')
 
 
 def shrink(targets: InstanceTargets,
            size: Sequence[int]) -> InstanceTargets:
-    """Resize to the grid of a feature by nearest neighbour.
+    """Resize targets to `size` (h, w) by nearest neighbour.
 
-    In float64, which holds every id.
+    The maps are resized in float64, which represents every id exactly.
     """
     def nearest(maps: Tensor) -> Tensor:
         return interpolate(

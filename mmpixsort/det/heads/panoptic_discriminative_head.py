@@ -1,4 +1,4 @@
-"""Panoptic segmentation with the discriminative loss, or without any.
+"""A panoptic head that finds instances as clusters of an embedding.
 
 Shapes: B images, T classes of things, S of stuff, C = T + S, D embedding
 dims, h w size of the embedding, K instances.
@@ -19,33 +19,36 @@ from .panoptic_results import ImageMaps, panoptic_of_cells
 
 @MODELS.register_module()
 class PanopticDiscriminativeHead(PanopticHead):
-    """Classes by a softmax, instances by clusters of an embedding.
+    """Panoptic head with the discriminative loss in place of segment sorting.
 
-    The discriminative loss of De Brabandere et al.
-    (https://arxiv.org/abs/1708.02551) in the place of segment sorting, for
+    A softmax predicts the classes. The embedding is trained with the loss of
+    De Brabandere et al. (https://arxiv.org/abs/1708.02551), and its clusters
+    within a class of things are the instances. The detector of this head is
     :class:`PanopticSegSort`. With `clusters=dict(type=
-    'mmpixsort.ComponentsBackend')` and weights of 0 in the loss it is a
-    semantic head with connected components.
+    'mmpixsort.ComponentsBackend')` and weights of 0 in the loss, it is a
+    semantic head whose instances are connected components.
 
     Args:
-        in_channels: Number of channels of the feature.
-        num_things: T, number of classes of things, which come first.
-        num_stuff: S, number of classes of stuff.
-        in_index: Level of the backbone or neck, or levels to resize to the
-            first and concatenate.
-        embed_dims: D.
+        in_channels: Number of channels of the feature that is embedded.
+        num_things: Number of classes of things T, which come first.
+        num_stuff: Number of classes of stuff S.
+        in_index: Index of the level of the backbone or neck, or indices of
+            levels to resize to the first one and concatenate. It is not used
+            with a decoder.
+        embed_dims: Number of embedding dimensions D.
         trunk: Fields of :class:`~mmpixsort.det.heads.embedding_trunk.Trunk`:
-            `decoder`, `channels`, `num_convs`, `coordinates`, `norm_cfg`; a
-            decoder has C classes.
-        loss: Config of the loss of embeddings.
+            `decoder`, `channels`, `num_convs`, `coordinates`, `norm_cfg`. A
+            decoder must have C classes.
+        loss: Config of the loss of the embeddings.
         semantic_weight: Weight of the cross-entropy, 0 or more.
-        clusters: Config of the clustering of the cells of the embedding,
-            which runs on each class of things by itself.
+        clusters: Config of the clustering backend. It clusters the cells of
+            the embedding map, separately for each class of things.
         rules: `min_area`, `max_instances` and `min_stuff_area` of
             :class:`~mmpixsort.det.heads.panoptic_rules.PanopticRules`.
 
     Raises:
-        ValueError: On options out of range or parts that do not fit.
+        ValueError: If an option is out of range, parts do not fit, or there
+            are more than 255 classes, because 255 is void.
     """
 
     def __init__(self,
@@ -78,7 +81,7 @@ class PanopticDiscriminativeHead(PanopticHead):
 
     def loss(self, inputs: Sequence[Tensor],
              batch_data_samples: List) -> dict:
-        """Return losses and diagnostics of a batch."""
+        """Return the losses of a batch, and diagnostics for the log."""
         logits, embeddings = self.embed(inputs)
         targets = self.targets(batch_data_samples)
         things = (targets.regions >= 0) & (
@@ -101,7 +104,7 @@ class PanopticDiscriminativeHead(PanopticHead):
 
     @torch.no_grad()
     def _cells(self, logits: Tensor, embeddings: Tensor) -> CellInstances:
-        """Cluster the cells of each class of things."""
+        """Return the clusters of the cells of each class of things."""
         labels = logits.argmax(0)
         ids, count = torch.full_like(labels, -1), 0
         for label in range(self.num_things):

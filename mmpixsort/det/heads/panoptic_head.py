@@ -1,4 +1,4 @@
-"""What the panoptic heads share: classes, targets, and results of images.
+"""The base class of the panoptic heads.
 
 Shapes: B images, T classes of things, S of stuff, C = T + S, D embedding
 dims, h w size of the embedding.
@@ -18,26 +18,28 @@ from .panoptic_targets import VOID, PanopticTargets, panoptic_targets
 
 
 class PanopticHead(EmbeddingTrunk):
-    """Classes by a softmax; a subclass finds the instances of things.
+    """Base class of heads that predict a class and an instance per pixel.
 
-    A subclass has `embed`, `loss` and `panoptic_of`.
+    A softmax predicts the classes. A subclass finds the instances of things
+    and defines `embed`, `loss` and `panoptic_of`.
 
     Args:
-        in_channels: Number of channels of the feature.
-        num_things: T, number of classes of things, which come first.
-        num_stuff: S, number of classes of stuff.
-        in_index: Level of the backbone or neck, or levels to resize to the
-            first and concatenate.
-        embed_dims: D.
+        in_channels: Number of channels of the feature that is embedded.
+        num_things: Number of classes of things T, which come first.
+        num_stuff: Number of classes of stuff S.
+        in_index: Index of the level of the backbone or neck, or indices of
+            levels to resize to the first one and concatenate. It is not used
+            with a decoder.
+        embed_dims: Number of embedding dimensions D.
         trunk: Fields of :class:`~mmpixsort.det.heads.embedding_trunk.Trunk`.
-        loss: Config of the loss of embeddings.
+        loss: Config of the loss of the embeddings.
         semantic_weight: Weight of the cross-entropy, 0 or more.
         rules: Fields of
             :class:`~mmpixsort.det.heads.panoptic_rules.PanopticRules`.
 
     Raises:
-        ValueError: On options out of range, parts that do not fit, or more
-            than 255 classes, as 255 is void.
+        ValueError: If an option is out of range, parts do not fit, or there
+            are more than 255 classes, because 255 is void.
     """
 
     def __init__(self, *, in_channels: int, num_things: int, num_stuff: int,
@@ -48,9 +50,10 @@ class PanopticHead(EmbeddingTrunk):
         check_count('num_stuff', num_stuff, minimum=0)
         if num_things + num_stuff > VOID:
             raise ValueError(
-                f'`num_things` + `num_stuff` must be at most {VOID}, which '
-                f'is void in a map of labels, got {num_things + num_stuff}; '
-                'leave classes out of the metainfo of the data set')
+                f'`num_things` + `num_stuff` must be at most {VOID}, the '
+                'label of void pixels, got '
+                f'{num_things + num_stuff}; leave classes out of the metainfo '
+                'of the data set')
         super().__init__(
             in_channels=in_channels,
             num_outputs=num_things + num_stuff,
@@ -94,13 +97,14 @@ class PanopticHead(EmbeddingTrunk):
                 embeddings: Tensor,
                 batch_data_samples: List,
                 rescale: bool = True) -> List[dict]:
-        """Return what `predict` does, from logits and embeddings.
+        """Return the results of `predict` for given logits and embeddings.
 
         Args:
-            logits: (B, C, h, w).
-            embeddings: (B, D, h, w), as `embed` returns them.
+            logits: (B, C, h, w) class logits.
+            embeddings: (B, D, h, w) embeddings, as `embed` returns them.
             batch_data_samples: Data samples of the images.
-            rescale: Whether results have the original size of the image.
+            rescale: Whether results have the original size of the image
+                rather than that of the input without its padding.
         """
         return [
             self.panoptic_of(maps) for maps in maps_of_images(

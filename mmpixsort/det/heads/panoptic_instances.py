@@ -1,10 +1,10 @@
-"""Instances of an image on the grid of its embedding.
+"""Instances of an image, found by merging segments of its embedding map.
 
 Shapes: C classes of which the first T are things, D embedding dims, h w size
-of the embedding, N = h * w cells, R connected parts of one class of things,
-S segments, K instances.
+of the embedding map, S segments, K instances.
 
-A reconstruction, see docs/panoptic_segsort.md.
+A cell is a pixel of the embedding map. The authors' rules are not public;
+those here are a reconstruction, see docs/panoptic_segsort.md.
 """
 from typing import NamedTuple, Tuple
 
@@ -22,21 +22,21 @@ from mmpixsort.functional.words.region_cleanup import connected_parts
 
 from .panoptic_rules import PanopticRules
 
-# Of an image; the largest stay. A table of their pairs takes 32 MiB. Only a
-# class map of noise has more.
+# Limit for one image, beyond which the largest segments are kept. A table of
+# all pairs then takes 32 MiB. Only noisy class maps reach the limit.
 MAX_SEGMENTS = 2048
 
 
 class CellSegments(NamedTuple):
-    """Pieces of the connected parts of things.
+    """Segments of an image, each a piece of a connected part of a class.
 
     Attributes:
-        ids: (h, w) int64 in [0, S), -1: none.
-        prototypes: (S, D) unit.
-        areas: (S,) cells.
-        parts: (S,) number of the part.
-        classes: (S,).
-        adjacency: (S, S) bool, which ones touch.
+        ids: (h, w) int64 segment of each cell in [0, S); -1 is none.
+        prototypes: (S, D) unit mean embeddings of the segments.
+        areas: (S,) int64 areas of the segments in cells.
+        parts: (S,) int64 number of the connected part of each segment.
+        classes: (S,) int64 class of each segment in [0, T).
+        adjacency: (S, S) bool, True for segments that share a side.
     """
 
     ids: Tensor
@@ -48,11 +48,11 @@ class CellSegments(NamedTuple):
 
 
 class CellInstances(NamedTuple):
-    """Merged segments.
+    """Instances of an image on the grid of the embedding map.
 
     Attributes:
-        ids: (h, w) int64 in [0, K), -1: none.
-        labels: (K,) classes in [0, T).
+        ids: (h, w) int64 instance of each cell in [0, K); -1 is none.
+        labels: (K,) int64 classes in [0, T).
         scores: (K,) mean probability of the class over the cells.
     """
 
@@ -65,21 +65,22 @@ class CellInstances(NamedTuple):
 def instances_of_cells(logits: Tensor, embeddings: Tensor, *,
                        num_things: int, cut: dict, rules: PanopticRules,
                        min_cells: float) -> CellInstances:
-    """Cut the cells of things into segments and merge these.
+    """Cut the cells of things into segments and merge them into instances.
 
-    Segments of a class merge first, then what is left of different classes
-    where it touches; the class of an instance is that of the mean
-    probabilities over its cells, so that a car of which a part looks like a
-    truck is one car.
+    Segments of one class merge first. Then touching instances of different
+    classes merge by the same rule, so that a car of which a part looks like
+    a truck is one instance. The class of an instance is the thing class with
+    the highest mean probability over its cells.
 
     Args:
-        logits: (C, h, w).
-        embeddings: (D, h, w), unit.
-        num_things: T.
-        cut: Options of partition_regions.
-        rules: Rules of merging, with a threshold.
-        min_cells: Smaller instances join the one that has the most similar
-            segment around them, if that is above the threshold.
+        logits: (C, h, w) class logits.
+        embeddings: (D, h, w) unit embeddings.
+        num_things: Number of classes of things T, which come first.
+        cut: Options of `partition_regions`.
+        rules: Rules for merging; the threshold must be a number.
+        min_cells: Area in cells. A smaller instance joins the instance with
+            the most similar segment around it if their cosine is above the
+            threshold.
     """
     labels = logits.argmax(0)
     segments = cut_things(
@@ -103,13 +104,13 @@ def instances_of_cells(logits: Tensor, embeddings: Tensor, *,
 @torch.no_grad()
 def cut_things(labels: Tensor, embeddings: Tensor,
                cut: dict) -> CellSegments:
-    """Cut the connected parts of every class.
+    """Cut the connected parts of every class of things into segments.
 
     Args:
-        labels: (h, w) classes of things, -1 elsewhere.
-        embeddings: (D, h, w), unit.
-        cut: Options of partition_regions; each part has its own number of
-            segments.
+        labels: (h, w) int64 classes of things, -1 elsewhere.
+        embeddings: (D, h, w) unit embeddings.
+        cut: Options of `partition_regions`, which chooses the number of
+            segments of a part by its area.
     """
     firsts = connected_parts(labels[None])[0]
     inside = firsts >= 0
@@ -130,9 +131,10 @@ def cut_things(labels: Tensor, embeddings: Tensor,
 
 
 def _cut_large(parts: Tensor, embeddings: Tensor, cut: dict) -> Tensor:
-    """Return clusters (h, w) of parts (h, w); small parts are one.
+    """Return the cluster (h, w) of each cell within its part.
 
-    Most parts of a noisy map are small; all are left out of the clustering.
+    A part too small for two clusters is cluster 0 as a whole. It skips the
+    clustering, because a noisy map has many such parts.
     """
     inside = parts >= 0
     areas = parts[inside].bincount()
@@ -149,7 +151,7 @@ def _cut_large(parts: Tensor, embeddings: Tensor, cut: dict) -> Tensor:
 
 
 def _merge(segments: CellSegments, rules: PanopticRules) -> Tensor:
-    """Return the instance (S,) of every segment within its class."""
+    """Merge segments within their class; return the instances (S,)."""
     if rules.merge == 'linkage' or not len(segments.areas):
         return merge_segments(
             segments.prototypes, segments.areas, segments.adjacency,
@@ -168,7 +170,7 @@ def _merge(segments: CellSegments, rules: PanopticRules) -> Tensor:
 
 
 def _renumber(owners: Tensor) -> Tensor:
-    """Return 0 .. K - 1 in place of the numbers (S,) there are; -1 stays."""
+    """Renumber instances (S,) without gaps from 0 to K - 1; -1 stays."""
     kept = owners >= 0
     return owners.masked_scatter(
         kept, owners[kept].unique(return_inverse=True)[1])
@@ -176,7 +178,10 @@ def _renumber(owners: Tensor) -> Tensor:
 
 def _means(segments: CellSegments,
            owners: Tensor) -> Tuple[Tensor, Tensor]:
-    """Return mean prototypes (K, D), not unit, and areas (K,)."""
+    """Return the mean prototype (K, D) and the area (K,) of each instance.
+
+    The means are weighted by area and not normalised.
+    """
     count = int(owners.max()) + 1 if len(owners) else 0
     weights = segments.areas.to(segments.prototypes)[:, None]
     areas = segment_sums(weights, owners, count)
@@ -186,8 +191,9 @@ def _means(segments: CellSegments,
 
 def _join_classes(segments: CellSegments, owners: Tensor,
                   threshold: float) -> Tensor:
-    """Merge touching instances of different classes; (S,) as `owners`."""
-    # products of means are means of cosines, so these merge as segments do
+    """Merge touching instances of different classes; return owners (S,)."""
+    # the product of two means is the mean cosine over all pairs, so this is
+    # average linkage too
     means, areas = _means(segments, owners)
     here, there = segments.adjacency.nonzero().T
     other = (segments.classes[here] != segments.classes[there]) & (
@@ -201,10 +207,12 @@ def _join_classes(segments: CellSegments, owners: Tensor,
 
 def _absorb_small(segments: CellSegments, owners: Tensor, min_cells: float,
                   threshold: float) -> Tensor:
-    """Give small instances to the one of the most similar segment around.
+    """Merge small instances into large ones; return owners (S,).
 
-    Its mean may be far where an instance is large: one segment decides. What
-    has no such segment around stays.
+    A small instance joins the instance of the most similar segment that
+    touches it and belongs to a large instance. A single segment decides,
+    because the mean of a large instance may be dissimilar even where the
+    two touch. Without such a segment above `threshold`, it stays as it is.
     """
     means, areas = _means(segments, owners)
     if not len(areas):

@@ -1,4 +1,4 @@
-"""Cut the regions of a batch into segments of an embedding.
+"""The partition of the regions of a batch into segments of an embedding.
 
 Shapes: B images, D embedding dims, h w size of the embedding, N = B * h * w
 pixels, R regions of an image, M clusters of a region, P segments of a batch.
@@ -21,20 +21,23 @@ from .panoptic_targets import PanopticTargets
 
 
 class SegmentCut(NamedTuple):
-    """How regions are cut into segments, in training and in the test.
+    """Options for cutting regions into segments, in training and in the test.
 
     Attributes:
-        cell_area: Number of pixels of the embedding by segment; larger
-            regions are cut.
-        max_clusters: M, largest number of segments of a region.
-        num_iters: Number of iterations of the clustering; 10 in SegSort.
-        location_weight: Factor of locations in the clustering, in units of
-            64 pixels of the embedding.
-        max_segments: Largest number of segments of an image in training, of
-            which the largest are kept.
-        test_cell_area: As `cell_area`, in the test.
-        test_max_clusters: As `max_clusters`, in the test, where a region is
-            a connected part of a class.
+        cell_area: Area that one segment stands for, in pixels of the
+            embedding map, above 0. A region of area A gets about
+            A / `cell_area` segments.
+        max_clusters: Maximum number of segments of a region M, 1 or more.
+        num_iters: Number of iterations of the clustering, 0 or more; 10 in
+            SegSort.
+        location_weight: Factor of the pixel locations in the clustering, 0
+            or more. A location is measured in units of 64 pixels of the
+            embedding map.
+        max_segments: Maximum number of segments of an image in training, 1
+            or more; the largest segments are kept.
+        test_cell_area: `cell_area` for the test.
+        test_max_clusters: `max_clusters` for the test, where a region is a
+            connected part of a class.
     """
 
     cell_area: float = 64.
@@ -46,7 +49,7 @@ class SegmentCut(NamedTuple):
     test_max_clusters: int = 64
 
     def check(self) -> 'SegmentCut':
-        """Raise ValueError on values out of range."""
+        """Return the options, or raise ValueError on a bad value."""
         for name in ('cell_area', 'test_cell_area'):
             check_positive(f'cut.{name}', getattr(self, name))
         for name in ('max_clusters', 'test_max_clusters', 'max_segments'):
@@ -75,16 +78,18 @@ class Partition(NamedTuple):
     """Segments of a batch.
 
     Attributes:
-        rows: (N, D) unit embeddings.
-        segment_ids: (N,) int64 segment of each pixel, -1: none.
-        prototypes: (P, D) unit means of the segments.
-        regions: (P,) int64 region of each segment in its image, -1: the
-            place is not used.
-        images: (P,) int64 number of its image, counted over all ranks.
-        areas: (B, R) number of pixels of each region.
-        pixel_regions: (N,) int64 region of each pixel, -1: none.
+        rows: (N, D) unit embeddings of the pixels.
+        segment_ids: (N,) int64 segment of each pixel in [0, P); -1 is none.
+        prototypes: (P, D) unit mean embeddings of the segments.
+        regions: (P,) int64 region of each segment in its image; -1 for an
+            unused row of the P.
+        images: (P,) int64 number of the image of each segment, counted over
+            all ranks.
+        areas: (B, R) float32 number of pixels of each region.
+        pixel_regions: (N,) int64 region of each pixel; -1 is none.
         pixel_images: (N,) int64 image of each pixel in the batch.
-        num_found: () number of segments in the batch.
+        num_found: () int64 number of segments before `max_segments` drops
+            any.
     """
 
     rows: Tensor
@@ -100,19 +105,19 @@ class Partition(NamedTuple):
 
 def partition_batch(embeddings: Tensor, targets: PanopticTargets, *,
                     cut: SegmentCut, most: Optional[int] = None) -> Partition:
-    """Cut the regions of a batch and average their pixels.
+    """Cut the regions of a batch into segments and compute their prototypes.
 
     Args:
         embeddings: (B, D, h, w) unit embeddings.
         targets: Ground truth of the batch.
-        cut: How regions are cut.
-        most: Number of images that there is room for, on the rank with
-            the most of them; None: B.
+        cut: Options for cutting regions into segments.
+        most: Largest number of images on any rank, so that all ranks have
+            the same P = `most` * `cut.max_segments`. None takes B.
     """
     batch, _, height, width = embeddings.shape
     most = most or batch
-    # the centre of a cell, which a resized logit is of too; in float64,
-    # which holds every region
+    # 'nearest-exact' reads the centre of a cell, which is where resized
+    # logits lie too; float64 represents every region number exactly
     regions = interpolate(
         targets.regions[:, None].double(), size=(height, width),
         mode='nearest-exact')[:, 0].long()
@@ -150,18 +155,19 @@ def partition_batch(embeddings: Tensor, targets: PanopticTargets, *,
 def largest_clusters(regions: Tensor, clusters: Tensor, num_regions: int,
                      max_clusters: int,
                      max_segments: int) -> Tuple[Tensor, Tensor]:
-    """Keep the largest clusters of each image, without a synchronisation.
+    """Keep the largest clusters of each image, without waiting for the device.
 
     Args:
-        regions: (B, h, w) in [0, R), -1: none.
-        clusters: (B, h, w) in [0, M) within each region, -1: none.
-        num_regions: R.
-        max_clusters: M.
-        max_segments: Number of clusters of an image that are kept.
+        regions: (B, h, w) int64 region of each pixel in [0, R); -1 is none.
+        clusters: (B, h, w) int64 cluster of each pixel in [0, M), numbered
+            within each region; -1 is none.
+        num_regions: Maximum number of regions of an image R.
+        max_clusters: Maximum number of clusters of a region M.
+        max_segments: Maximum number of clusters of an image to keep.
 
     Returns:
-        (B, h, w) as `clusters`, -1 where one is left out, and () the number
-        of clusters in the batch before.
+        `clusters` (B, h, w) with -1 in place of dropped clusters, and the
+        number () of clusters in the batch before the drop.
     """
     count = num_regions * max_clusters
     slots = (regions * max_clusters + clusters).masked_fill(

@@ -1,7 +1,8 @@
-"""A panoptic map from class scores and embeddings of one image.
+"""Panoptic results of one image from its class logits and embeddings.
 
 Shapes: C classes of which the first T are things, D embedding dims, h w size
-of the embedding, H W size of the result, K instances.
+of the embedding map, H W size of the result, K instances. A cell is a pixel
+of the embedding map.
 """
 import math
 from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
@@ -15,17 +16,17 @@ from mmpixsort.functional.instances.id_masks import boxes_of_ids, masks_of_ids
 from .panoptic_instances import CellInstances, instances_of_cells
 from .panoptic_rules import PanopticRules
 
-INSTANCE_OFFSET = 1000  # of MMDetection's panoptic maps
-MAX_VALUES = 1 << 22  # logits that are enlarged at once, 16 MiB
+INSTANCE_OFFSET = 1000  # as in the panoptic maps of MMDetection
+MAX_VALUES = 1 << 22  # limit of logits that are enlarged at once, 16 MiB
 
 
 class Axis(NamedTuple):
-    """Where the pixels of a side lie between the centres of two cells.
+    """Positions of the n pixels of one side between the centres of cells.
 
     Attributes:
-        low: (n,) int64 cell before a pixel.
-        high: (n,) cell after it.
-        share: (n,) of the cell after it.
+        low: (n,) int64 index of the cell before each pixel.
+        high: (n,) int64 index of the cell after it.
+        share: (n,) float32 weight of the cell `high` in [0, 1].
     """
 
     low: Tensor
@@ -38,28 +39,30 @@ def panoptic_of_image(logits: Tensor, embeddings: Tensor,
                       size: Sequence[int], *, num_things: int, cut: dict,
                       rules: PanopticRules,
                       extent: Optional[Sequence[float]] = None) -> dict:
-    """Return the panoptic map of an image.
+    """Return the panoptic map, the class map and the instances of an image.
 
-    Segments are made and merged on the grid of the embedding. Logits are
-    enlarged, and a pixel of a thing goes to the instance with the largest
-    bilinear weight of the cells around it, and takes its class. No map of a
-    number per instance and pixel is made but the masks of the result.
+    Segments are cut and merged on the grid of the embedding map. The logits
+    are enlarged to the size of the result. A pixel whose most likely class
+    is a thing goes to the instance with the largest bilinear weight among
+    the cells around it, and takes the class of that instance. To save
+    memory, the masks of the result are the only map per instance.
 
     Args:
-        logits: (C, h, w).
-        embeddings: (D, h, w), unit.
-        size: H and W.
-        num_things: T.
-        cut: Options of partition_regions.
-        rules: Rules of merging and cleaning.
-        extent: Cells that the image takes along y and x, where padding
-            begins inside one; None: h and w.
+        logits: (C, h, w) class logits.
+        embeddings: (D, h, w) unit embeddings.
+        size: H and W in pixels.
+        num_things: Number of classes of things T, which come first.
+        cut: Options of `partition_regions`.
+        rules: Rules for merging segments and dropping small areas.
+        extent: Numbers of cells that the image covers along y and x, with
+            fractions where its padding begins inside a cell. None takes h
+            and w.
 
     Returns:
-        dict of `pan_results`, PixelData(sem_seg=(1, H, W) int32) with class
-        + 1000 * instance and C for void, `sem_results`,
-        PixelData(sem_seg=(1, H, W) int32) with the most likely class, and
-        `ins_results`, InstanceData.
+        Dict of `pan_results`, PixelData with `sem_seg` (1, H, W) int32 that
+        holds class + 1000 * instance, and C for void; `sem_results`,
+        PixelData with `sem_seg` (1, H, W) int32 that holds the most likely
+        class; and `ins_results`, InstanceData.
     """
     extent = logits.shape[1:] if extent is None else extent
     cell_pixels = size[0] * size[1] / (extent[0] * extent[1])
@@ -76,15 +79,17 @@ def panoptic_of_cells(cells: CellInstances, logits: Tensor,
                       size: Sequence[int], *, num_things: int,
                       rules: PanopticRules,
                       extent: Sequence[float]) -> dict:
-    """Return what :func:`panoptic_of_image` does, of instances of cells.
+    """Return the results of an image whose instances of cells are known.
+
+    The results are those of :func:`panoptic_of_image`.
 
     Args:
-        cells: On the grid of the logits.
-        logits: (C, h, w).
-        size: H and W.
-        num_things: T.
-        rules: Rules of cleaning.
-        extent: Cells that the image takes along y and x.
+        cells: Instances on the grid of the logits.
+        logits: (C, h, w) class logits.
+        size: H and W in pixels.
+        num_things: Number of classes of things T, which come first.
+        rules: Rules for dropping small areas.
+        extent: Numbers of cells that the image covers along y and x.
     """
     labels, owners = _enlarge(logits, cells.ids, size, extent)
     owners = owners.masked_fill(labels >= num_things, -1)
@@ -92,13 +97,14 @@ def panoptic_of_cells(cells: CellInstances, logits: Tensor,
 
 
 class ImageMaps(NamedTuple):
-    """What a head found in one image, without its padding.
+    """Logits and embeddings of one image, without its padding.
 
     Attributes:
-        logits: (C, h, w).
-        embeddings: (D, h, w).
-        size: H and W of the result.
-        extent: Cells that the image takes along y and x.
+        logits: (C, h, w) class logits.
+        embeddings: (D, h, w) embeddings.
+        size: H and W of the result in pixels.
+        extent: Numbers of cells that the image covers along y and x, with
+            fractions where its padding begins inside a cell.
     """
 
     logits: Tensor
@@ -109,13 +115,13 @@ class ImageMaps(NamedTuple):
 
 def maps_of_images(logits: Tensor, embeddings: Tensor, data_samples: List,
                    rescale: bool) -> Iterator[ImageMaps]:
-    """Yield the maps of every image of a batch.
+    """Yield the maps of every image of a batch, without the padding.
 
     Args:
-        logits: (B, C, h, w).
-        embeddings: (B, D, h, w).
-        data_samples: Data samples of the images; padding is at the right and
-            the bottom.
+        logits: (B, C, h, w) class logits.
+        embeddings: (B, D, h, w) embeddings.
+        data_samples: Data samples of the images. Padding must be at the
+            right and at the bottom.
         rescale: Whether results have the original size of the image.
     """
     for i, sample in enumerate(data_samples):
@@ -134,14 +140,15 @@ def maps_of_images(logits: Tensor, embeddings: Tensor, data_samples: List,
 
 def axis_of(length: int, cells: int, extent: float,
             device: torch.device) -> Axis:
-    """Place pixels between cells, centre to centre.
+    """Return the positions of the pixels of one side between cells.
 
-    As bilinear interpolation does with align_corners=False.
+    They are the positions of bilinear interpolation with
+    align_corners=False.
 
     Args:
-        length: Pixels of the side.
-        cells: Cells of the side.
-        extent: Cells that the pixels take, at most `cells`.
+        length: Number of pixels of the side.
+        cells: Number of cells of the side.
+        extent: Number of cells that the pixels cover, at most `cells`.
         device: Device of the result.
 
     Example:
@@ -156,7 +163,10 @@ def axis_of(length: int, cells: int, extent: float,
 
 def _enlarge(logits: Tensor, ids: Tensor, size: Sequence[int],
              extent: Sequence[float]) -> Tuple[Tensor, Tensor]:
-    """Return classes (H, W) and instances (H, W), some rows at a time."""
+    """Return the most likely class and the instance of each pixel (H, W).
+
+    Some rows are enlarged at a time, to bound the memory.
+    """
     y, x = (axis_of(length, cells, taken, ids.device) for length, cells, taken
             in zip(size, ids.shape, extent))
     step = max(1, MAX_VALUES // (len(logits) * size[1]))
@@ -170,18 +180,21 @@ def _enlarge(logits: Tensor, ids: Tensor, size: Sequence[int],
         found = torch.lerp(wide[:, band.low - first],
                            wide[:, band.high - first],
                            band.share[:, None].to(logits))
-        # max takes an eighth of the time of argmax here
+        # on this layout, max takes an eighth of the time of argmax
         parts.append((found.max(0).indices, _vote(ids, band, x)))
     return tuple(torch.cat(maps) for maps in zip(*parts))
 
 
 def _vote(ids: Tensor, y: Axis, x: Axis) -> Tensor:
-    """Return the id with the largest bilinear weight, -1 where none has any.
+    """Return the instance with the largest bilinear weight at each pixel.
+
+    It is -1 where none of the four cells around belongs to an instance.
     """
     near = torch.stack([ids[rows][:, columns] for rows in y[:2]
                         for columns in x[:2]])
     found = near[0].clone()
-    # most pixels lie between cells of one instance
+    # to vote only where the cells differ is faster: for most pixels all
+    # four cells belong to one instance
     mixed = (near[1:] != near[:1]).any(0)
     row, column = mixed.nonzero().T
     near = near[:, mixed]
@@ -197,7 +210,7 @@ def _vote(ids: Tensor, y: Axis, x: Axis) -> Tensor:
 def _results(labels: Tensor, owners: Tensor, cells: CellInstances,
              num_things: int, num_classes: int,
              rules: PanopticRules) -> dict:
-    """Number instances from 1, drop what is small, collect the masks."""
+    """Drop small areas, number the instances, and return the results."""
     count = len(cells.labels)
     areas = owners[owners >= 0].bincount(minlength=count)
     areas[areas < max(1, rules.min_area)] = 0
@@ -205,7 +218,7 @@ def _results(labels: Tensor, owners: Tensor, cells: CellInstances,
     kept = largest[areas[largest] > 0].sort().values
     number = owners.new_zeros(count + 1)
     number[kept] = torch.arange(1, len(kept) + 1, device=owners.device)
-    ids = number[owners]  # the last is 0: owner -1
+    ids = number[owners]  # owner -1 reads the last entry, which is 0
     stuff_areas = labels.flatten().bincount(minlength=num_classes)
     small = stuff_areas[labels] < rules.min_stuff_area
     is_thing = labels < num_things

@@ -1,4 +1,4 @@
-"""How segments become instances in the test."""
+"""The rules by which segments become instances in the test."""
 from typing import NamedTuple, Optional
 
 from mmpixsort.functional.checks import (check_choice, check_count,
@@ -9,24 +9,29 @@ MERGES = ('linkage', 'meanshift')
 
 
 class PanopticRules(NamedTuple):
-    """How segments become instances, and what is too small.
+    """Rules for merging segments and for dropping small areas in the test.
 
     Attributes:
-        merge: 'linkage': average linkage on neighbours; 'meanshift': modes
-            of a von Mises-Fisher density of the prototypes of a connected
-            part of a class.
-        threshold: Mean cosine above which neighbours merge, or that modes
-            must have to be one; None: measured.
-        far_threshold: Cosine above which segments of a class that do not
-            touch may merge, with 'linkage'; None: only neighbours.
-        concentration: kappa of 'meanshift'; None: that of the loss.
-        min_area: Smaller things join the most similar segment around them,
-            if that is above the threshold, and are void otherwise; pixels
-            of the result.
-        max_instances: Most instances of an image; the largest stay, the rest
-            is void. Each has a mask of the size of the image.
-        min_stuff_area: Smaller stuff is void; 2048 on Cityscapes (its
-            usual convention).
+        merge: 'linkage' merges neighbouring segments by average linkage.
+            'meanshift' takes the modes of a von Mises-Fisher density of the
+            prototypes in each connected part of a class.
+        threshold: Mean cosine in [-1, 1] above which neighbouring segments,
+            or two modes, are merged. None takes the value that
+            LinkageThresholdHook has measured.
+        far_threshold: Cosine in [-1, 1] above which two segments of a class
+            may merge although they do not touch; used by 'linkage'. None
+            merges neighbours only.
+        concentration: kappa of the density of 'meanshift', above 0. None
+            takes the concentration of the loss.
+        min_area: Minimum area of an instance of things in pixels of the
+            result. A smaller one joins the instance with the most similar
+            segment around it if their cosine is above the threshold, and is
+            void otherwise. Heads without segments make it void.
+        max_instances: Maximum number of instances in an image. The largest
+            ones are kept and the others are void. Each instance has a mask
+            of the size of the image.
+        min_stuff_area: Minimum area of a stuff class in an image, in pixels;
+            a smaller one is void. The usual value on Cityscapes is 2048.
     """
 
     merge: str = 'linkage'
@@ -38,7 +43,7 @@ class PanopticRules(NamedTuple):
     min_stuff_area: int = 0
 
     def check(self) -> 'PanopticRules':
-        """Raise ValueError on values out of range."""
+        """Return the rules, or raise ValueError on a bad value."""
         check_choice('merge', self.merge, MERGES)
         for name in ('threshold', 'far_threshold'):
             if getattr(self, name) is not None:

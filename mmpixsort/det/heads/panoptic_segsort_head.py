@@ -1,4 +1,4 @@
-"""One embedding of stuff and things, in which every instance lies apart.
+"""The head of panoptic segment sorting.
 
 Shapes: B images, T classes of things, S of stuff, C = T + S, D embedding
 dims, h w size of the embedding, N = B * h * w, P segments of a batch.
@@ -27,48 +27,54 @@ from .panoptic_rules import PanopticRules
 from .panoptic_targets import (STUFF, PanopticIds, PanopticTargets,
                                panoptic_ids)
 
-PAST = 1 << 50  # ids of keys of the bank: those of no pixel
-UNMEASURED = 2.  # no cosine
+PAST = 1 << 50  # first id of the keys of a bank, above the ids of all pixels
+UNMEASURED = 2.  # not a cosine; marks a threshold that was not measured
 
 
 @MODELS.register_module()
 class PanopticSegSortHead(PanopticHead):
-    """Classes by a softmax, instances by sorting segments.
+    """Panoptic head that finds instances by sorting and merging segments.
 
-    After Panoptic Segment Sorting (Hwang et al., OpenReview 1eKz1kjHO1,
-    later MULL 2021), whose body is not public as text: a reconstruction, see
-    docs/panoptic_segsort.md. Regions of the ground truth are cut by their
-    area, pixels are sorted to the segments of their instance, things of
-    other images are negatives. In the test, connected parts of a class of
-    things are cut into segments, and neighbours merge while their mean
-    cosine is above a threshold.
+    It follows Panoptic Segment Sorting (Hwang et al., OpenReview 1eKz1kjHO1,
+    later MULL 2021). The method section of that paper is not public, so the
+    head is a reconstruction, see docs/panoptic_segsort.md. A softmax
+    predicts the classes.
+
+    In training, the annotated regions are cut into segments. The loss
+    attracts each pixel to the segments of its own region and repels it from
+    the others, including all things of other images. In the test, connected
+    parts of a class of things are cut into segments, and neighbouring
+    segments merge while their mean cosine is above a threshold.
 
     Args:
-        in_channels: Number of channels of the feature.
-        num_things: T, number of classes of things, which come first.
-        num_stuff: S, number of classes of stuff.
-        in_index: Level of the backbone or neck, or levels to resize to the
-            first and concatenate.
-        embed_dims: D; 32 in SegSort.
+        in_channels: Number of channels of the feature that is embedded.
+        num_things: Number of classes of things T, which come first.
+        num_stuff: Number of classes of stuff S.
+        in_index: Index of the level of the backbone or neck, or indices of
+            levels to resize to the first one and concatenate. It is not used
+            with a decoder.
+        embed_dims: Number of embedding dimensions D; 32 in SegSort.
         trunk: Fields of :class:`~mmpixsort.det.heads.embedding_trunk.Trunk`:
-            `decoder`, `channels`, `num_convs`, `coordinates`, `norm_cfg`; a
-            decoder has C classes.
-        loss: Config of the loss of embeddings.
+            `decoder`, `channels`, `num_convs`, `coordinates`, `norm_cfg`. A
+            decoder must have C classes.
+        loss: Config of the loss of the embeddings.
         semantic_weight: Weight of the cross-entropy, 0 or more.
         cut: Fields of
-            :class:`~mmpixsort.det.heads.panoptic_partition.SegmentCut`: how
-            regions are cut into segments, in training and in the test.
-        stuff_across_images: What stuff of one class in two images is to
-            each other: 'negative', 'ignore' or 'positive'.
-        bank: Config of a PrototypeQueue of negatives; None: no bank.
+            :class:`~mmpixsort.det.heads.panoptic_partition.SegmentCut`, the
+            options for cutting regions into segments.
+        stuff_across_images: Relation between stuff of one class in two
+            images: 'negative', 'ignore' or 'positive'.
+        bank: Config of a PrototypeQueue whose prototypes of earlier
+            iterations are further keys of the loss: negatives, except that
+            `stuff_across_images` applies to stuff. None uses no bank.
         rules: Fields of
-            :class:`~mmpixsort.det.heads.panoptic_rules.PanopticRules`, how
-            segments merge and what is too small in the test; the threshold
-            is the one that LinkageThresholdHook measures unless it is given.
+            :class:`~mmpixsort.det.heads.panoptic_rules.PanopticRules`, the
+            rules for merging segments and dropping small areas in the test.
+            Without a threshold, LinkageThresholdHook must measure one.
 
     Raises:
-        ValueError: On options out of range, parts that do not fit, or more
-            than 255 classes, as 255 is void.
+        ValueError: If an option is out of range, parts do not fit, or there
+            are more than 255 classes, because 255 is void.
     """
 
     unit_embeddings = True
@@ -104,7 +110,7 @@ class PanopticSegSortHead(PanopticHead):
             with_fixed(bank, embed_dims=embed_dims))
         self.clock = TrainingClock()
         self.register_buffer('threshold', torch.tensor(UNMEASURED))
-        # the iteration whose weights it was measured with
+        # number of the iteration whose weights the threshold belongs to
         self.register_buffer('threshold_iter', torch.tensor(-1))
         self.register_buffer(
             'nonfinite_iter', torch.tensor(-1), persistent=False)
@@ -116,7 +122,7 @@ class PanopticSegSortHead(PanopticHead):
 
     def loss(self, inputs: Sequence[Tensor],
              batch_data_samples: List) -> dict:
-        """Return losses and diagnostics of a batch."""
+        """Return the losses of a batch, and diagnostics for the log."""
         logits, embeddings = self.embed(inputs)
         targets = self.targets(batch_data_samples)
         # ranks may have different numbers of images
@@ -134,7 +140,12 @@ class PanopticSegSortHead(PanopticHead):
 
     def sorting_loss(self, cut: Partition,
                      targets: PanopticTargets) -> Tensor:
-        """Return the loss of the pixels and prototypes of a batch."""
+        """Return the sorting loss of the pixels of a batch.
+
+        Args:
+            cut: Segments of the batch.
+            targets: Ground truth of the batch.
+        """
         own = panoptic_ids(
             cut.regions, cut.images, targets,
             stuff_across_images=self.stuff_across_images)
@@ -144,8 +155,8 @@ class PanopticSegSortHead(PanopticHead):
         areas = cut.areas.flatten()[
             cut.pixel_images * cut.areas.shape[1]
             + cut.pixel_regions.clamp(min=0)]
-        # prototypes of all ranks, with gradient; those of this rank start at
-        # `first`
+        # prototypes of all ranks, with gradient; the prototypes of this rank
+        # start at `first`
         blocks = [KeyBlock(gather_rows(cut.prototypes), gather_rows(own.ids))]
         groups = gather_rows(own.groups)
         first = get_rank() * len(own.ids)
@@ -158,9 +169,9 @@ class PanopticSegSortHead(PanopticHead):
             areas=areas, anchor_groups=pixels.groups, key_groups=groups)
 
     def _past(self) -> Tuple[KeyBlock, Tensor]:
-        """Return the keys of the bank, which are negatives, and groups.
+        """Return the keys of the bank and their groups.
 
-        A label there is a class of stuff, or S for a thing.
+        A label in the bank is a class of stuff in [0, S), or S for a thing.
         """
         keys, labels = self.bank.read()
         numbers = torch.arange(len(labels), device=labels.device)
@@ -174,7 +185,7 @@ class PanopticSegSortHead(PanopticHead):
 
     @torch.no_grad()
     def _enqueue(self, cut: Partition, targets: PanopticTargets) -> None:
-        """Keep the prototypes of this iteration."""
+        """Add the prototypes of this iteration to the bank."""
         keys = cut.prototypes.detach()
         stuff = cut.regions - targets.num_things_seen
         labels = torch.where(stuff >= 0, stuff, self.num_stuff)
@@ -185,15 +196,17 @@ class PanopticSegSortHead(PanopticHead):
     def pair_statistics(self, inputs: Sequence[Tensor],
                         batch_data_samples: List, *,
                         touching: bool = True) -> Tensor:
-        """Return sums of cosines within and between things (2, 2).
+        """Return sums and counts (2, 2) of cosines within and between things.
 
-        See :func:`mmpixsort.functional.segments.graph.pair_statistics`.
+        They are summed over the images of a batch, see
+        :func:`mmpixsort.functional.segments.graph.pair_statistics`.
 
         Args:
             inputs: Features of annotated images.
-            batch_data_samples: With their panoptic maps.
-            touching: Only pairs of segments that share a side, from which
-                merging starts; else all pairs of an image.
+            batch_data_samples: Data samples with the panoptic maps.
+            touching: Whether to count only pairs of segments that share a
+                side, because merging starts from these, rather than all
+                pairs of an image.
         """
         _, embeddings = self.embed(inputs)
         targets = self.targets(batch_data_samples)
@@ -221,10 +234,10 @@ class PanopticSegSortHead(PanopticHead):
             rules=self.test_rules(), extent=maps.extent)
 
     def test_rules(self) -> PanopticRules:
-        """Return the rules with a threshold and a concentration.
+        """Return the rules, with measured or default values filled in.
 
         Raises:
-            ValueError: When the threshold was neither given nor measured.
+            ValueError: If the threshold was neither given nor measured.
         """
         rules = self.rules
         if rules.merge == 'meanshift' and rules.concentration is None:
@@ -235,7 +248,7 @@ class PanopticSegSortHead(PanopticHead):
         measured = float(self.threshold)
         if measured > 1:
             raise ValueError(
-                '`rules.threshold` must be a cosine, got None, and none was '
-                'measured: put mmpixsort.LinkageThresholdHook into '
-                '`custom_hooks`')
+                '`rules.threshold` must be a cosine, got None, and no '
+                'threshold was measured: put mmpixsort.LinkageThresholdHook '
+                'into `custom_hooks`')
         return rules._replace(threshold=measured)

@@ -1,4 +1,4 @@
-"""Panoptic ids of a batch: things apart, stuff by image or by class.
+"""Panoptic maps of a batch, and the labels of its segments for the loss.
 
 Shapes: B images, H W size, T classes of things, S of stuff, C = T + S, N
 pixels of the batch, P segments.
@@ -14,19 +14,22 @@ from mmpixsort.functional.segments.prototypes import CODE_BASE
 
 from .instance_targets import stack_instances
 
-STRIDE = 1 << 20  # more than there are regions in an image
+STRIDE = 1 << 20  # larger than the number of regions in an image
 STUFF = ('negative', 'ignore', 'positive')
 
 
 class PanopticTargets(NamedTuple):
-    """Maps of a batch.
+    """Class maps and region maps of a batch.
+
+    A region is one thing or one class of stuff of an image.
 
     Attributes:
-        semantic: (B, H, W) int64 in [0, C), 255: void.
-        regions: (B, H, W) int64: things of an image, then classes of stuff;
-            -1: void or crowd.
-        num_regions: regions lie below.
-        num_things_seen: regions of things lie below.
+        semantic: (B, H, W) int64 class of each pixel in [0, C); 255 is void.
+        regions: (B, H, W) int64 region of each pixel in its image. Numbers
+            below `num_things_seen` are things, the following ones are the
+            classes of stuff, and -1 is void or a crowd.
+        num_regions: Number that all `regions` are below.
+        num_things_seen: Largest number of things in an image of the batch.
     """
 
     semantic: Tensor
@@ -37,31 +40,31 @@ class PanopticTargets(NamedTuple):
 
 def panoptic_targets(data_samples: List, size: Sequence[int], *,
                      num_things: int, num_classes: int) -> PanopticTargets:
-    """Stack the panoptic maps of a batch, padded to a size.
+    """Stack the panoptic maps of a batch, padded to the size of the batch.
 
-    Labels that are no class are void, and ids above the number of labels
-    take no part.
+    Semantic labels outside [0, C) become void, and ids above
+    `num_things_seen` are ignored.
 
     Args:
-        data_samples: With `gt_instance_map`, `gt_sem_seg` and labels of
-            `gt_instances`.
-        size: H and W of the batch.
-        num_things: T, classes that come first.
-        num_classes: C.
+        data_samples: Data samples with `gt_instance_map`, `gt_sem_seg` and
+            the labels of `gt_instances`.
+        size: H and W of the batch in pixels.
+        num_things: Number of classes of things T, which come first.
+        num_classes: Number of all classes C.
 
     Raises:
-        TypeError: On maps that are not of integers.
-        ValueError: When a sample lacks a map, a map has another size than
-            its image, or there are more than 2^16 regions.
+        TypeError: If a map does not hold integers.
+        ValueError: If a sample lacks a map, a map and its image differ in
+            size, or there are more than 2^16 regions.
     """
     ids, num_ids = stack_instances(data_samples, size)
     seen = num_ids - 1
     num_regions = seen + num_classes - num_things
     if num_regions > CODE_BASE:
         raise ValueError(
-            f'instances of an image must be at most '
+            f'the number of instances of an image must be at most '
             f'{CODE_BASE - num_classes + num_things}, got {seen}; set '
-            '`min_pixels` of PaintInstanceMap, or crop')
+            '`min_pixels` of PaintInstanceMap, or crop the images')
     semantic = torch.stack([
         _padded_semantic(sample, size) for sample in data_samples])
     semantic = semantic.masked_fill(
@@ -85,11 +88,12 @@ def _padded_semantic(sample, size: Sequence[int]) -> Tensor:
 
 
 class PanopticIds(NamedTuple):
-    """Labels of segments for the loss.
+    """Labels of pixels or segments for the loss.
 
     Attributes:
-        ids: equal where one is a positive of the other.
-        groups: classes of stuff that leave each other alone, -1: none.
+        ids: (P,) int64. Segments with equal ids are positives of each other.
+        groups: (P,) int64. Segments with different ids and equal groups
+            ignore each other; -1 is no group.
     """
 
     ids: Tensor
@@ -98,20 +102,21 @@ class PanopticIds(NamedTuple):
 
 def panoptic_ids(regions: Tensor, images: Tensor, targets: PanopticTargets,
                  *, stuff_across_images: str) -> PanopticIds:
-    """Return ids and groups of segments or pixels, -1 for none.
+    """Return the ids and the groups of segments or pixels.
 
     Args:
-        regions: (P,) region of each in its image, negative: none.
-        images: (P,) number of its image over all ranks.
-        targets: What the regions mean.
-        stuff_across_images: Stuff of one class in two images: 'negative',
-            'ignore' or 'positive' of each other.
+        regions: (P,) region of each segment in its image; segments with a
+            negative number get -1.
+        images: (P,) number of its image, counted over all ranks.
+        targets: Targets of the batch, which tell things from stuff.
+        stuff_across_images: Relation between stuff of one class in two
+            images: 'negative', 'ignore' or 'positive'.
     """
     none = regions < 0
-    stuff = regions - targets.num_things_seen  # of which class
+    stuff = regions - targets.num_things_seen  # class of stuff from 0
     is_stuff = stuff >= 0
-    # the first stride is for stuff that is one over all images; a constant,
-    # as ranks see different numbers of things
+    # Ids below STRIDE are for stuff that is shared by all images. STRIDE is a
+    # constant because the number of things differs between ranks.
     ids = (1 + images) * STRIDE + regions
     if stuff_across_images == 'positive':
         ids = torch.where(is_stuff, stuff, ids)

@@ -1,4 +1,4 @@
-"""One compact map of instances in place of a mask for each."""
+"""Transforms that paint instance masks into one map and pack it."""
 from functools import partial
 from typing import Optional, Tuple
 
@@ -19,35 +19,36 @@ from .id_map_masks import IdMapMasks
 
 @TRANSFORMS.register_module()
 class PaintInstanceMap(BaseTransform):
-    """Paint masks into `gt_instance_map` (H, W) int32.
+    """Paint instance masks into `gt_instance_map` (H, W) int32.
 
-    0 is background, 1, 2, ... are the masks that are visible, -1 takes no
-    part: what masks to be ignored cover (crowds), and with a semantic map
-    what is void there, or of a class of things without a mask. Small masks
-    lie on top of large ones, as objects on others do. Masks that
-    `LoadInstanceMap` or `LoadPanopticMap` loaded are a map up to here; those
-    of mmdet's `LoadAnnotations`, a stack, give the same result in more
-    memory.
+    In the map, 0 is background, 1, 2, ... are the visible masks and -1 is
+    ignored. Ignored are pixels that only masks with an ignore flag (crowds)
+    cover and, with a semantic map, void pixels and pixels of a thing class
+    without a mask. Small masks lie on top of large ones. Load the masks with
+    `LoadInstanceMap` or `LoadPanopticMap`; the stack of mmdet's
+    `LoadAnnotations` gives the same result but takes more memory.
 
-    Takes `gt_masks`, `gt_bboxes_labels`, `gt_ignore_flags` and, if there,
-    `gt_seg_map`; adds `gt_instance_map` and `gt_instance_labels` (n,), the
-    class of id k at k - 1. Put it after what moves pixels, before
-    `PackInstanceInputs`.
+    Put it after all transforms that move pixels, before
+    `PackInstanceInputs`. It reads `gt_masks`, `gt_bboxes_labels`,
+    `gt_ignore_flags` and, if present, `gt_seg_map`. It adds
+    `gt_instance_map` and `gt_instance_labels` (n,), which holds the class of
+    id k at index k - 1.
 
-    An image without labels (`label_path` None) has -1 everywhere. Where it
-    has a mask of all things, `fg_path`, it has 0 outside of that, and
-    `gt_foreground_map` (H, W) bool is the mask; then no step before may have
-    moved pixels: load annotations after `Resize`.
+    An image without labels, whose `label_path` is None, has -1 everywhere.
+    If it has a mask of all things at `fg_path`, the map is 0 outside this
+    mask, and `gt_foreground_map` (H, W) bool is the mask. The mask is not
+    transformed, so load the annotations after `Resize`.
 
     Args:
-        num_things: Classes of things, which come first in a semantic map;
-            None: it says what is void only.
-        min_pixels: Smaller masks are ignored.
-        keep_masks: Whether to leave `gt_masks` for the host.
+        num_things: Number of classes of things, which come first in the
+            semantic map. None ignores only its void pixels.
+        min_pixels: Minimum number of visible pixels of a mask; smaller masks
+            are ignored.
+        keep_masks: Whether to keep `gt_masks` for a host that needs them.
 
     Raises:
-        ValueError: When there are no masks, or the mask of all things has
-            another size.
+        ValueError: If there are no masks, or the mask of all things has
+            another size than the map or was flipped.
     """
 
     def __init__(self,
@@ -63,7 +64,7 @@ class PaintInstanceMap(BaseTransform):
         self.keep_masks = keep_masks
 
     def transform(self, results: dict) -> dict:
-        """Paint, or pass an image without annotation through."""
+        """Add the map and labels, unless the image has no annotation."""
         masks = results.get('gt_masks')
         if masks is None and any(key.startswith('gt_') for key in results):
             raise ValueError(
@@ -88,14 +89,14 @@ class PaintInstanceMap(BaseTransform):
 
     def _paint(self, masks: BaseInstanceMasks,
                ignored: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-        """Return ids (H, W), and which masks they stand for, in order."""
+        """Return ids (H, W), and the index (n,) of the mask of each id."""
         if isinstance(masks, IdMapMasks):
             areas, paint = masks.areas.astype(np.int64), masks.paint_order
         else:
             stack = masks.to_ndarray()
             areas = np.array([np.count_nonzero(mask) for mask in stack], int)
             paint = partial(_paint_order, stack)
-        # what is to be ignored lies below everything else
+        # ignored masks lie below all others, and large ones below small ones
         order = np.lexsort((-areas, ~ignored))
         painted = paint(order)
         counts = np.bincount(painted.ravel(), minlength=len(masks) + 1)[1:]
@@ -107,7 +108,7 @@ class PaintInstanceMap(BaseTransform):
         return table[painted], shown
 
     def _void(self, ids: np.ndarray, semantic: Optional[np.ndarray]) -> None:
-        """Mark what takes no part by a semantic map."""
+        """Write -1 where the semantic map says that pixels are ignored."""
         if semantic is None:
             return
         ids[semantic == VOID] = -1
@@ -116,7 +117,7 @@ class PaintInstanceMap(BaseTransform):
 
 
 def _paint_order(stack: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """Paint masks (n, H, W), as `IdMapMasks.paint_order` does."""
+    """Do as `IdMapMasks.paint_order`, for a stack of masks (n, H, W)."""
     painted = np.zeros(stack.shape[1:], np.int32)
     for level, row in enumerate(order, 1):
         np.copyto(painted, level, where=stack[row] != 0)
@@ -124,7 +125,7 @@ def _paint_order(stack: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 
 def _paint_foreground(results: dict, ids: np.ndarray) -> None:
-    """Paint what is known of an image without labels."""
+    """Replace the map of an image without labels by its mask of things."""
     ids[:] = -1
     path = results.get('fg_path')
     if path is None:
@@ -133,26 +134,29 @@ def _paint_foreground(results: dict, ids: np.ndarray) -> None:
     if results.get('flip') or inside.shape != ids.shape:
         raise ValueError(
             f'`fg_path` {path!r} must have the size {ids.shape} of the '
-            f'annotation, not flipped, got {inside.shape}: put '
-            'LoadAnnotations after Resize, and no flip or crop before '
-            'PaintInstanceMap')
+            f'annotation and must not be flipped, got {inside.shape}: put '
+            'mmpixsort.LoadInstanceMap after Resize, and no flip or crop '
+            'before PaintInstanceMap')
     ids[~inside] = 0
     results['gt_foreground_map'] = inside
 
 
 @TRANSFORMS.register_module()
 class PackInstanceInputs(PackDetInputs):
-    """`PackDetInputs` that also packs `gt_instance_map`.
+    """Pack inputs as mmdet's `PackDetInputs`, with the instance map.
 
-    The data sample gets `gt_instance_map` (1, H, W) int32, and as the
-    labels of `gt_instances` those of its ids; and `gt_foreground` (1, H, W)
-    bool, where an image without labels has it. Boxes of masks that are not
-    seen are left out with them. An image without annotation is packed as by
-    `PackDetInputs`; a head that trains on it says what is missing.
+    The data sample gets `gt_instance_map` (1, H, W) int32. Its
+    `gt_instances` hold the labels of the ids in the map, but no boxes.
+    An image without labels that has a mask of all things also gets
+    `gt_foreground` (1, H, W) bool. An image without annotation is packed as
+    by `PackDetInputs`; a head raises an error if it is trained on it.
+
+    Raises:
+        ValueError: If there is an annotation but no `gt_instance_map`.
     """
 
     def transform(self, results: dict) -> dict:
-        """Pack image, map, labels and metainfo."""
+        """Return the packed inputs and the data sample."""
         if 'gt_instance_map' not in results:
             if any(key.startswith('gt_') for key in results):
                 raise ValueError(

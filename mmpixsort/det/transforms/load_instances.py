@@ -1,4 +1,4 @@
-"""Annotation of instances, loaded as one map of ids."""
+"""The transform that loads annotated instances as one map of ids."""
 from typing import Optional
 
 import numpy as np
@@ -12,29 +12,30 @@ from .id_map_masks import IdMapMasks
 
 @TRANSFORMS.register_module()
 class LoadInstanceMap(LoadAnnotations):
-    """Load what mmdet's `LoadAnnotations` does, but masks as a map of ids.
+    """Load boxes, labels and masks of instances, the masks as a map of ids.
 
-    In place of `LoadAnnotations(with_bbox=True, with_mask=True)`: boxes,
-    labels and flags are the same, and `gt_masks` are `IdMapMasks`, which
-    take 4 bytes a pixel for all masks together and equal `BitmapMasks` in
-    every result. Any transform of mmdet may follow. An image without
-    instances has no masks.
+    Use it in place of mmdet's `LoadAnnotations(with_bbox=True,
+    with_mask=True)`. Boxes, labels and flags are the same. `gt_masks` are
+    `IdMapMasks`, which give the same results as `BitmapMasks` but take 4
+    bytes per pixel for all masks together. Any transform of mmdet may
+    follow. For an image without instances, `gt_masks` are empty.
 
-    The map is `instance_map` (H, W) of the results where a data set has it
-    in memory, else the file at `label_path`; `id` of each of the
-    `instances` says which pixels are its own, as `instances_of_map` writes
-    it. Without either, as in COCO's format, the run lengths or polygons of
-    `instances` are painted into a map, one mask at a time; those that
-    overlap go to a second map, so that nothing is lost.
+    The map is `instance_map` (H, W) in the results if the data set makes it
+    in memory, else it is read from the file at `label_path`. The `id` of
+    each of the `instances` is its value in the map, as `instances_of_map`
+    writes it. If there is no map, as in COCO's format, the run lengths or
+    polygons of the `instances` are painted into one. Masks that overlap go
+    to different maps, so that nothing is lost.
 
     Args:
-        box_type: Type of the boxes, one of those of mmdet.
-        backend_args: Arguments of mmengine's fileio; None: chosen by the path.
+        box_type: Type of the boxes, one of those registered in mmdet.
+        backend_args: Passed to `LoadAnnotations`. The file at `label_path`
+            is always read from the local disk.
 
     Raises:
-        TypeError: When a map in memory is not of integers.
-        ValueError: When a map and the image differ in size, or an instance
-            has no `id`.
+        TypeError: If a map in memory does not hold integers.
+        ValueError: If a map and its image differ in size, or an instance has
+            no `id`.
     """
 
     def __init__(self,
@@ -48,7 +49,7 @@ class LoadInstanceMap(LoadAnnotations):
             backend_args=backend_args)
 
     def _load_masks(self, results: dict) -> None:
-        """Load the map; mmdet calls this after boxes and labels."""
+        """Load the masks; mmdet calls this after boxes and labels."""
         ids = results.pop('instance_map', None)
         if ids is None and results.get('label_path') is not None:
             ids = read_instance_map(results['label_path'])
@@ -63,7 +64,7 @@ class LoadInstanceMap(LoadAnnotations):
         results['gt_masks'] = IdMapMasks(numbers[places][None], numbers[:-1])
 
     def _paint(self, results: dict) -> IdMapMasks:
-        """Paint what is written as run lengths or polygons."""
+        """Return the masks of instances with run lengths or polygons."""
         height, width = results['ori_shape']
         return IdMapMasks.from_masks(
             (self._poly2mask(mask, height, width)
@@ -71,7 +72,7 @@ class LoadInstanceMap(LoadAnnotations):
 
 
 def _check(ids: np.ndarray, instances: list, results: dict) -> None:
-    """Raise unless a map fits its image and its list of instances."""
+    """Raise if a map does not fit its image or its list of instances."""
     name = next((repr(results[key]) for key in ('label_path', 'img_path')
                  if results.get(key)), f'image {results.get("img_id")!r}')
     if ids.dtype.kind not in 'iu':
@@ -84,4 +85,4 @@ def _check(ids: np.ndarray, instances: list, results: dict) -> None:
     if not all('id' in item for item in instances):
         raise ValueError(
             f'each of the `instances` of {name} must have the `id` that it '
-            'has in the map; write them with `instances_of_map`')
+            'has in the map; make them with `instances_of_map`')

@@ -1,4 +1,4 @@
-"""Ground truth of panoptic segmentation, without panopticapi."""
+"""The transform that loads panoptic maps, without panopticapi."""
 from logging import WARNING
 from typing import List, Optional
 
@@ -18,29 +18,36 @@ from .id_map_masks import IdMapMasks
 
 @TRANSFORMS.register_module()
 class LoadPanopticMap(BaseTransform):
-    """Load a panoptic map, as mmdet's `LoadPanopticAnnotations` does.
+    """Load a panoptic map as classes, masks and boxes.
 
-    Takes `segments_info` (dicts of `id`, `category`, which is the label,
-    `is_thing` and `iscrowd`) and the map: `panoptic_map` (H, W) where a data
-    set makes it in memory, else the file at `seg_map_path`.
+    Use it in place of mmdet's `LoadPanopticAnnotations`. In a test pipeline,
+    put it after `Resize`, because predictions are scored at the size of the
+    file. An image without a map, such as one that is only predicted, is left
+    unchanged.
 
-    Adds `gt_seg_map` (H, W) uint8, 255 where no segment of the list is;
-    for the segments of things, in the order of the list, `gt_masks`
-    (`IdMapMasks`: one map, whatever their number), `gt_bboxes`,
-    `gt_bboxes_labels` and `gt_ignore_flags`, True for crowds, whose pixels
-    keep their class; and `ignore_index` 255. Boxes are those of the masks.
-    In a test pipeline put it after `Resize`: ground truth is scored at the
-    size of its file. An image without a map, as one of a user who asks for a
-    prediction, passes through.
+    It reads `segments_info`, a list of dicts of `id`, `category` (the
+    label), `is_thing` and `iscrowd`, and the map, which is `panoptic_map`
+    (H, W) if the data set makes it in memory, else the file at
+    `seg_map_path`.
+
+    It adds `gt_seg_map` (H, W) uint8, the class of each pixel, which is 255
+    where there is no listed segment, and `ignore_index` 255. For the
+    segments of things, in the order of the list, it adds `gt_masks`
+    (`IdMapMasks`), `gt_bboxes` (the boxes of the masks), `gt_bboxes_labels`
+    and `gt_ignore_flags`, which are True for crowds. The pixels of a crowd
+    keep their class in `gt_seg_map`.
 
     Args:
-        missing: What to do about segments that the map does not show:
-            'warn', once for a data set and process, or 'error'.
-        backend_args: Arguments of mmengine's fileio; None: chosen by the path.
+        missing: What to do about listed segments that have no pixel in the
+            map: 'warn' skips them with one warning per transform and
+            process, 'error' raises ValueError.
+        backend_args: Arguments of mmengine's fileio; None chooses a backend
+            by the path.
 
     Raises:
-        TypeError: When a map in memory is not of integers.
-        ValueError: When map and list do not fit.
+        TypeError: If a map in memory does not hold integers.
+        ValueError: If the map does not fit the image, or the list of
+            segments is invalid.
     """
 
     def __init__(self,
@@ -53,7 +60,7 @@ class LoadPanopticMap(BaseTransform):
         self._warned = False
 
     def transform(self, results: dict) -> dict:
-        """Load, or pass an image without ground truth through."""
+        """Add the ground truth; an image without a map is unchanged."""
         if results.get('panoptic_map') is None and (
                 results.get('seg_map_path') is None):
             return results
@@ -81,7 +88,7 @@ class LoadPanopticMap(BaseTransform):
         return results
 
     def _read(self, results: dict) -> np.ndarray:
-        """Return the map (H, W) of what the image was before resizing."""
+        """Return the map (H, W), which has the original image size."""
         ids = results.pop('panoptic_map', None)
         if ids is None:
             ids = read_panoptic_map(
@@ -99,7 +106,7 @@ class LoadPanopticMap(BaseTransform):
 
     def _report(self, segments: List[dict], counts: np.ndarray,
                 name: str) -> None:
-        """Say which segments the map does not show."""
+        """Warn or raise if the map does not show some segments."""
         lost = [
             item['id'] for item, count in zip(segments, counts) if not count
         ]
@@ -111,8 +118,8 @@ class LoadPanopticMap(BaseTransform):
             raise ValueError(f"{text}; missing='warn' skips them")
         if not self._warned:
             self._warned = True
-            print_log(f'{text}: skipped, as all others like them, without '
-                      'another warning', 'current', WARNING)
+            print_log(f'{text}; they are skipped, and so are those of later '
+                      'images, without another warning', 'current', WARNING)
 
     def __repr__(self) -> str:
         return (f'{type(self).__name__}(missing={self.missing!r}, '
@@ -120,7 +127,7 @@ class LoadPanopticMap(BaseTransform):
 
 
 def _name(results: dict) -> str:
-    """Name what is loaded, for messages."""
+    """Return a name of the map or image for messages."""
     for key in ('seg_map_path', 'img_path'):
         if results.get(key):
             return repr(results[key])
@@ -128,18 +135,18 @@ def _name(results: dict) -> str:
 
 
 def _checked(results: dict) -> List[dict]:
-    """Return the list of segments after a check of ids and labels."""
+    """Return the list of segments after checking its ids and labels."""
     segments = results.get('segments_info')
     if segments is None:
         raise ValueError(
             'results must hold `segments_info`, got none for '
-            f'{_name(results)}; use a data set of panoptic segmentation, as '
-            'mmpixsort.PanopticDataset')
+            f'{_name(results)}; use a data set of panoptic segmentation, '
+            'such as mmpixsort.PanopticDataset')
     ids = [item['id'] for item in segments]
     if len(set(ids)) < len(ids):
         twice = sorted({ident for ident in ids if ids.count(ident) > 1})
         raise ValueError(f'`segments_info` of {_name(results)} must have '
-                         f'each id once, got {twice} more often')
+                         f'each id once, got {twice} several times')
     if min(ids, default=1) <= VOID_ID:
         raise ValueError(f'`segments_info` of {_name(results)} must have '
                          f'ids above {VOID_ID}, which is void, got '

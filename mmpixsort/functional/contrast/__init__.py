@@ -1,1 +1,1 @@
-"""Pixel contrast: drawing of anchors, mining of pairs, loss and queues."""
+"""Pixel contrast: sampling of anchors, mining of pairs, loss and queues."""

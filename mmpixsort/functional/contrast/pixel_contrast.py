@@ -1,4 +1,4 @@
-"""Contrast of anchors with labelled keys.
+"""Contrastive losses of anchors against labelled keys.
 
 Shapes: A anchors, K keys, C queues, M slots of a queue, D embedding dims.
 
@@ -33,51 +33,55 @@ def pixel_contrast(
     denominator: str = 'per_positive',
     miner: Optional[Miner] = None,
 ) -> Tuple[Tensor, Tensor]:
-    r"""Pull each anchor to the keys of its class, away from all others.
+    r"""Pull each anchor towards keys of its class and away from other keys.
 
-    With :math:`s_{ik} = a_i \cdot k_k / \tau`, positives :math:`P(i)` (same
-    label, not the anchor itself) and negatives :math:`N(i)` (another label):
+    With the similarities :math:`s_{ik} = a_i \cdot k_k / \tau`, the positives
+    :math:`P(i)` (keys with the label of the anchor, except the anchor itself)
+    and the negatives :math:`N(i)` (keys with another label), the loss is
 
     .. math::
         L_i = \frac{\tau}{\tau_{base}} \frac{1}{|P(i)|} \sum_{p \in P(i)}
               - \log \frac{\exp s_{ip}}{\exp s_{ip}
               + \sum_{n \in N(i)} \exp s_{in}}
 
-    This is 'per_positive': each positive against all negatives, as the
-    released code has it. 'supcon' puts all positives into the denominator
-    (Khosla et al., eq. 2). Gradients are made in the forward pass, tile by
-    tile: extra memory does not grow with the number of keys, and keys may
-    be overwritten before backward (a queue is). The one exception are keys
-    that require a gradient, for which an (A, K) matrix is kept.
+    with the denominator 'per_positive', which compares each positive with
+    all negatives as in the authors' released code. The denominator 'supcon'
+    contains all positives and negatives (Khosla et al., eq. 2).
 
-    Similarities are computed in float32 (float64 stays), autocast off.
+    Gradients are computed in the forward pass, tile by tile, so extra memory
+    does not grow with the number of keys, and keys such as those of a queue
+    may be overwritten before backward. The exception is keys that require a
+    gradient: an (A, K) matrix is kept for them.
+
+    Similarities are computed in float32, or in float64 for float64 anchors,
+    with autocast off.
 
     Args:
-        anchors: (A, D), unit rows for cosine similarity.
-        anchor_labels: (A,) integer; a negative label marks a row that takes
-            no part, whatever its values.
-        keys: (K, D), or a sequence of :class:`KeyBlock`, flat (K, D) or by
-            class (C, M, D), in which queue c holds class c.
-        key_labels: (K,) integer for a tensor of keys, None for blocks.
-            Negative: takes no part.
-        temperature: Divides the similarities, above 0.
-        base_temperature: The loss is scaled by temperature /
-            base_temperature; None scales by 1.
-        own_key: (A,) integer, index of the key that is the anchor itself,
-            counted over all blocks in order; -1 for none. An int o stands
-            for `arange(A) + o`: pass 0 when the keys are the anchors.
+        anchors: (A, D) floating tensor; unit rows for cosine similarity.
+        anchor_labels: (A,) integer labels. Rows with a negative label are
+            ignored, and their values do not matter.
+        keys: (K, D) tensor, or a sequence of :class:`KeyBlock` with keys
+            (K, D), or (C, M, D) where queue c holds keys of class c.
+        key_labels: (K,) integer labels of a tensor of keys; None for blocks,
+            which carry their labels. Keys with a negative label are ignored.
+        temperature: tau, divisor of the similarities, above 0.
+        base_temperature: tau_base, above 0; None scales the loss by 1.
+        own_key: (A,) integer index of the key that is the anchor itself,
+            counted over all blocks in order; -1 where there is none. An int
+            o stands for `arange(A) + o`; use 0 if the keys are the anchors.
         denominator: 'per_positive' or 'supcon'.
-        miner: Narrows the pairs of a tile: called with similarities (a, K)
-            and bool masks of positives and negatives, returns both masks.
-            See :class:`mmpixsort.samplers.KeyMiner`.
+        miner: Function that selects pairs. It gets the similarities (a, K)
+            of a tile and the bool masks (a, K) of positives and negatives,
+            and returns the two masks with fewer pairs. See
+            :class:`mmpixsort.samplers.KeyMiner`. None uses all pairs.
 
     Returns:
-        Loss (A,), zero where invalid, and valid (A,) bool: the anchor takes
-        part and has a positive.
+        Loss (A,), zero for anchors that are not valid, and the mask (A,) of
+        valid anchors, which are not ignored and have a positive.
 
     Raises:
-        ValueError: On wrong shapes, temperatures or `denominator`.
-        TypeError: On labels that are not integers.
+        ValueError: If a shape, a temperature or `denominator` is wrong.
+        TypeError: If labels are not integers.
 
     Example:
         >>> anchors = torch.eye(2)
@@ -107,28 +111,27 @@ def pixel_contrast_sum(
 ) -> Tuple[Tensor, Tensor]:
     """Sum the losses of :func:`pixel_contrast` over the anchors.
 
-    All gradients are made in the forward pass, as the loss that follows can
-    only scale the sum: no matrix of all pairs is kept for the gradient of
-    keys.
+    It needs less memory than the sum of :func:`pixel_contrast` if keys
+    require a gradient. Backward can only scale the gradients of a sum, so
+    they are complete after the forward pass, and no (A, K) matrix is kept.
 
     Args:
-        anchors: (A, D), as all arguments in :func:`pixel_contrast`.
-        anchor_labels: (A,) integer.
-        keys: (K, D) or blocks.
-        key_labels: (K,) integer for a tensor of keys.
-        temperature: Divides the similarities, above 0.
-        base_temperature: The loss is scaled by temperature /
-            base_temperature; None scales by 1.
-        own_key: (A,) integer or offset.
+        anchors: See :func:`pixel_contrast`, also for the other arguments.
+        anchor_labels: (A,) integer labels.
+        keys: (K, D) tensor or blocks.
+        key_labels: (K,) integer labels of a tensor of keys.
+        temperature: Divisor of the similarities, above 0.
+        base_temperature: tau_base, above 0; None scales the loss by 1.
+        own_key: (A,) integer index of the anchors among the keys, or offset.
         denominator: 'per_positive' or 'supcon'.
-        miner: Narrows the pairs of a tile.
+        miner: Function that selects pairs; None uses all pairs.
 
     Returns:
-        The sum over valid anchors (), and valid (A,) bool.
+        Sum of the losses (), and the mask (A,) of valid anchors.
 
     Raises:
-        ValueError: On wrong shapes, temperatures or `denominator`.
-        TypeError: On labels that are not integers.
+        ValueError: If a shape, a temperature or `denominator` is wrong.
+        TypeError: If labels are not integers.
 
     Example:
         >>> labels = torch.tensor([0, 1])
@@ -148,7 +151,7 @@ def _evaluate(evaluate: Callable, anchors: Tensor, anchor_labels: Tensor,
               base_temperature: Optional[float], own_key: OwnKey,
               denominator: str,
               miner: Optional[Miner]) -> Tuple[Tensor, Tensor]:
-    """Check the arguments and call a function of the tiles."""
+    """Check the arguments and call `contrast_rows` or `contrast_sum`."""
     anchor_labels = check_rows('anchors', anchors, anchor_labels)
     check_positive('temperature', temperature)
     check_choice('denominator', denominator, DENOMINATORS)

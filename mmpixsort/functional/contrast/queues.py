@@ -1,4 +1,4 @@
-"""Where rows go in ring queues, and what goes into a class queue.
+"""Slots of rows in ring queues, and the rows that enter a class queue.
 
 Shapes: B images, C classes, H W size, D embedding dims, K pixels of one
 image and class, N rows, R rings, M slots of a ring.
@@ -16,19 +16,22 @@ from .sampling import class_groups, sample_groups
 
 def ring_slots(rings: Tensor, written: Tensor,
                capacity: int) -> Tuple[Tensor, Tensor]:
-    """Place rows in ring queues, each row behind the one before it.
+    """Return the slots in which rows are appended to ring queues.
 
-    Row i of ring r, the k-th of that ring in this call, goes to slot
-    (written_r + k) mod M. Of more than M rows the last M stay.
+    The k-th row for ring r in this call, counted from 0, goes to slot
+    (written_r + k) mod M. If a ring gets more than M rows, only its last M
+    rows are kept.
 
     Args:
-        rings: (N,) int64; outside [0, R) a row is skipped.
-        written: (R,) int64, rows that each ring has taken so far.
+        rings: (N,) int64 ring of each row; a row with a number outside
+            [0, R) is skipped.
+        written: (R,) int64 number of rows that each ring has taken so far.
         capacity: M.
 
     Returns:
-        Position (N,): 0 for a skipped row, else 1 + r * M + slot; and the
-        number of rows that each ring gets (R,).
+        Position (N,) of each row in the table of all rings: 1 + r * M +
+        slot, or 0 for a row that is not kept; and the number of rows (R,)
+        for each ring, which includes rows beyond the last M.
     """
     if len(rings) == 0:
         return rings, torch.zeros_like(written)
@@ -44,12 +47,13 @@ def ring_slots(rings: Tensor, written: Tensor,
 
 
 class QueueRows(NamedTuple):
-    """Rows for a class queue with a pixel and a region section.
+    """Rows for a class queue with a pixel section and a region section.
 
     Attributes:
-        embeddings: (N, D), unit rows.
-        labels: (N,) int64, -1 where a class is absent or has fewer pixels.
-        sections: Number of pixel rows and of region rows; pixels first.
+        embeddings: (N, D) unit rows, pixels before regions.
+        labels: (N,) int64 classes; -1 for rows that are not used, because a
+            class is absent from an image or has fewer than K pixels.
+        sections: Number of pixel rows and number of region rows.
     """
 
     embeddings: Tensor
@@ -64,21 +68,23 @@ def pixels_and_regions(
         num_classes: int,
         num_pixels: int,
         generator: Optional[torch.Generator] = None) -> QueueRows:
-    """Make the bank entries of a batch (Wang et al., section 3.2).
+    """Return the pixels and regions of a batch that enter the memory bank.
 
-    Of every class of every image: up to K pixels at random, and the region,
-    which is the normalised mean of all its pixels.
+    Each class of each image contributes up to K random pixels and one
+    region, the normalised mean of all its pixels (Wang et al.,
+    https://arxiv.org/abs/2101.11939, section 3.2).
 
     Args:
-        embeddings: (B, D, H, W), unit vectors over D.
-        labels: (B, H, W) int64; outside [0, C) a pixel takes no part.
+        embeddings: (B, D, H, W) unit vectors over D.
+        labels: (B, H, W) integer labels; pixels with a label outside [0, C)
+            are ignored.
         num_classes: C.
         num_pixels: K.
-        generator: Source of randomness, on the device of `labels`.
+        generator: Generator of the random draws, on the device of `labels`.
 
     Returns:
         N = B * C * (K + 1) rows: all pixels ordered by image, class and
-        draw, then all regions.
+        draw, then all regions ordered by image and class.
     """
     groups = class_groups(labels, num_classes).flatten()
     shape = len(labels), num_classes
@@ -99,21 +105,20 @@ def pixels_and_regions(
 
 def region_means(embeddings: Tensor, labels: Tensor,
                  classes: Tensor) -> Tensor:
-    """Return the normalised mean embedding of every image and class.
-
-    A product with a map of 0 and 1 for each class, which reads the
-    embeddings as they lie: a CPU takes a third of the time of a sum by
-    index, which needs them transposed.
+    """Return the normalised mean embedding of every class in every image.
 
     Args:
-        embeddings: (B, D, H, W).
-        labels: (B, H, W) int64; outside [0, C) a pixel takes no part,
-            whatever its embedding.
-        classes: (C,) int64, the numbers from 0 to C - 1.
+        embeddings: (B, D, H, W) floating tensor.
+        labels: (B, H, W) int64 labels; pixels with a label outside [0, C)
+            are ignored, and their embeddings do not matter.
+        classes: (C,) int64 numbers from 0 to C - 1.
 
     Returns:
-        (B * C, D), zero for an absent class.
+        (B * C, D) unit rows, zero for absent classes.
     """
+    # The sums are matrix products with a mask of each class, which read the
+    # embeddings in their memory order. A CPU takes three times as long for
+    # a sum by index, which needs them transposed.
     pixels = embeddings.flatten(2).transpose(1, 2)
     labels = labels.flatten(1)[..., None]
     inside = (labels == classes).to(pixels.dtype).transpose(1, 2)
@@ -121,7 +126,7 @@ def region_means(embeddings: Tensor, labels: Tensor,
         sums = torch.bmm(inside, pixels)
         if sums.isfinite().all():
             return normalize(sums, dim=2).flatten(0, 1)
-    # NaN times zero is NaN: what takes no part must be zero
+    # ignored pixels must be zero, because NaN times zero is NaN
     unknown = labels.clamp(0, len(classes) - 1) != labels
     sums = torch.bmm(inside, pixels.masked_fill(unknown, 0.))
     return normalize(sums, dim=2).flatten(0, 1)

@@ -1,12 +1,13 @@
-"""Draw pixels by image and class, with fixed shapes and no host sync.
+"""Random sampling of pixels by image and class.
 
 Shapes: B images, C classes, H W size, N = B * H * W pixels, G groups, A
-anchors, K picks of one image and class, D embedding dims. A pixel index
-counts over the batch, (b * H + y) * W + x.
+anchors, K samples of one image and class, D embedding dims. The index of a
+pixel counts over the batch: (b * H + y) * W + x.
 
-One sort does the work of the loops of the released code: pixels are ordered
-by group and, within a group, at random; the first q of a group are then a
-uniform draw of q without replacement.
+All results have fixed shapes, so the host need not wait for the device. One
+sort replaces the loops of the authors' released code: it orders pixels by
+group and at random within a group, so that the first q pixels of a group are
+a uniform draw without replacement.
 """
 from typing import NamedTuple, Optional, Tuple
 
@@ -16,15 +17,17 @@ from torch.autograd.function import once_differentiable
 
 from mmpixsort.functional.checks import check_labels
 
-NOISE = 1 << 40  # random low part of a sort key; groups take the high part
+# A sort key is group * NOISE + random number below NOISE.
+NOISE = 1 << 40
 
 
 class Shuffled(NamedTuple):
-    """Pixels ordered by group, at random within a group.
+    """Pixels in the order of their groups and in random order within a group.
 
     Attributes:
-        order: (N,) pixel index.
-        edges: (G + 1,) group g lies in `order[edges[g]:edges[g + 1]]`.
+        order: (N,) indices of the pixels.
+        edges: (G + 1,) borders of the groups: `order[edges[g]:edges[g + 1]]`
+            are the pixels of group g.
     """
 
     order: Tensor
@@ -32,7 +35,7 @@ class Shuffled(NamedTuple):
 
     @property
     def counts(self) -> Tensor:
-        """(G,) number of pixels of each group."""
+        """Number of pixels (G,) of each group."""
         return self.edges[1:] - self.edges[:-1]
 
 
@@ -42,9 +45,9 @@ def shuffle_groups(groups: Tensor,
     """Order pixels by group and at random within each group.
 
     Args:
-        groups: (N,) int64 in [0, num_groups).
+        groups: (N,) int64 group of each pixel in [0, G).
         num_groups: G.
-        generator: Source of randomness, on the device of `groups`.
+        generator: Generator of the random draws, on the device of `groups`.
     """
     noise = draw_noise(groups, generator)
     key, order = noise.add_(groups, alpha=NOISE).sort()
@@ -55,19 +58,19 @@ def shuffle_groups(groups: Tensor,
 
 def draw_noise(groups: Tensor,
                generator: Optional[torch.Generator]) -> Tensor:
-    """Return random numbers in [0, NOISE) that decide who comes first."""
+    """Return random integers in [0, NOISE) that order pixels in a group."""
     return torch.randint(
         NOISE, groups.shape, generator=generator, device=groups.device)
 
 
 def class_groups(labels: Tensor, num_classes: int) -> Tensor:
-    """Number the pixels by image and class.
+    """Return the group of each pixel: one group per image and class.
 
-    Image b and class c have group b * (C + 2) + c + 1; the first and last
-    group of each image take the labels below and above the classes.
+    Class c of image b is group b * (C + 2) + c + 1. The first and the last
+    group of an image hold the pixels with a label below 0 and of C or more.
 
     Args:
-        labels: (B, H, W) int64.
+        labels: (B, H, W) integer labels.
         num_classes: C.
 
     Returns:
@@ -90,29 +93,35 @@ def sample_anchors(
         min_pixels: int = 1,
         round_hard_up: bool = True,
         generator: Optional[torch.Generator] = None) -> Tuple[Tensor, Tensor]:
-    """Draw anchors, half of them hard, evenly over images and classes.
+    """Draw anchors evenly over images and classes, half of them hard.
 
-    Every pair of image and class with `min_pixels` gets the same number of
-    anchors, n = min(max_samples // pairs, max_views), as far as it has
-    pixels; half of them are hard ones, and where hard or easy pixels are
-    few the others fill up (Wang et al., section 3.3, and the released
-    code). With more pairs than `max_samples` the last pairs get none.
+    Every pair of an image and a class with at least `min_pixels` pixels gets
+    n = min(max_samples // number of pairs, max_views) anchors, or all its
+    pixels if it has fewer. Half of the anchors are hard pixels; if there are
+    too few hard or easy pixels, more of the other kind are drawn (Wang et
+    al., https://arxiv.org/abs/2101.11939, section 3.3, and the authors'
+    released code). If there are more pairs than `max_samples`, each of the
+    first ones gets one anchor and the others get none.
 
     Args:
-        labels: (B, H, W) int64; outside [0, C) a pixel takes no part.
-        hard: (B, H, W) bool, pixels to prefer.
+        labels: (B, H, W) integer labels; pixels with a label outside [0, C)
+            are ignored.
+        hard: (B, H, W) bool mask of the hard pixels.
         num_classes: C.
-        max_samples: Most anchors of the batch.
-        max_views: Most anchors of one image and class.
-        min_pixels: Fewest pixels for which a pair is used.
-        round_hard_up: Whether the larger half of an odd number is hard; the
-            released code rounds down, so that one view is an easy one.
-        generator: Source of randomness, on the device of `labels`.
+        max_samples: Maximum number of anchors of the batch.
+        max_views: Maximum number of anchors of one class of an image.
+        min_pixels: Minimum number of pixels of a class of an image; smaller
+            ones get no anchors.
+        round_hard_up: Whether the number of hard anchors is rounded up if n
+            is odd. The authors' released code rounds it down, so that a
+            single anchor is an easy pixel.
+        generator: Generator of the random draws, on the device of `labels`.
 
     Returns:
-        Pixel index (A,) and label (A,) int64, -1 for an unused row, with
-        A = min(max_samples, B C max_views), more than which there cannot be.
-        Rows are ordered by image, class, and easy before hard.
+        Pixel index (A,) and label (A,) int64 of every anchor, label -1 for
+        unused rows, where A = min(max_samples, B * C * max_views) is the
+        largest possible number. Anchors are ordered by image and class, easy
+        ones before hard ones.
     """
     labels = check_labels('labels', labels, hard.shape)
     stride = num_classes + 2
@@ -133,14 +142,17 @@ def sample_anchors(
 
 def anchor_quotas(counts: Tensor, *, max_samples: int, max_views: int,
                   min_pixels: int, round_hard_up: bool) -> Tensor:
-    """Share the anchors out over images, classes, easy and hard.
+    """Return the number of easy and hard anchors of every image and class.
+
+    The other arguments are those of :func:`sample_anchors`.
 
     Args:
-        counts: (B, C + 2, 2) int64, easy and hard pixels; the first and
-            last row of an image stand for ignored labels and get nothing.
+        counts: (B, C + 2, 2) int64 numbers of easy and of hard pixels. The
+            first and the last row of an image are for ignored labels.
 
     Returns:
-        (B, C + 2, 2) int64, anchors to draw, at most `counts`.
+        (B, C + 2, 2) int64 numbers of anchors, at most `counts`; zero in the
+        first and the last row.
     """
     total = counts.sum(2)
     total[:, ::counts.shape[1] - 1].zero_()
@@ -148,7 +160,8 @@ def anchor_quotas(counts: Tensor, *, max_samples: int, max_views: int,
         total.masked_fill_(total < min_pixels, 0)
     pairs = total.count_nonzero().clamp_(1, max_samples)
     views = total.clamp(max=(max_samples // pairs).clamp_(max=max_views))
-    # the side that is rounded down; the other one gets what is left
+    # index of the kind, easy or hard, whose half is rounded down; the other
+    # kind gets the remaining anchors
     down = 0 if round_hard_up else 1
     side, other = counts[..., down], counts[..., 1 - down]
     quota = torch.clamp(views // 2, min=views - other, max=side)
@@ -158,21 +171,23 @@ def anchor_quotas(counts: Tensor, *, max_samples: int, max_views: int,
 
 def take_quotas(shuffled: Shuffled, quotas: Tensor,
                 num_slots: int) -> Tuple[Tensor, Tensor]:
-    """Take the first `quotas` pixels of every group into `num_slots` rows.
+    """Take the first `quotas[g]` pixels of every group g, one after another.
 
     Args:
         shuffled: Pixels ordered by their G groups.
-        quotas: (G,) int64, at most the counts; zero for the first and the
-            last group, which hold ignored pixels.
-        num_slots: Rows of the result; more are cut off.
+        quotas: (G,) int64 number of pixels to take, at most the size of the
+            group; zero for the first and the last group, which hold ignored
+            pixels.
+        num_slots: Number of rows of the result. Further pixels are dropped.
 
     Returns:
-        Pixel index (num_slots,) and a mask of the rows not in use.
+        Pixel index (num_slots,) and a mask (num_slots,) of unused rows.
     """
     ends = quotas.cumsum(0)
     slot = torch.arange(num_slots, device=quotas.device)
     unused = slot >= ends[-1]
-    # the group before a slot's own; there is one, since the first is empty
+    # index of the group before that of a slot; it exists, because the first
+    # group has no slots
     before = torch.searchsorted(ends[1:-1], slot, right=True)
     skipped = shuffled.edges[1:] - ends
     position = slot.add_(skipped[before]).clamp_(max=len(shuffled.order) - 1)
@@ -185,16 +200,16 @@ def sample_groups(
         num_samples: int,
         generator: Optional[torch.Generator] = None
 ) -> Tuple[Tensor, Tensor]:
-    """Draw up to K pixels of every class of every image, uniformly.
+    """Draw up to K pixels of every class of every image uniformly.
 
     Args:
-        groups: (N,), see :func:`class_groups`.
+        groups: (N,) int64 group of each pixel, from :func:`class_groups`.
         shape: B and C.
         num_samples: K.
-        generator: Source of randomness, on the device of `groups`.
+        generator: Generator of the random draws, on the device of `groups`.
 
     Returns:
-        Pixel index (B, C, K) and a mask (B, C, K) of the rows not in use.
+        Pixel index (B, C, K) and a mask (B, C, K) of unused entries.
     """
     table = shape[0], shape[1] + 2, 1
     shuffled = shuffle_groups(groups, table[0] * table[1], generator)
@@ -206,23 +221,26 @@ def sample_groups(
 
 
 def gather_pixels(feature: Tensor, pixel: Tensor) -> Tensor:
-    """Take rows out of a map, once.
+    """Return the features of selected pixels of a map.
 
-    Each separate index into a map makes a zero gradient of the map's size
-    in backward, so everything that is needed is taken here at one go.
+    Gather all pixels in one call: in backward, each call allocates a
+    gradient of the size of the map.
 
     Args:
-        feature: (B, D, H, W).
-        pixel: (A,) pixel index.
+        feature: (B, D, H, W) floating tensor.
+        pixel: (A,) int64 index of the pixels, counted over the batch.
 
     Returns:
-        (A, D), differentiable once.
+        (A, D) features, which can be differentiated once.
     """
     return _GatherPixels.apply(feature, pixel)
 
 
 class _GatherPixels(torch.autograd.Function):
-    """Index a map; the gradient of an index would sort and copy the map."""
+    """Gather pixels of a map with a gradient that neither sorts nor copies.
+
+    The gradient of ordinary indexing sorts the indices and copies the map.
+    """
 
     @staticmethod
     def forward(ctx, feature, pixel):
@@ -232,7 +250,7 @@ class _GatherPixels(torch.autograd.Function):
         ctx.order = torch.channels_last
         if feature.is_contiguous(memory_format=torch.channels_last):
             step, start = 1, pixel * dims
-        else:  # pixel p of image b has its channel d at (b D + d) H W + p
+        else:  # channel d of pixel p of image b lies at (b D + d) H W + p
             ctx.order = torch.contiguous_format
             feature = feature.contiguous()
             step, start = size, pixel.add(
@@ -246,7 +264,7 @@ class _GatherPixels(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
-        """Add the rows to a map of zeros."""
+        """Add the gradients of the rows to a map of zeros."""
         index, = ctx.saved_tensors
         batch, dims, height, width = ctx.shape
         result = grad.new_zeros(batch, height, width, dims).permute(
@@ -257,5 +275,5 @@ class _GatherPixels(torch.autograd.Function):
 
 
 def _as_it_lies(feature: Tensor) -> Tensor:
-    """View a dense map as one row of numbers."""
+    """View a dense map as a flat tensor in its memory order."""
     return feature.as_strided((feature.numel(), ), (1, ))

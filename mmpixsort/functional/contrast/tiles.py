@@ -1,19 +1,18 @@
-"""The engine of the contrastive losses: tiles of anchors against all keys.
+"""Evaluation of contrastive losses by tiles of anchors against all keys.
 
 Shapes: A anchors, a anchors of a tile, K keys, C queues, M slots of a queue,
-D embedding dims.
+D embedding dims, P candidates for the positives of an anchor.
 
-A bank has no gradient, so the gradient with respect to the anchors is the
-weighted sum of its rows, and is made while a tile's similarities are at
-hand: two matrix products in all, none in backward, nothing of size (A, K)
-kept. Tiles run over anchors and not over blocks of keys because one pass
-then knows the whole denominator of an anchor, finds its positives in place
-and shows a miner all its pairs. The number of similarities held at once is
-bounded; in return the keys are read once per tile, which a bank of millions
-would feel.
+The gradient with respect to the anchors is a weighted sum of the keys. It is
+computed in the forward pass, while the similarities of a tile exist. This
+takes two matrix products in all and none in backward, and no (A, K) matrix is
+kept. A tile compares some anchors with all keys, so it contains the whole
+denominator of an anchor, all its positives, and all pairs that a miner needs.
+The number of similarities held at once is bounded; the keys are read once per
+tile, which costs time only with millions of keys.
 
-Masks are factors of 0 and 1 of the type of the similarities, which a CPU
-multiplies several times as fast as it looks up boolean ones.
+Masks are tensors of 0 and 1 with the dtype of the similarities, because a CPU
+multiplies them several times as fast as it applies bool masks.
 """
 from typing import (Callable, Iterator, List, NamedTuple, Optional, Sequence,
                     Tuple)
@@ -27,19 +26,19 @@ from mmpixsort.structures import KeyBlock
 
 from .keys import OwnKey, pair_masks
 
-# Similarities held at once: a tile stays in the cache of a CPU (1 MB of
-# float32) where it has rows enough for a fast product; with more keys it
-# takes 32 MB. Elsewhere few calls count: 1 GB.
+# Number of similarities of a tile. On a CPU a tile stays in the cache (1 MB
+# of float32) if it then has CPU_ROWS rows, enough for a fast product, and
+# takes 32 MB otherwise. Other devices need few calls: 1 GB.
 CACHE_ELEMENTS = 1 << 18
 CPU_ELEMENTS = 1 << 23
 CPU_ROWS = 64
 DEVICE_ELEMENTS = 1 << 28
 CAST_ROWS = 1 << 13  # rows of a half precision bank that are cast at once
-NO_LABEL = -1 << 62  # of an anchor that takes no part
-LOW = -1e30  # logit of a pair that takes no part; finite, so no inf - inf
-# Exponent of what takes no part: exp(-60) adds nothing to a sum whose largest
-# term is 1, and what a gradient makes of it is no denormal number, which takes
-# a CPU ten times as long, as exp(-100) does.
+NO_LABEL = -1 << 62  # label of ignored anchors; no key has it
+LOW = -1e30  # logit of ignored pairs; finite, because inf - inf is NaN
+# Lowest exponent of an exponential: exp(-60) adds nothing to a sum whose
+# largest term is 1. Gradients of exp(-100) would be denormal numbers, which
+# take a CPU ten times as long.
 FLOOR = -60.
 
 
@@ -47,7 +46,14 @@ Miner = Callable[[Tensor, Tensor, Tensor], Tuple[Tensor, Tensor]]
 
 
 class Settings(NamedTuple):
-    """What does not change from tile to tile."""
+    """Settings that are the same for all tiles.
+
+    Attributes:
+        temperature: Divisor of the similarities.
+        scale: Factor of the loss.
+        denominator: 'per_positive' or 'supcon'.
+        miner: Function that selects pairs, or None.
+    """
 
     temperature: float
     scale: float
@@ -56,12 +62,12 @@ class Settings(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Keys of a block as the tiles take them.
+    """Keys of a block without NaN in ignored rows.
 
     Attributes:
-        keys: (K, D), zero where ignored.
-        labels: (K,) or (C, M), as they lie.
-        ignored: As `labels`, 1 where a key takes no part, else 0.
+        keys: (K, D) keys, zero where ignored.
+        labels: (K,) labels of flat keys, or (C, M) labels of queues.
+        ignored: Tensor of the shape of `labels`, 1 for ignored keys, else 0.
     """
 
     keys: Tensor
@@ -70,14 +76,14 @@ class Block(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """The pairs of a tile with one block.
+    """The pairs of the anchors of a tile with the keys of one block.
 
     Attributes:
-        negatives: (a, K) logits, `LOW` where the key is no negative.
-        positives: (a, P) logits of the candidates for a positive.
-        is_positive: (a, P), 1 or 0; a row that takes no part has none.
-        queue: (a,) the queue that the positives lie in; None when they lie
-            in the same columns as the negatives.
+        negatives: (a, K) logits, `LOW` where the key is not a negative.
+        positives: (a, P) logits of the keys that may be positives.
+        is_positive: (a, P) 1 for positives, else 0; zero for ignored anchors.
+        queue: (a,) index of the queue that holds the positives of each
+            anchor; None if `positives` has the columns of `negatives`.
     """
 
     negatives: Tensor
@@ -97,9 +103,10 @@ def contrast_rows(
     denominator: str,
     miner: Optional[Miner] = None,
 ) -> Tuple[Tensor, Tensor]:
-    """Return the loss (A,) and valid (A,) of checked, full precision input.
+    """Return the loss (A,) of every anchor and the mask (A,) of valid ones.
 
-    See :func:`mmpixsort.functional.pixel_contrast` for the arguments.
+    The arguments are those of :func:`mmpixsort.functional.pixel_contrast`,
+    checked and in full precision; `scale` is the factor of the loss.
     """
     settings = Settings(temperature, scale, denominator, miner)
     tables, keys = _other(anchors, anchor_labels, blocks)
@@ -118,9 +125,10 @@ def contrast_sum(
     denominator: str,
     miner: Optional[Miner] = None,
 ) -> Tuple[Tensor, Tensor]:
-    """Return the sum () of the losses and valid (A,).
+    """Return the sum () of the losses and the mask (A,) of valid anchors.
 
-    All gradients are made in the forward pass.
+    All gradients are computed in the forward pass. The arguments are those
+    of :func:`contrast_rows`.
     """
     settings = Settings(temperature, scale, denominator, miner)
     tables, keys = _other(anchors, anchor_labels, blocks)
@@ -144,7 +152,7 @@ class _Contrast(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, anchors, labels, own_key, tables, settings, *keys):
-        """Walk the anchors tile by tile; keep the gradient, not the keys."""
+        """Evaluate all tiles and keep the gradient instead of the keys."""
         clean, labels, blocks = _clean(anchors, labels, tables, keys)
         needs = _which_need_gradients(ctx.needs_input_grad, keys)
         scaled = clean / settings.temperature
@@ -190,7 +198,7 @@ class _ContrastSum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, anchors, labels, own_key, tables, settings, *keys):
-        """Walk the anchors tile by tile; keep the gradients."""
+        """Evaluate all tiles and keep the gradients."""
         clean, labels, blocks = _clean(anchors, labels, tables, keys)
         needs = _which_need_gradients(ctx.needs_input_grad, keys)
         scaled = clean / settings.temperature
@@ -233,7 +241,7 @@ class _ContrastSum(torch.autograd.Function):
 
 def _add_product(total: Optional[Tensor], left: Tensor,
                  right: Tensor) -> Tensor:
-    """Add a product of matrices to what there is, in place."""
+    """Return `total` + `left` @ `right`, computed in place; None is zero."""
     return left @ right if total is None else total.addmm_(left, right)
 
 
@@ -248,7 +256,12 @@ def _clean(anchors: Tensor, labels: Tensor,
            tables: Sequence[Optional[Tensor]],
            keys: Sequence[Optional[Tensor]]
            ) -> Tuple[Tensor, Tensor, List[Block]]:
-    """Return anchors, labels and blocks without what takes no part."""
+    """Set ignored anchors and keys to zero and return the new blocks.
+
+    Returns:
+        Anchors (A, D), labels (A,) with `NO_LABEL` for ignored anchors, and
+        the blocks.
+    """
     ignored = labels < 0
     clean = anchors.masked_fill(ignored[:, None], 0.)
     blocks = []
@@ -269,13 +282,13 @@ def _num_keys(blocks: Sequence[Block]) -> int:
 
 def tiles(num_anchors: int, num_keys: int,
           device: torch.device) -> Iterator[slice]:
-    """Cut the anchors so that a tile has a fixed number of similarities.
+    """Yield slices of anchors whose number of similarities is bounded.
 
     Args:
         num_anchors: A.
         num_keys: K.
-        device: Device of the similarities. A CPU gains from its cache,
-            other devices from few calls.
+        device: Device of the similarities. Tiles are small on a CPU, to stay
+            in its cache, and large on other devices, to need few calls.
     """
     num_keys = max(1, num_keys)
     step = DEVICE_ELEMENTS // num_keys
@@ -288,7 +301,7 @@ def tiles(num_anchors: int, num_keys: int,
 
 
 def _own_rows(own_key: OwnKey, rows: slice) -> OwnKey:
-    """Return the own keys of a tile."""
+    """Return `own_key` for the anchors of a tile."""
     if isinstance(own_key, int):
         return own_key + rows.start
     return None if own_key is None else own_key[rows]
@@ -303,9 +316,10 @@ def _cat(parts: Sequence[Tensor]) -> Tensor:
 
 
 def _block(keys: Tensor, labels: Tensor, dtype: torch.dtype) -> Block:
-    """Make a block safe: zero weight times NaN would be NaN.
+    """Flatten a block and set ignored keys to zero.
 
-    The unfilled slots of a queue are zeros already.
+    They may hold NaN, and zero times NaN is NaN. The empty slots of a queue
+    are zero already.
     """
     ignored = labels < 0
     if keys.dim() == 3:
@@ -316,7 +330,10 @@ def _block(keys: Tensor, labels: Tensor, dtype: torch.dtype) -> Block:
 
 
 def _matmul(weight: Tensor, keys: Tensor) -> Tensor:
-    """Return weight (a, K) @ keys (K, D), casting a half bank by parts."""
+    """Return weight (a, K) @ keys (K, D) in the dtype of `weight`.
+
+    A half precision bank is cast in parts, to save memory.
+    """
     if keys.dtype == weight.dtype:
         return weight @ keys
     return sum(w @ k.to(w.dtype)
@@ -325,7 +342,10 @@ def _matmul(weight: Tensor, keys: Tensor) -> Tensor:
 
 
 def _logits(anchors: Tensor, keys: Tensor) -> Tensor:
-    """Return anchors (a, D) @ keys.T (D, K), casting a half bank by parts."""
+    """Return anchors (a, D) @ keys.T (D, K) in the dtype of `anchors`.
+
+    A half precision bank is cast in parts, to save memory.
+    """
     if keys.dtype == anchors.dtype:
         return anchors @ keys.T
     return torch.cat(
@@ -335,10 +355,10 @@ def _logits(anchors: Tensor, keys: Tensor) -> Tensor:
 def _tile(anchors: Tensor, labels: Tensor, own_key: OwnKey,
           blocks: Sequence[Block],
           settings: Settings) -> Tuple[Tensor, Tensor, List[Tensor]]:
-    """Return loss (a,), valid (a,) and the weight (a, K) of every block.
+    """Return loss (a,), valid (a,) and the weights (a, K) of every block.
 
     The weight of a pair is the derivative of the loss with respect to its
-    similarity, before the temperature divides it.
+    similarity before the division by the temperature.
     """
     logits = [_logits(anchors, block.keys) for block in blocks]
     if settings.miner is not None:
@@ -358,7 +378,10 @@ def _tile(anchors: Tensor, labels: Tensor, own_key: OwnKey,
 
 def _own_in_block(own_key: OwnKey, offset: int,
                   shape: Sequence[int]) -> OwnKey:
-    """Return the own keys in a block, None where it has none for sure."""
+    """Return the own keys relative to a block that starts at `offset`.
+
+    None is returned if an offset shows that the block has no own key.
+    """
     if own_key is None:
         return None
     own_key = own_key - offset
@@ -370,7 +393,11 @@ def _own_in_block(own_key: OwnKey, offset: int,
 
 def _contrast(pairs: Sequence[Pairs],
               settings: Settings) -> Tuple[Tensor, Tensor, List[Tensor]]:
-    """Evaluate the equation on the pairs of a tile with all blocks."""
+    """Return loss, valid and weights of a tile from its pairs.
+
+    `pairs` has one entry per block, or one for all blocks after mining. The
+    logits in it are overwritten.
+    """
     supcon = settings.denominator == 'supcon'
     logits = [pair.negatives for pair in pairs]
     if supcon:
@@ -399,8 +426,8 @@ def _shares_(logits: Sequence[Tensor]) -> Tuple[Tensor, Optional[Tensor]]:
     """Replace logits (a, K) of all blocks by their shares of the denominator.
 
     Returns:
-        The log of the denominator (a, 1), and what the shares are still to
-        be divided by (a, 1); None: nothing.
+        The log of the denominator (a, 1), and a divisor (a, 1) that the
+        caller has to apply to the shares; None if they are final.
     """
     logits = [part for part in logits if part.shape[1]]
     if not logits:
@@ -411,7 +438,7 @@ def _shares_(logits: Sequence[Tensor]) -> Tuple[Tensor, Optional[Tensor]]:
 
 
 def _shares_in_few_calls_(logits: Sequence[Tensor]) -> Tuple[Tensor, None]:
-    """Do as :func:`_shares_`, where calls cost more than exponentials."""
+    """Do the work of :func:`_shares_` with few calls, for a GPU."""
     log_sums = [part.logsumexp(1, keepdim=True) for part in logits]
     log_denominator = log_sums[0] if len(log_sums) == 1 else torch.cat(
         log_sums, 1).logsumexp(1, keepdim=True)
@@ -421,7 +448,10 @@ def _shares_in_few_calls_(logits: Sequence[Tensor]) -> Tuple[Tensor, None]:
 
 
 def _shares_in_cache_(logits: Sequence[Tensor]) -> Tuple[Tensor, Tensor]:
-    """Do as :func:`_shares_`, some rows at a time, with one exponential."""
+    """Do the work of :func:`_shares_` by chunks of rows, for a CPU.
+
+    It computes one exponential per logit.
+    """
     tops = [part.amax(1, keepdim=True) for part in logits]
     top = tops[0]
     for other in tops[1:]:
@@ -438,17 +468,20 @@ def _shares_in_cache_(logits: Sequence[Tensor]) -> Tuple[Tensor, Tensor]:
 
 
 def _positive_logits(pair: Pairs) -> Tensor:
-    """Return the logits of the positives (a, P), `LOW` elsewhere."""
+    """Return logits (a, P) that are `LOW` where there is no positive."""
     return torch.add(pair.positives, pair.is_positive - 1, alpha=-LOW)
 
 
 def _per_positive(pair: Pairs,
                   log_negatives: Tensor) -> Tuple[Tensor, Tensor]:
-    """-log(e^p / (e^p + sum e^n)) = softplus(log sum e^n - p), by row.
+    """Return the loss 'per_positive' and minus its derivative.
+
+    The loss of a positive p with negatives n is
+    -log(e^p / (e^p + sum e^n)) = softplus(log sum e^n - p).
 
     Returns:
-        The sum over the positives (a, 1) and minus its derivative with
-        respect to each p (a, P).
+        The sum (a, 1) over the positives, and minus its derivative (a, P)
+        with respect to each p.
     """
     margin = log_negatives - pair.positives
     loss = softplus(margin, threshold=40.).mul_(pair.is_positive)
@@ -457,18 +490,24 @@ def _per_positive(pair: Pairs,
 
 
 def _supcon(pair: Pairs, log_all: Tensor) -> Tuple[Tensor, Tensor]:
-    """-log(e^p / sum over all other keys) = log sum - p, by row."""
+    """Return the loss 'supcon' and minus its derivative.
+
+    The loss of a positive p is -log(e^p / sum e^k) over all keys k but the
+    own one. The results are those of :func:`_per_positive`, with the
+    denominator as a constant.
+    """
     margin = (log_all - pair.positives).mul_(pair.is_positive)
     return margin.sum(1, keepdim=True), pair.is_positive.clone()
 
 
 def _pair_weights(pair: Pairs, pull: Tensor, push: Tensor) -> Tensor:
-    """Join the pull of the positives and the push of the denominator.
+    """Return the weights (a, K) of all keys of a block, in place.
 
     Args:
-        pair: Whose negatives hold exponentials by now.
-        pull: (a, P).
-        push: (a, 1) factor of the exponentials.
+        pair: Pairs of the block; `negatives` holds exponentials by now.
+        pull: (a, P) derivative with respect to the positives.
+        push: (a, 1) minus the factor that turns an exponential into the
+            derivative with respect to a negative.
     """
     if pair.queue is None:
         return pull.addcmul_(pair.negatives, push, value=-1)
@@ -481,7 +520,7 @@ def _pair_weights(pair: Pairs, pull: Tensor, push: Tensor) -> Tensor:
 
 def _split_flat(logits: Tensor, labels: Tensor, own_key: OwnKey,
                 block: Block) -> Pairs:
-    """Return the pairs with flat keys."""
+    """Return the pairs of a tile with a block of flat keys."""
     same = (labels[:, None] == block.labels).to(logits.dtype)
     negatives = torch.add(logits, same, alpha=LOW)
     negatives.add_(block.ignored, alpha=LOW)
@@ -496,7 +535,10 @@ def _split_flat(logits: Tensor, labels: Tensor, own_key: OwnKey,
 
 def _split_queues(logits: Tensor, labels: Tensor, own_key: OwnKey,
                   block: Block) -> Pairs:
-    """Return the pairs with queues: the own queue is cut out as it lies."""
+    """Return the pairs of a tile with a block of queues, one per class.
+
+    The positives of an anchor are the slots of the queue of its class.
+    """
     num_queues, num_slots = block.labels.shape
     cube = logits.view(len(logits), num_queues, num_slots)
     row = torch.arange(len(logits), device=logits.device)
@@ -515,7 +557,7 @@ def _split_queues(logits: Tensor, labels: Tensor, own_key: OwnKey,
 
 def _mined(logits: Sequence[Tensor], labels: Tensor, own_key: OwnKey,
            blocks: Sequence[Block], miner: Miner) -> Pairs:
-    """Return the pairs that a miner leaves, all blocks side by side."""
+    """Return the pairs that a miner selects from the keys of all blocks."""
     positive, excluded = pair_masks(
         labels, own_key, torch.cat([b.labels.flatten() for b in blocks]),
         torch.cat([b.ignored.flatten() for b in blocks]) > 0)

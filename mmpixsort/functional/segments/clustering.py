@@ -138,8 +138,9 @@ def locate(embeddings: Tensor,
     """
     check_choice('frame', frame, FRAMES)
     check_non_negative('weight', weight)
-    # One buffer with the channels last: norms along strided channels take ten
-    # times as long on a CPU, and so does every new map of this size.
+    # All results are written into one buffer with the channels last. On a
+    # CPU, norms along strided channels take ten times as long, and so would
+    # the allocation of more maps of this size.
     batch, dims, *size = embeddings.shape
     extra = 0 if locations is None and frame == 'none' else 2
     points = embeddings.new_empty(batch, *size, dims + extra)
@@ -285,9 +286,9 @@ def _iterate(rows: Tensor, labels: Tensor, num_clusters: int, num_iters: int,
     """Run k-means on unit rows (B, N, D) from labels (B, N) in [0, K)."""
     images, tile = len(rows), max(rows.shape[1], 1)
     if rows.device.type == 'cpu':
-        # as many small images as share a few MB; of a large one a tile of
-        # similarities stays in the cache, a power of two, which products of
-        # matrices prefer
+        # Small images are processed together, up to a few MB. A large image
+        # is processed in tiles whose similarities stay in the cache; matrix
+        # products are fastest if the size of a tile is a power of two.
         limit = max(1, CPU_ELEMENTS // num_clusters)
         images = max(1, 8 * limit // tile) if tile <= limit else 1
         tile = min(tile, 1 << (limit.bit_length() - 1))

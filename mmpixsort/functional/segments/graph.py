@@ -141,7 +141,7 @@ def _link(similarity: Tensor, areas: Tensor, edges: Tensor,
     open_pairs = similarity.masked_fill(~edges, -torch.inf)
     best = open_pairs.amax(1) if count else areas
     for _ in range(count - 1):
-        # the table is symmetric: the first of two rows comes first
+        # the table is symmetric, so `argmax` finds the smaller number first
         first = int(best.argmax())
         if not best[first] > threshold:
             break

@@ -14,13 +14,13 @@ TIES = ('smallest', 'nearest')
 # added to votes to decide ties; smaller than any true difference of votes
 TIE_BONUS = 1e-5
 BLOCK = 32  # number of similarities of which only the maximum is kept first
-# Numbers of keys compared at once: what fits in the cache of a CPU; as many
-# as possible on other devices, where calls are expensive.
+# Numbers of keys that are compared at once. On a CPU they fit in its cache;
+# on other devices, where calls are expensive, they are as large as possible.
 CPU_CHUNK = 1 << 14
 CPU_MAXIMA_CHUNK = 1 << 12
 DEVICE_ELEMENTS = 1 << 28
-# Maxima of blocks are faster where there are more keys than this number times
-# the numbers that are read again for a query (measured on a CPU).
+# The search by maxima of blocks is faster if there are more keys than this
+# factor times the numbers that it reads again for a query (measured on a CPU).
 MAXIMA_COST = 4
 QUERIES = 256  # maximum number of queries that are searched at once by maxima
 QUERY_ELEMENTS = 1 << 24  # maximum number of maxima that are kept at once
@@ -165,8 +165,8 @@ def _by_maxima(queries: Tensor, keys: Tensor, count: int,
 def _largest(scores: Tensor, count: int) -> Tuple[Tensor, Tensor]:
     """Return the largest values of rows (Q, n) and their indices.
 
-    The k largest lie in the k blocks with the largest maxima. Taking maxima
-    runs at the speed of memory, which a partial sort does not.
+    The k largest values lie in the k blocks with the largest maxima. Maxima
+    are computed at the speed of memory, faster than a partial sort.
     """
     num_blocks, rest = divmod(scores.shape[1], BLOCK)
     if rest or num_blocks <= count:

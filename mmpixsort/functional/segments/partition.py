@@ -4,12 +4,12 @@ Shapes: B images, D embedding dims, H W size, N = B * H * W pixels, R regions
 of an image, M the maximum number of clusters of a region, G blocks of P
 pixels.
 
-A segment is one cluster of one region. A region of a single segment offers
-no positive to it, and a region of many small segments floods the denominator
-of the loss with them. Large regions are therefore cut into more clusters
-than small ones. The abstract of Panoptic Segment Sorting (OpenReview
-1eKz1kjHO1) names "dynamic partitioning" without a rule; the rule here is our
-own.
+A segment is one cluster of one region. If a region is a single segment, its
+pixels have no other segment as a positive; if it is many small segments, they
+dominate the denominator of the loss. Large regions are therefore cut into
+more clusters than small ones. The abstract of Panoptic Segment Sorting
+(OpenReview 1eKz1kjHO1) names "dynamic partitioning" without a rule; the rule
+here is our own.
 """
 from typing import NamedTuple, Tuple
 
@@ -138,7 +138,10 @@ def partition_regions(embeddings: Tensor,
 
 
 def region_boxes(slots: Tensor, num_regions: int) -> Boxes:
-    """Return the boxes of regions (B, H, W) in [0, R]; R itself has no box."""
+    """Return the box of each region of a map (B, H, W) of regions.
+
+    The number R marks pixels in no region; it gets no box.
+    """
     height, width = slots.shape[1:]
     flat = slots.flatten(1)
     y = torch.arange(height, device=flat.device).repeat_interleave(width)
@@ -157,7 +160,10 @@ def region_boxes(slots: Tensor, num_regions: int) -> Boxes:
 
 def region_grids(slots: Tensor, num_regions: int, cell_area: float,
                  max_clusters: int) -> Grids:
-    """Return the grids of regions (B, H, W) in [0, R]; R itself has none."""
+    """Return the grid of each region of a map (B, H, W) of regions.
+
+    The number R marks pixels in no region; it gets no grid.
+    """
     boxes = region_boxes(slots, num_regions)
     flat = slots.flatten(1)
     areas = flat.new_zeros(len(flat), num_regions + 1).scatter_add_(
@@ -169,7 +175,10 @@ def region_grids(slots: Tensor, num_regions: int, cell_area: float,
 
 
 def _of_pixels(parts: Tuple[Tensor, ...], slots: Tensor) -> Tuple[Tensor, ...]:
-    """Look up values (B, R) of regions at each pixel (B, H, W), 1 outside."""
+    """Return the values (B, R) of regions at each pixel (B, H, W).
+
+    Pixels in no region get 1.
+    """
     return tuple(
         torch.cat([part, torch.ones_like(part[:, :1])], 1).gather(
             1, slots.flatten(1)).view_as(slots) for part in parts)
@@ -187,7 +196,7 @@ def _start(slots: Tensor, grids: Grids, max_clusters: int) -> Tensor:
 
 
 def _places(slots: Tensor, boxes: Boxes) -> Tensor:
-    """Return y and x (B, 2, H, W) of pixels from the centre of their box."""
+    """Return y and x (B, 2, H, W) of pixels relative to their box centre."""
     box = Boxes(*_of_pixels(boxes, slots))
     y = torch.arange(slots.shape[1], device=slots.device)[:, None]
     x = torch.arange(slots.shape[2], device=slots.device)

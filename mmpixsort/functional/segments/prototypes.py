@@ -19,8 +19,8 @@ class Segments(NamedTuple):
     """Pixels grouped into at most P segments, in increasing order of codes.
 
     Attributes:
-        segment_ids: (N,) int64 segment of each pixel in [0, P), -1 for a
-            pixel without one.
+        segment_ids: (N,) int64 segment of each pixel in [0, P), -1 for
+            pixels without a segment.
         codes: (P,) int64 code that all pixels of a segment share, -1 for an
             unused row.
         areas: (P,) int64 areas in pixels, 0 for an unused row.

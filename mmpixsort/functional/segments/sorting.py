@@ -1,4 +1,4 @@
-"""Sorting of segments: pixels against the prototypes of segments.
+"""Segment sorting: the loss of pixels against prototypes of segments.
 
 Shapes: N pixels, n pixels of a tile, P prototypes, D embedding dims.
 
@@ -32,54 +32,59 @@ def segment_sorting(
     anchor_groups: Optional[Tensor] = None,
     key_groups: Optional[Tensor] = None,
 ) -> Tuple[Tensor, Tensor]:
-    r"""Sort pixels to the segments of their class, away from all others.
+    r"""Pull pixels towards segments of their class and away from others.
 
-    With :math:`s_{ip} = \kappa\, v_i \cdot \mu_p`, the pixel's own segment
-    c(i), and :math:`Y_p` the label of a segment:
+    With the similarities :math:`s_{ip} = \kappa\, v_i \cdot \mu_p` of pixel
+    i and the prototype of segment p, and with the labels :math:`y_i` of the
+    pixel and :math:`Y_p` of the segment, the loss is
 
     .. math::
         L_i = -\log \frac{\sum_{p \in P(i)} \exp s_{ip}}
               {\sum_{p \in P(i)} \exp s_{ip}
               + \sum_{p: Y_p \neq y_i} \exp s_{ip}}
 
-    'same_class': P(i) are the other segments of label y_i, and the own one
-    only where there is no other (soft neighbour assignment). 'own': P(i) is
-    c(i) alone; segments of the same label are in neither sum.
+    With the positives 'same_class', P(i) are the other segments with the
+    label y_i, or the pixel's own segment if there is no other (soft neighbour
+    assignment). With 'own', P(i) is only the pixel's own segment, and other
+    segments of the same label are in neither sum.
 
-    Evaluated as softplus(log sum of negatives - log sum of positives): the
-    released code subtracts the own term from a sum of exponentials, which
-    cancels in float32 once kappa (1 - cos) exceeds about 16. Anchors are
-    taken tile by tile, and the backward pass evaluates a tile again for the
-    gradient of keys: extra memory does not grow with N * P. A loss that is
-    a weighted sum over the pixels takes :func:`segment_sorting_sum`, which
-    evaluates a tile once. Keys that need no gradient may be overwritten
-    before backward, as a bank is.
+    Anchors are evaluated tile by tile, and again in backward if keys require
+    a gradient, so extra memory does not grow with N * P. If the loss is a
+    weighted sum over pixels, use :func:`segment_sorting_sum`, which evaluates
+    each tile once. Keys, such as those of a bank, may be overwritten before
+    backward.
 
-    In float32 (float64 stays), autocast off.
+    The loss is computed as softplus(log sum of negatives - log sum of
+    positives), in float32, or in float64 for float64 anchors, with autocast
+    off. The authors' released code subtracts the own term from a sum of
+    exponentials, which loses all digits in float32 if kappa (1 - cos)
+    exceeds about 16.
 
     Args:
         anchors: (N, D) pixel embeddings, unit rows.
-        anchor_labels: (N,) integer; negative: takes no part, whatever its
-            values.
+        anchor_labels: (N,) integer labels of the pixels. Pixels with a
+            negative label are ignored, and their values do not matter.
         keys: (P, D) prototypes, or a sequence of :class:`KeyBlock`.
-        key_labels: (P,) integer for a tensor of keys, None for blocks.
-            Negative: takes no part.
-        own_key: (N,) integer, index of the pixel's own segment among the
-            keys, counted over all blocks in order; -1 for none.
+        key_labels: (P,) integer labels of a tensor of keys; None for blocks,
+            which carry their labels. Keys with a negative label are ignored.
+        own_key: (N,) integer index of the pixel's own segment among the
+            keys, counted over all blocks in order; -1 where there is none.
         concentration: kappa, above 0.
         positives: 'same_class' or 'own'.
-        anchor_groups: (N,) integer; with `key_groups` (P,), over all blocks
-            in order: a key of the pixel's group, 0 or more, and of another
-            label is in neither sum. Stuff of another image, say.
-        key_groups: See `anchor_groups`; both or none.
+        anchor_groups: (N,) integer groups of the pixels. A key of the same
+            group, 0 or more, is not a negative of a pixel. An example is
+            stuff of the same class in another image. None: no groups.
+        key_groups: (P,) integer groups of the keys of all blocks in order;
+            must be given together with `anchor_groups`.
 
     Returns:
-        nll (N,), zero where invalid, and valid (N,) bool: the pixel takes
-        part and has a positive.
+        Negative log-likelihood (N,), zero for pixels that are not valid, and
+        the mask (N,) of valid pixels, which are not ignored and have a
+        positive.
 
     Raises:
-        ValueError: On wrong shapes, concentration or `positives`.
-        TypeError: On labels that are not integers.
+        ValueError: If a shape, the concentration or `positives` is wrong.
+        TypeError: If labels are not integers.
 
     Example:
         >>> prototypes = torch.tensor([[1., 0.], [-1., 0.], [0., 1.]])
@@ -87,7 +92,7 @@ def segment_sorting(
         ...     prototypes[:1], torch.tensor([0]), prototypes,
         ...     torch.tensor([0, 0, 1]), own_key=torch.tensor([0]),
         ...     concentration=16.)
-        >>> nll  # the released code gives 1.2e-7
+        >>> nll  # the authors' released code returns 1.2e-7
         tensor([16.])
     """
     prepared = _prepare(
@@ -113,28 +118,28 @@ def segment_sorting_sum(
 ) -> Tuple[Tensor, Tensor]:
     """Sum the losses of :func:`segment_sorting` over the pixels.
 
-    The gradients of anchors and keys are made in the forward pass, as the
-    loss that follows can only scale the sum: with a gradient for keys it
-    takes about half the time of the loss of every pixel.
+    If keys require a gradient, it takes about half the time of
+    :func:`segment_sorting`. Backward can only scale the gradients of a sum,
+    so they are complete after the forward pass.
 
     Args:
         anchors: (N, D) pixel embeddings, unit rows.
-        anchor_labels: (N,) integer, as in :func:`segment_sorting`.
-        keys: As in :func:`segment_sorting`.
-        key_labels: As in :func:`segment_sorting`.
-        own_key: As in :func:`segment_sorting`.
+        anchor_labels: (N,) integer labels of the pixels.
+        keys: (P, D) prototypes, or a sequence of :class:`KeyBlock`.
+        key_labels: (P,) integer labels of a tensor of keys.
+        own_key: (N,) integer index of the pixel's own segment.
         concentration: kappa, above 0.
         positives: 'same_class' or 'own'.
-        anchor_groups: As in :func:`segment_sorting`.
-        key_groups: As in :func:`segment_sorting`.
-        weights: (N,) weight of each pixel, without gradient; None: 1.
+        anchor_groups: (N,) integer groups of the pixels.
+        key_groups: (P,) integer groups of the keys.
+        weights: (N,) weight of each pixel, used without a gradient; None: 1.
 
     Returns:
-        The weighted sum over valid pixels (), and valid (N,) bool.
+        Weighted sum () of the losses, and the mask (N,) of valid pixels.
 
     Raises:
-        ValueError: On wrong shapes, concentration or `positives`.
-        TypeError: On labels that are not integers.
+        ValueError: If a shape, the concentration or `positives` is wrong.
+        TypeError: If labels are not integers.
 
     Example:
         >>> labels = torch.tensor([0, 1])
@@ -163,7 +168,7 @@ def _prepare(anchors: Tensor, anchor_labels: Tensor, keys: Keys,
              concentration: float, positives: str,
              anchor_groups: Optional[Tensor],
              key_groups: Optional[Tensor]) -> Tuple:
-    """Return checked anchors, their table, and the rows of each block."""
+    """Check the arguments and return anchors, table and keys of each block."""
     anchor_labels = check_rows('anchors', anchors, anchor_labels)
     check_positive('concentration', concentration)
     check_choice('positives', positives, POSITIVES)
@@ -184,10 +189,10 @@ def _prepare(anchors: Tensor, anchor_labels: Tensor, keys: Keys,
 def _check_groups(anchor_groups: Optional[Tensor],
                   key_groups: Optional[Tensor], anchor_labels: Tensor,
                   key_labels: Tensor) -> tuple:
-    """Raise unless both or none are given, and fit."""
+    """Check that both or neither are given and return them as int64."""
     if (anchor_groups is None) != (key_groups is None):
         raise ValueError('`anchor_groups` and `key_groups` must be given '
-                         'both or not at all, got one')
+                         'together or not at all, got one of them')
     if anchor_groups is not None:
         anchor_groups = check_labels(
             'anchor_groups', anchor_groups, anchor_labels.shape)

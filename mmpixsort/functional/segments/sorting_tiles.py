@@ -1,11 +1,11 @@
-"""The engine of segment sorting: tiles of pixels against all prototypes.
+"""Evaluation of segment sorting by tiles of pixels against all prototypes.
 
 Shapes: N pixels, n pixels of a tile, P prototypes, D embedding dims.
 
-See :mod:`mmpixsort.functional.segments.sorting` for the equation. A tile
-holds a fixed number of similarities. Its weights (n, P), the derivative of
-the losses with respect to the logits, give the gradient of the anchors as
-weights @ keys and that of the keys as weights.T @ anchors.
+See :mod:`mmpixsort.functional.segments.sorting` for the equation. A tile has
+a bounded number of similarities. Its weights (n, P) are the derivatives of
+the losses with respect to the logits. They give the gradients
+weights @ keys of the anchors and weights.T @ anchors of the keys.
 """
 from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -17,18 +17,18 @@ from torch.nn.functional import softplus
 from mmpixsort.functional.contrast.keys import zero_ignored
 from mmpixsort.functional.contrast.tiles import FLOOR, LOW, tiles
 
-# Concentration up to which the sums of a pixel share one exponential: terms
-# of unit rows are at least exp(-2 * 16), far above those of FLOOR.
+# Up to this concentration both sums of a pixel use the same exponentials:
+# those of unit rows are at least exp(-2 * 16), far above exp(FLOOR).
 SHARED_CONCENTRATION = 16.
 
 
 class Table(NamedTuple):
-    """What relates pixels to keys.
+    """Labels, groups and options that decide which pairs are compared.
 
     Attributes:
-        key_labels: (P,) labels of the keys, negative: takes no part.
-        labels: (N,) labels of the pixels, negative: takes no part.
-        own_key: (N,) key of the segment that a pixel belongs to.
+        key_labels: (P,) labels of the keys, negative for ignored keys.
+        labels: (N,) labels of the pixels, negative for ignored pixels.
+        own_key: (N,) key of each pixel's own segment, -1 for none.
         own_only: Whether only the own segment is a positive.
         groups: (N,) groups of the pixels; None: there are no groups.
         key_groups: (P,) groups of the keys.
@@ -45,12 +45,12 @@ class Table(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """The equation on the pixels of a tile.
+    """Loss and derivatives of the pixels of a tile.
 
     Attributes:
-        loss: (n, 1), zero where invalid.
-        valid: (n, 1) bool.
-        weights: (n, P) derivative with respect to the logits.
+        loss: (n, 1) loss, zero where `valid` is False.
+        valid: (n, 1) bool, True for pixels with a loss.
+        weights: (n, P) derivative of the loss with respect to the logits.
     """
 
     loss: Tensor
@@ -59,11 +59,11 @@ class Tile(NamedTuple):
 
 
 class WeightedSum(torch.autograd.Function):
-    """Sum of the losses, with all gradients made in the forward pass."""
+    """Sum of the losses, whose gradients are computed in the forward pass."""
 
     @staticmethod
     def forward(ctx, anchors, weights, table, *blocks):
-        """Return the sum () and valid (N,)."""
+        """Return the weighted sum () and the mask (N,) of valid pixels."""
         clean, keys, spans = _clean(ctx, anchors, table, blocks, first=3)
         scaled = clean * table.concentration
         grad_keys = [torch.zeros_like(keys[span]) for span in spans]
@@ -95,11 +95,11 @@ class WeightedSum(torch.autograd.Function):
 
 
 class PixelLoss(torch.autograd.Function):
-    """Loss of every pixel; backward evaluates a tile again for the keys."""
+    """Loss of every pixel, evaluated again in backward for the keys."""
 
     @staticmethod
     def forward(ctx, anchors, table, *blocks):
-        """Return the loss (N,) and valid (N,)."""
+        """Return the loss (N,) and the mask (N,) of valid pixels."""
         clean, keys, spans = _clean(ctx, anchors, table, blocks, first=2)
         scaled = clean * table.concentration
         parts = []
@@ -111,14 +111,14 @@ class PixelLoss(torch.autograd.Function):
         ctx.table, ctx.spans = table, spans
         ctx.mark_non_differentiable(valid)
         ctx.set_materialize_grads(False)
-        # `keys` is a copy, so that a bank may be overwritten
+        # `keys` is a copy, so a bank may be overwritten before backward
         ctx.save_for_backward(clean, grad, *([keys] if spans else []))
         return loss.squeeze(1), valid
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_loss, _):
-        """Scale the gradient of the anchors; evaluate tiles for the keys."""
+        """Scale the gradient of the anchors and compute that of the keys."""
         grads: List[Optional[Tensor]] = [None] * ctx.num_blocks
         if grad_loss is None:
             return (None, None, *grads)
@@ -139,14 +139,19 @@ class PixelLoss(torch.autograd.Function):
 
 def _clean(ctx, anchors: Tensor, table: Table, blocks: Sequence[Tensor],
            first: int) -> Tuple[Tensor, Tensor, List[slice]]:
-    """Return safe anchors, all keys (P, D), and which need a gradient.
+    """Join the blocks and set ignored anchors and keys to zero.
 
     Args:
-        ctx: Context of the function, which learns the blocks that need one.
-        anchors: (N, D).
-        table: What relates pixels to keys.
+        ctx: Context of the function; it gets the number of blocks and the
+            indices of the blocks that require a gradient.
+        anchors: (N, D) pixel embeddings.
+        table: Labels, groups and options.
         blocks: Keys (K, D) of every block.
-        first: Number of the first block among the inputs.
+        first: Index of the first block among the inputs of the function.
+
+    Returns:
+        Anchors (N, D), keys (P, D), and a slice of the keys for each block
+        that requires a gradient.
     """
     ctx.num_blocks = len(blocks)
     ctx.needs = [
@@ -165,21 +170,21 @@ def _cat(parts: Sequence[Tensor]) -> Tensor:
 
 
 def _tiles(table: Table) -> Iterator[slice]:
-    """Cut the pixels into tiles."""
+    """Yield slices of pixels, one per tile."""
     return tiles(len(table.labels), len(table.key_labels),
                  table.labels.device)
 
 
 def _tile(scaled: Tensor, keys: Tensor, table: Table, rows: slice,
           share: Optional[Tensor] = None) -> Tile:
-    """Evaluate the equation on a tile.
+    """Return loss and derivatives of the pixels of a tile.
 
     Args:
         scaled: (n, D) anchors times kappa.
-        keys: (P, D), zero where they take no part.
-        table: What relates pixels to keys.
-        rows: Pixels of the tile.
-        share: (n, 1) factor of the weights of each pixel; None: 1.
+        keys: (P, D) keys, zero where ignored.
+        table: Labels, groups and options.
+        rows: Slice of the pixels of the tile.
+        share: (n, 1) factor of the derivatives of each pixel; None: 1.
     """
     if table.concentration <= SHARED_CONCENTRATION:
         return _one_exponential(scaled, keys, table, rows, share)
@@ -188,13 +193,16 @@ def _tile(scaled: Tensor, keys: Tensor, table: Table, rows: slice,
 
 def _one_exponential(scaled: Tensor, keys: Tensor, table: Table, rows: slice,
                      share: Optional[Tensor]) -> Tile:
-    """Evaluate a tile by sums of exp(s - kappa), which lies in (0, 1]."""
+    """Evaluate a tile by sums of exp(s - kappa), which lie in (0, 1].
+
+    Each similarity needs one exponential, but kappa must be small.
+    """
     labels, own = table.labels[rows, None], table.own_key[rows, None]
     takes_part = table.key_labels >= 0
     bias = torch.where(takes_part, -table.concentration, FLOOR)
     terms = torch.addmm(bias.to(scaled), scaled, keys.T).exp_()
     same = (labels == table.key_labels).to(terms.dtype)
-    # the own term is handled by itself, and may lie in none of the keys
+    # the own term is handled separately; a pixel may have no own key
     column = own.clamp(min=0)
     owned = (own >= 0) & (same.gather(1, column) > 0) & (labels >= 0)
     own_term = terms.gather(1, column)
@@ -212,7 +220,7 @@ def _one_exponential(scaled: Tensor, keys: Tensor, table: Table, rows: slice,
         alone = (above == 0) & owned
         valid = (alone | (above > 0)) & (labels >= 0)
         above = torch.where(alone, own_term, above)
-    # no positive or no negative: any finite number, which is not used
+    # without a positive, any finite number that is not used
     above = torch.where(valid, above, 1.)
     margin = (below / above).log()
     loss = softplus(margin, threshold=40.).masked_fill(~valid, 0.)
@@ -229,7 +237,10 @@ def _one_exponential(scaled: Tensor, keys: Tensor, table: Table, rows: slice,
 
 def _two_softmaxes(scaled: Tensor, keys: Tensor, table: Table, rows: slice,
                    share: Optional[Tensor]) -> Tile:
-    """Evaluate a tile with a maximum of its own for either sum."""
+    """Evaluate a tile by two softmaxes, of the positives and the negatives.
+
+    It is stable for every kappa, because each has its own maximum.
+    """
     logits = scaled @ keys.T
     positive, negative = _pairs(table, rows)
     valid = positive.any(1, keepdim=True)
@@ -243,30 +254,30 @@ def _two_softmaxes(scaled: Tensor, keys: Tensor, table: Table, rows: slice,
 
 
 def _masked_softmax(logits: Tensor, mask: Tensor) -> Tuple[Tensor, Tensor]:
-    """Return log-sum-exp (n, 1) and softmax (n, P) where the mask holds.
+    """Return log-sum-exp (n, 1) and softmax (n, P) over the pairs of a mask.
 
-    Overwrites `logits`. One exponential serves both, and never that of a
-    large negative number, as logsumexp would take of pairs that the mask
-    leaves out. A row without any pair has about LOW, and zeros.
+    `logits` is overwritten. Both results use the same exponentials. None of
+    these has a large negative argument, which would be slow on a CPU. The
+    results of a row without a pair are about LOW, and zeros.
     """
     excluded = ~mask
     logits.masked_fill_(excluded, LOW)
     top = logits.amax(1, keepdim=True)
     shares = logits.sub_(top).clamp_(min=FLOOR).exp_()
     total = shares.masked_fill_(excluded, 0.).sum(1, keepdim=True)
-    # 1 or more, unless there is none
+    # the sum is at least 1, or 0 if there is no pair
     total = total.clamp_(min=1.)
     return top + total.log(), shares.div_(total)
 
 
 def _left_alone(table: Table, rows: slice) -> Tensor:
-    """Return where pixel and key are of one group (n, P)."""
+    """Return a mask (n, P) of the pairs in the same group."""
     groups = table.groups[rows, None]
     return (groups == table.key_groups) & (groups >= 0)
 
 
 def _pairs(table: Table, rows: slice) -> Tuple[Tensor, Tensor]:
-    """Return masks (n, P) of positives and negatives."""
+    """Return the masks (n, P) of positives and of negatives."""
     labels = table.labels[rows, None]
     takes_part = (table.key_labels >= 0) & (labels >= 0)
     same = (labels == table.key_labels) & takes_part

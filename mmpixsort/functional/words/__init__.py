@@ -1,1 +1,1 @@
-"""Words and regions: contrast, pooling, clean-up, attention and naming."""
+"""Losses and operations that relate words to images and their regions."""

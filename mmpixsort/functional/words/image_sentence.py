@@ -1,6 +1,6 @@
-"""Contrast of images with sentences, both ways.
+"""Contrastive loss between images and their sentences, in both directions.
 
-Shapes: B images with a sentence each, A images of all ranks, E dims of the
+Shapes: B images with one sentence each, A images of all ranks, E dims of the
 joint space.
 
 Radford et al., "Learning Transferable Visual Models From Natural Language
@@ -28,32 +28,36 @@ def image_sentence_contrast(
     own: Optional[Tensor] = None,
     all_valid: Optional[Tensor] = None,
 ) -> Tuple[Tensor, Tensor]:
-    r"""Find the sentence of each image, and the image of each sentence.
+    r"""Contrast images with all sentences, and sentences with all images.
 
     .. math::
         L_b = -\log \frac{e^{\alpha x_b \cdot s_b}}
               {\sum_a e^{\alpha x_b \cdot s_a}}
 
-    for images x, and the same with both sides exchanged. The sums run over
-    the batch, or over all that is given beside it, as gathered from all
-    ranks. In float32 (float64 stays), autocast off.
+    is the loss of image x_b with sentence s_b; the loss of a sentence
+    exchanges x and s. The sums run over the batch or, if `all_images`,
+    `all_sentences` and `own` are given, over the pairs of all ranks. The
+    computation runs in float32, or in float64 for float64 inputs, with
+    autocast off.
 
     Args:
         images: (B, E) unit rows.
-        sentences: (B, E) unit rows.
-        scale: alpha, above 0; a scalar tensor may have a gradient.
-        all_images: (A, E) unit rows, `images` among them.
-        all_sentences: (A, E) unit rows, `sentences` among them.
-        own: (B,) integer in [0, A), where the batch lies in them. All three
-            or none.
-        all_valid: (A,) bool; others take no part, whatever their values.
+        sentences: (B, E) unit rows; row b belongs to image b.
+        scale: alpha, above 0; a scalar tensor may require a gradient.
+        all_images: (A, E) unit rows of all ranks, including `images`.
+        all_sentences: (A, E) unit rows of all ranks, including `sentences`.
+        own: (B,) integer index in [0, A) of each pair of the batch among
+            those of all ranks.
+        all_valid: (A,) bool mask of the pairs that are used; the values of
+            other rows do not matter. None uses all pairs.
 
     Returns:
-        nll of the images (B,) and nll of the sentences (B,), zero where not
-        valid.
+        Negative log-likelihoods of the images (B,) and of the sentences
+        (B,), zero for pairs that are not valid.
 
     Raises:
-        ValueError: On wrong shapes or scale.
+        ValueError: If a shape or the scale is wrong, or only some of
+            `all_images`, `all_sentences` and `own` are given.
 
     Example:
         >>> nll, _ = image_sentence_contrast(
@@ -69,7 +73,7 @@ def image_sentence_contrast(
         own = torch.arange(len(images), device=images.device)
     elif not all(given):
         raise ValueError('`all_images`, `all_sentences` and `own` must be '
-                         'given all or not at all')
+                         'given together or not at all')
     _check_rows(all_images, all_sentences, 'all_')
     check_labels('own', own, images.shape[:1])
     if all_valid is None:
@@ -83,21 +87,21 @@ def image_sentence_contrast(
 
 
 def _check_rows(images: Tensor, sentences: Tensor, name: str = '') -> None:
-    """Raise unless both are floating and of one shape (B, E)."""
+    """Raise unless both are floating tensors of the same shape (B, E)."""
     if (images.dim() != 2 or images.shape != sentences.shape or
             not images.is_floating_point() or
             not sentences.is_floating_point()):
         raise ValueError(
             f'`{name}images` and `{name}sentences` must be floating tensors '
-            f'of one shape (B, E), got {images.dtype} of shape '
+            f'of the same shape (B, E), got {images.dtype} of shape '
             f'{tuple(images.shape)} and {sentences.dtype} of shape '
             f'{tuple(sentences.shape)}')
 
 
 def _nll(rows: Tensor, keys: Tensor, scale: Union[float, Tensor],
          own: Tensor, valid: Tensor) -> Tensor:
-    """Return -log of the share that key own[b] has of row b."""
-    # NaN in padding times zero is NaN
+    """Return -log softmax(row b . keys)[own[b]] for every row b."""
+    # padding may hold NaN, and zero times NaN is NaN
     row_valid = valid[own]
     rows = rows.masked_fill(~row_valid[:, None], 0.)
     keys = keys.masked_fill(~valid[:, None], 0.)

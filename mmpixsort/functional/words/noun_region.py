@@ -1,12 +1,12 @@
-"""Contrast of the nouns of captions with regions of images, one way.
+"""Contrastive loss that compares the nouns of captions with image regions.
 
 Shapes: B images, K regions of an image, M nouns, m nouns of a chunk, L nouns
 of a caption, E dims of the joint space.
 
-In the spirit of Zhang et al., "Associating Spatially-Consistent Grouping
+The idea is that of Zhang et al., "Associating Spatially-Consistent Grouping
 with Text-supervised Semantic Segmentation", 2023,
-https://arxiv.org/abs/2304.01114, whose equations were not published: these
-are our own.
+https://arxiv.org/abs/2304.01114. They did not publish their equations; the
+equations here are our own.
 """
 from typing import Iterator, NamedTuple, Optional, Tuple, Union
 
@@ -26,13 +26,15 @@ NOUN_POSITIVES = ('soft', 'max', 'mil', 'mean')
 
 
 class NounRegionTerms(NamedTuple):
-    """The loss of every noun, and what to log about it.
+    """Loss and diagnostics of every noun.
 
     Attributes:
-        nll: (M,), zero where invalid.
-        valid: (M,) bool; the noun is no padding and its image has a region.
-        hit: (M,) bool; the best region of its own image beats all negatives.
-        no_negatives: (M,) bool; valid, but nothing to tell it from.
+        nll: (M,) negative log-likelihood, zero where `valid` is False.
+        valid: (M,) bool, True if the noun is not padding and its image has a
+            valid region.
+        hit: (M,) bool, True if the most similar region of the noun's own
+            image is more similar than all negatives.
+        no_negatives: (M,) bool, True for a valid noun without negatives.
     """
 
     nll: Tensor
@@ -42,12 +44,13 @@ class NounRegionTerms(NamedTuple):
 
 
 class _Regions(NamedTuple):
-    """All regions.
+    """The regions of all images, and the nouns of their captions.
 
     Attributes:
-        rows: (B * K, E), zero where invalid.
-        valid: (B, K) bool.
-        caption_nouns: (B, L) ids, or None.
+        rows: (B * K, E) embeddings, zero where a region is not valid.
+        valid: (B, K) bool mask of the valid regions.
+        caption_nouns: (B, L) ids of the nouns of every caption; None makes
+            the regions of all other images negatives.
     """
 
     rows: Tensor
@@ -67,49 +70,57 @@ def noun_region_contrast(
     caption_nouns: Optional[Tensor] = None,
     chunk_size: Optional[int] = None,
 ) -> Tuple[Tensor, Tensor]:
-    r"""Find each noun in its own image rather than in the others.
+    r"""Contrast each noun's own image with the regions of all other images.
 
-    With :math:`a_{mbk} = \alpha\, t_m \cdot z_{bk}`, the image
-    :math:`b_m` of the noun, and the regions :math:`N_m` of other images:
+    With the logits :math:`a_{mbk} = \alpha\, t_m \cdot z_{bk}` of noun m and
+    region k of image b, and the set :math:`N_m` of the regions of other
+    images, the loss of noun m is
 
     .. math::
         L_m = -\log \frac{e^{p_m}}{e^{p_m} + \sum_{N_m} e^{a_{mbk}}}
 
-    where :math:`p_m` is taken from the regions k of image :math:`b_m`:
-    'soft' :math:`\sum_k \pi_k a_k` with the constant
-    :math:`\pi = \mathrm{softmax}(a)`; 'max' :math:`\max_k a_k`; 'mil'
-    :math:`\log \sum_k e^{a_k}`; 'mean' their mean. One way: the sum runs
-    over regions for a given noun and never over nouns for a given region,
-    since most regions have no noun in the caption. L(mil) <= L(max) <=
-    L(soft). Training from random weights collapses with 'max' and 'mean'.
+    The score :math:`p_m` combines the logits :math:`a_k` of the regions of
+    the noun's own image. `positives` selects how: 'soft' is
+    :math:`\sum_k \pi_k a_k` with :math:`\pi = \mathrm{softmax}(a)` as a
+    constant; 'max' is :math:`\max_k a_k`; 'mil' is
+    :math:`\log \sum_k e^{a_k}`; 'mean' is their mean. It follows that
+    L(mil) <= L(max) <= L(soft). Training from random weights collapses with
+    'max' and 'mean'.
 
-    Nouns are taken chunk by chunk, and the backward pass evaluates a chunk
-    again: extra memory does not grow with M. In float32 (float64 stays),
-    autocast off. A noun that is listed twice counts twice.
+    The sum runs over regions for a given noun and never over nouns for a
+    given region, because the caption names few of the regions. A noun that
+    is listed twice counts twice.
+
+    Several chunks of nouns are evaluated one by one, and again in the
+    backward pass, so extra memory does not grow with M. The computation runs
+    in float32, or in float64 for float64 inputs, with autocast off.
 
     Args:
         nouns: (M, E) text embeddings, unit rows.
-        noun_images: (M,) integer in [0, B), the image of the caption that
-            holds the noun; negative: padding, whatever its values.
-        regions: (B, K, E) unit rows.
-        region_valid: (B, K) bool; others take no part, whatever their
-            values.
-        scale: alpha, above 0; a scalar tensor may have a gradient.
+        noun_images: (M,) integer index in [0, B) of the image whose caption
+            contains the noun; a negative index marks padding, whose values
+            do not matter.
+        regions: (B, K, E) region embeddings, unit rows.
+        region_valid: (B, K) bool mask of the regions that are used; the
+            values of other regions do not matter.
+        scale: alpha, above 0; a scalar tensor may require a gradient.
         positives: 'soft', 'max', 'mil' or 'mean'.
-        noun_ids: (M,) integer, with `caption_nouns`: images whose caption
-            has the noun too are no negatives.
-        caption_nouns: (B, L) integer, the nouns of every caption; negative:
-            padding.
-        chunk_size: Nouns that are scored at once; None: 4 million logits.
+        noun_ids: (M,) integer ids of the nouns, to be given together with
+            `caption_nouns`. With both, regions of an image whose caption
+            contains the noun as well are not negatives.
+        caption_nouns: (B, L) integer ids of the nouns of every caption;
+            negative ids are padding.
+        chunk_size: Number of nouns that are evaluated at once; None chooses
+            it from the number of regions and the device.
 
     Returns:
-        nll (M,), zero where invalid, and valid (M,) bool: the noun is no
-        padding and its image has a valid region. The nll is zero, too,
-        where a noun has no negatives.
+        Negative log-likelihood (M,), which is zero for nouns that are not
+        valid or have no negatives; and valid (M,) bool, True for nouns that
+        are not padding and whose image has a valid region.
 
     Raises:
-        ValueError: On wrong shapes or options.
-        TypeError: On ids that are not integers.
+        ValueError: If a shape, an option or the scale is wrong.
+        TypeError: If indices or ids are not integers.
 
     Example:
         >>> regions = torch.eye(4).view(2, 2, 4)
@@ -144,9 +155,9 @@ def noun_region_terms(
     caption_nouns: Optional[Tensor] = None,
     chunk_size: Optional[int] = None,
 ) -> NounRegionTerms:
-    """Return the loss of :func:`noun_region_contrast` and diagnostics.
+    """Return the loss of :func:`noun_region_contrast` with diagnostics.
 
-    See there for the arguments.
+    The arguments are those of :func:`noun_region_contrast`.
     """
     check_choice('positives', positives, NOUN_POSITIVES)
     check_scale(scale)
@@ -157,7 +168,7 @@ def noun_region_terms(
         check_count('chunk_size', chunk_size)
     with autocast_off(regions.device):
         nouns, regions = full_precision(nouns, regions)
-        # NaN in padding times zero is NaN
+        # padding may hold NaN, and zero times NaN is NaN
         nouns = nouns.masked_fill((noun_images < 0)[:, None], 0.)
         regions = regions.masked_fill(~region_valid[..., None], 0.)
         table = _Regions(regions.flatten(0, 1), region_valid, caption_nouns)
@@ -173,31 +184,31 @@ def noun_region_terms(
 
 def _check_shapes(nouns: Tensor, noun_images: Tensor, regions: Tensor,
                   region_valid: Tensor) -> Tensor:
-    """Return the images of nouns as int64, after a check of all shapes."""
+    """Check all shapes and return `noun_images` as int64."""
     if regions.dim() != 3 or not regions.is_floating_point():
         raise ValueError(
             '`regions` must be a floating tensor of shape (B, K, E), got '
             f'{regions.dtype} of shape {tuple(regions.shape)}')
     if 0 in regions.shape[:2]:
-        raise ValueError('`regions` must hold an image and a region or more, '
-                         f'got shape {tuple(regions.shape)}; pad K with '
-                         'regions that are not valid')
+        raise ValueError('`regions` must hold at least one image and one '
+                         f'region, got shape {tuple(regions.shape)}; pad K '
+                         'with regions that are not valid')
     check_mask('region_valid', region_valid, regions.shape[:2])
     if (nouns.dim() != 2 or not nouns.is_floating_point() or
             nouns.shape[1] != regions.shape[2]):
         raise ValueError(
             f'`nouns` must be a floating tensor of shape (M, '
-            f'{regions.shape[2]}), E of the regions, got {nouns.dtype} of '
-            f'shape {tuple(nouns.shape)}')
+            f'{regions.shape[2]}), with the E of the regions, got '
+            f'{nouns.dtype} of shape {tuple(nouns.shape)}')
     return check_labels('noun_images', noun_images, nouns.shape[:1])
 
 
 def _check_ids(noun_ids: Optional[Tensor], caption_nouns: Optional[Tensor],
                noun_images: Tensor, regions: Tensor) -> tuple:
-    """Return both as int64; both or none must be given, and fit."""
+    """Check that both or neither are given and return them as int64."""
     if (noun_ids is None) != (caption_nouns is None):
-        raise ValueError('`noun_ids` and `caption_nouns` must be given both '
-                         'or not at all, got one')
+        raise ValueError('`noun_ids` and `caption_nouns` must be given '
+                         'together or not at all, got one of them')
     if noun_ids is None:
         return None, None
     return (check_labels('noun_ids', noun_ids, noun_images.shape),
@@ -207,7 +218,7 @@ def _check_ids(noun_ids: Optional[Tensor], caption_nouns: Optional[Tensor],
 
 def _chunks(nouns: Tensor, num_regions: int,
             chunk_size: Optional[int]) -> Iterator[slice]:
-    """Cut the nouns; no nouns are one empty chunk."""
+    """Yield the chunks of nouns; there is one empty chunk if M is 0."""
     if chunk_size is None:
         return tiles(len(nouns), num_regions, nouns.device)
     return (slice(start, start + chunk_size)
@@ -215,7 +226,7 @@ def _chunks(nouns: Tensor, num_regions: int,
 
 
 def _score_again_in_backward(*arguments) -> Tuple[Tensor, ...]:
-    """Call :func:`_score`, keeping only what it was called with."""
+    """Call :func:`_score` and keep only its arguments for backward."""
     return checkpoint(
         _score, *arguments, use_reentrant=False, preserve_rng_state=False)
 
@@ -223,7 +234,7 @@ def _score_again_in_backward(*arguments) -> Tuple[Tensor, ...]:
 def _score(nouns: Tensor, images: Tensor, ids: Tensor,
            scale: Union[float, Tensor], table: _Regions,
            positives: str) -> Tuple[Tensor, ...]:
-    """Evaluate the equation on a chunk; see :class:`NounRegionTerms`."""
+    """Return the fields of :class:`NounRegionTerms` for a chunk of nouns."""
     logits = scale * (nouns @ table.rows.T)
     logits = logits.view(len(nouns), *table.valid.shape)
     image = images.clamp(min=0)
@@ -241,7 +252,7 @@ def _score(nouns: Tensor, images: Tensor, ids: Tensor,
 
 
 def _negatives(images: Tensor, ids: Tensor, table: _Regions) -> Tensor:
-    """Return the mask (m, B, K) of regions that a noun is told from."""
+    """Return the mask (m, B, K) of the negatives of every noun."""
     column = torch.arange(len(table.valid), device=images.device)
     others = column != images[:, None]
     if table.caption_nouns is not None:
@@ -251,12 +262,12 @@ def _negatives(images: Tensor, ids: Tensor, table: _Regions) -> Tensor:
 
 
 def _positive_score(own: Tensor, valid: Tensor, positives: str) -> Tensor:
-    """Return p (m,) of the logits (m, K) of the own regions."""
+    """Return the score p (m,) from the logits (m, K) of the own regions."""
     masked = own.masked_fill(~valid, LOW)
     if positives == 'mil':
         return masked.logsumexp(1)
     if positives == 'max':
-        # of equals the first: `amax` would share the gradient
+        # the gradient goes to the first maximum; `amax` would split it
         return masked.max(1).values
     if positives == 'soft':
         weights = masked.detach().softmax(1)

@@ -1,16 +1,19 @@
-"""Region tokens beside the tokens of a ViT: biases and one attention step.
+"""Attention of region tokens in a ViT: additive biases and one step.
 
-Shapes: B images, K regions of an image, P patches, T = P tokens that can be
-attended to or 1 + P with CLS first, M heads, D dims of a head.
+Shapes: B images, K regions of an image, P patches, T ordinary tokens (P
+patches, or 1 + P with CLS first), M heads, D dims of a head.
 
-A region token r_k is a shadow of CLS: it reads the ordinary tokens under an
-additive bias, and no ordinary token reads it. So the ordinary stream does not
-change, and the step is a cross-attention with the keys [r_k; CLS; patches]
-instead of a mask of all tokens with all. After SAN (Xu et al., CVPR 2023,
-https://arxiv.org/abs/2302.12242); for Zhang et al., "Associating
-Spatially-Consistent Grouping with Text-supervised Semantic Segmentation",
-2023, https://arxiv.org/abs/2304.01114, a reconstruction: the rule of its
-contextually aware masking is not published.
+Each region has a token r_k that works like CLS but attends mainly to the
+patches of its region. It attends to itself and to the ordinary tokens under
+an additive bias, and no ordinary token attends to it. The ordinary tokens
+therefore do not change, and one cross-attention with the keys
+[r_k; CLS; patches] is enough.
+
+The scheme follows SAN (Xu et al., CVPR 2023,
+https://arxiv.org/abs/2302.12242). It reconstructs the contextually aware
+masking of Zhang et al., "Associating Spatially-Consistent Grouping with
+Text-supervised Semantic Segmentation", 2023,
+https://arxiv.org/abs/2304.01114, whose rule is not published.
 """
 from typing import Optional
 
@@ -29,15 +32,20 @@ def outside_bias(context: str,
                  layer: int = 0,
                  start_layer: int = 0,
                  soft_bias: float = 2.) -> float:
-    """Return c_l, the bias of a layer between a region and other patches.
+    """Return the attention bias of a layer for patches outside the region.
 
     Args:
-        context: 'hard' and 'isolated': minus infinity; 'late': 0 before
-            `start_layer`, then minus infinity; 'soft': -`soft_bias`;
-            'none': 0.
-        layer: l, from 0.
-        start_layer: First layer of 'late' that is confined.
-        soft_bias: lambda of 'soft', 0 or more.
+        context: How much a region token attends to patches outside its
+            region. The bias is minus infinity for 'hard' and 'isolated'; 0
+            before `start_layer` and minus infinity from there on for 'late';
+            -`soft_bias` for 'soft'; 0 for 'none'.
+        layer: Index of the layer, from 0.
+        start_layer: First layer of 'late' in which other patches are
+            excluded.
+        soft_bias: Size of the bias of 'soft', 0 or more.
+
+    Returns:
+        The bias c_l of layer l.
 
     Example:
         >>> [outside_bias('late', layer=i, start_layer=1) for i in range(2)]
@@ -51,14 +59,15 @@ def outside_bias(context: str,
 
 
 def region_members(ids: Tensor, num_regions: int) -> Tensor:
-    """Return which patches are in which region.
+    """Return a mask of the patches of every region.
 
     Args:
-        ids: (B, P) integer in [0, K); any other number: in no region.
+        ids: (B, P) integer region of each patch in [0, K); a patch with any
+            other number is in no region.
         num_regions: K.
 
     Returns:
-        (B, K, P) bool.
+        (B, K, P) bool, True where patch p is in region k.
     """
     check_count('num_regions', num_regions)
     if ids.dim() != 2 or ids.is_floating_point():
@@ -74,19 +83,20 @@ def region_bias(members: Tensor,
                 outside: float,
                 cls_bias: Optional[float] = CLOSED,
                 dtype: torch.dtype = torch.float32) -> Tensor:
-    """Return what is added to the attention logits of region tokens.
+    """Return the bias that is added to the attention logits of regions.
 
-    The own key is always open, so no row is closed as a whole: a region
-    without patches stays finite.
+    The bias of a region token for itself is always 0, so that the attention
+    of a region without patches stays finite.
 
     Args:
-        members: (B, K, P) bool, see :func:`region_members`.
-        outside: c_l of patches that are not in the region.
-        cls_bias: Bias of the class token; None: the tokens have no bias.
-        dtype: Floating data type of the result.
+        members: (B, K, P) bool mask from :func:`region_members`.
+        outside: Bias for patches that are not in the region, see
+            :func:`outside_bias`.
+        cls_bias: Bias for the class token; None if there is no class token.
+        dtype: Floating dtype of the result.
 
     Returns:
-        (B, K, 1 + T) for the keys [own; CLS; patches].
+        (B, K, 1 + T) bias for the keys [own; CLS; patches].
 
     Example:
         >>> members = region_members(torch.tensor([[0, 1]]), 2)
@@ -103,13 +113,17 @@ def region_bias(members: Tensor,
 
 def confinement_bias(ids: Tensor,
                      dtype: torch.dtype = torch.float32) -> Tensor:
-    """Return the bias (B, P, P) under which patches see their own region.
+    """Return a bias that confines the attention of patches to their region.
 
-    Patches in no region see one another.
+    Patches with the same number attend to one another; so do patches in no
+    region, which share one number.
 
     Args:
-        ids: (B, P) integer.
-        dtype: Floating data type of the result.
+        ids: (B, P) integer region of each patch.
+        dtype: Floating dtype of the result.
+
+    Returns:
+        (B, P, P) bias, 0 within a region and minus infinity elsewhere.
     """
     bias = torch.zeros(*ids.shape, ids.shape[1], dtype=dtype,
                        device=ids.device)
@@ -124,21 +138,23 @@ def region_attention(queries: Tensor, own_keys: Tensor, own_values: Tensor,
         o_k = \mathrm{softmax}\left(\frac{q_k [k_k; k_1 ... k_T]^\top}
         {\sqrt D} + A_k\right) [v_k; v_1 ... v_T]
 
-    The softmax runs in float32 or, for float64, in that.
+    The softmax runs in float32, or in float64 for float64 inputs.
 
     Args:
-        queries: (B, M, K, D) of the region tokens, after projection.
-        own_keys, own_values: (B, M, K, D) of the same tokens.
-        keys, values: (B, M, T, D) of the ordinary tokens.
-        bias: (B, K, 1 + T) floating, the own key first, see
-            :func:`region_bias`.
+        queries: (B, M, K, D) projected queries of the region tokens.
+        own_keys: (B, M, K, D) projected keys of the region tokens.
+        own_values: (B, M, K, D) projected values of the region tokens.
+        keys: (B, M, T, D) projected keys of the ordinary tokens.
+        values: (B, M, T, D) projected values of the ordinary tokens.
+        bias: (B, K, 1 + T) floating bias A, see :func:`region_bias`; its
+            first column belongs to the own key.
 
     Returns:
-        (B, M, K, D), before the output projection.
+        (B, M, K, D) attention outputs before the output projection.
 
     Raises:
-        TypeError: On a bias of bool or integers.
-        ValueError: On a bias of another shape.
+        TypeError: If the bias is not floating.
+        ValueError: If the bias has another shape.
 
     Example:
         >>> q = torch.zeros(1, 1, 1, 1)
@@ -162,8 +178,8 @@ def check_bias(bias: Tensor, shape: tuple) -> None:
     if not bias.is_floating_point():
         raise TypeError(
             f'`bias` must be floating, got {bias.dtype}; it is added to the '
-            'logits, where True would add 1 and close nothing: use '
-            '`torch.zeros(...).masked_fill(closed, float("-inf"))`')
+            'logits, where True would add 1 and exclude nothing: use '
+            '`torch.zeros(...).masked_fill(excluded, float("-inf"))`')
     if tuple(bias.shape) != tuple(shape):
         raise ValueError(f'`bias` must have shape {tuple(shape)}, (B, K, 1 + '
                          f'T), got {tuple(bias.shape)}')

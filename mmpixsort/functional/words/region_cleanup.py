@@ -1,10 +1,11 @@
-"""Tidy regions up: join alike ones, absorb slivers, leave no number out.
+"""Clean-up of regions: merging, removal of small parts and renumbering.
 
 Shapes: B images, C channels, h w size of a grid, K regions of an image, S
 slivers of all images.
 
-Groups of self-supervised features are part-like, and hold small spurious
-parts (arXiv 2304.01114); what is done about it is ours.
+Groups of self-supervised features often cover parts of objects and contain
+small spurious parts (https://arxiv.org/abs/2304.01114). The remedies here
+are our own.
 """
 from typing import Tuple
 
@@ -20,14 +21,16 @@ from .regions import pool_regions
 
 @torch.no_grad()
 def compact_ids(ids: Tensor, num_regions: int) -> Tensor:
-    """Renumber the regions of each image 0, 1, ... in their order.
+    """Renumber the regions of each image without gaps and in the same order.
 
     Args:
-        ids: (B, h, w) integer in [0, K), negative: in no region.
+        ids: (B, h, w) integer region of each pixel in [0, K), negative for
+            pixels in no region.
         num_regions: K.
 
     Returns:
-        (B, h, w) int64, -1 in no region.
+        (B, h, w) int64 ids 0, 1, ... in each image, -1 for pixels in no
+        region.
 
     Example:
         >>> compact_ids(torch.tensor([[[5, 2, -1, 5]]]), 6)
@@ -36,7 +39,7 @@ def compact_ids(ids: Tensor, num_regions: int) -> Tensor:
     ids = check_ids(ids)
     check_count('num_regions', num_regions)
     flat = ids.flatten(1)
-    # a dump for what is in no region
+    # an extra slot for pixels in no region
     slots = flat.masked_fill(flat < 0, num_regions)
     present = slots.new_zeros(len(ids), num_regions + 1)
     present.scatter_(1, slots, 1)
@@ -48,20 +51,22 @@ def compact_ids(ids: Tensor, num_regions: int) -> Tensor:
 @torch.no_grad()
 def merge_similar(features: Tensor, ids: Tensor, num_regions: int, *,
                   threshold: float) -> Tensor:
-    """Join regions of alike features, wherever they lie.
+    """Merge the regions of an image that have similar features.
 
-    Average linkage of the mean unit features, weighted by areas, as
-    :func:`mmpixsort.functional.segments.graph.merge_segments` with an edge
-    between any two. Image by image, on the CPU.
+    The regions need not touch. They are merged by average linkage of their
+    mean unit features, weighted by area, with
+    :func:`mmpixsort.functional.merge_segments`, image by image on the CPU.
 
     Args:
-        features: (B, C, h, w), of any length.
-        ids: (B, h, w) integer in [0, K), negative: in no region.
+        features: (B, C, h, w) features, which are normalised here.
+        ids: (B, h, w) integer region of each pixel in [0, K), negative for
+            pixels in no region.
         num_regions: K.
-        threshold: Cosine that a pair must exceed.
+        threshold: Cosine similarity that two regions must exceed to merge.
 
     Returns:
-        (B, h, w) int64, 0, 1, ... in each image, -1 in no region.
+        (B, h, w) int64 ids 0, 1, ... in each image, -1 for pixels in no
+        region.
 
     Example:
         >>> features = torch.tensor([[1., 0., 1.], [0., 1., .1]])
@@ -72,7 +77,7 @@ def merge_similar(features: Tensor, ids: Tensor, num_regions: int, *,
     check_cosine('threshold', threshold)
     ids = check_ids(ids)
     means, valid = pool_regions(normalize(features, dim=1), ids, num_regions)
-    # the last entry is for what is in no region, id -1
+    # the last entry, -1, is for pixels in no region
     owners = ids.new_full((len(ids), num_regions + 1), -1)
     areas = _areas(ids, num_regions)
     edges = ~torch.eye(num_regions, dtype=torch.bool)
@@ -88,22 +93,25 @@ def merge_similar(features: Tensor, ids: Tensor, num_regions: int, *,
 @torch.no_grad()
 def absorb_slivers(features: Tensor, ids: Tensor, num_regions: int, *,
                    min_area: int) -> Tensor:
-    """Give small connected parts to the nearest of their neighbour regions.
+    """Give small connected parts to the most similar region they touch.
 
-    A sliver is a part of a region, connected over sides of pixels, of less
-    than `min_area` pixels. Of the regions that it touches it goes to the one
-    of the most similar mean feature, slivers left out of the mean. One that
-    touches slivers alone waits for them; one with nothing around it, or in
-    an image of slivers, stays what it is.
+    A sliver is a connected part of a region with fewer than `min_area`
+    pixels, where pixels are connected over their sides. It joins the
+    touching region with the most similar mean feature; slivers do not count
+    in these means. A sliver that touches only other slivers is assigned
+    after them. A sliver that no chain of slivers joins to a larger part
+    keeps its region.
 
     Args:
-        features: (B, C, h, w), of any length.
-        ids: (B, h, w) integer in [0, K), negative: in no region.
+        features: (B, C, h, w) features, which are normalised here.
+        ids: (B, h, w) integer region of each pixel in [0, K), negative for
+            pixels in no region.
         num_regions: K.
-        min_area: Pixels of the grid that a part must have, 0 or more.
+        min_area: Minimum area of a part in pixels of the grid, 0 or more.
 
     Returns:
-        (B, h, w) int64; a region of slivers alone leaves its number unused.
+        (B, h, w) int64 ids. The number of a region that had only slivers is
+        no longer used.
 
     Example:
         >>> ids = torch.tensor([[[0, 0, 1, 0, 0, 2, 2]]])
@@ -121,7 +129,7 @@ def absorb_slivers(features: Tensor, ids: Tensor, num_regions: int, *,
                               normalize(means, dim=2)[images])
     here, there = neighbor_pairs(ids)
     slot, flat = slivers.flatten(), kept.flatten().clone()
-    # every round settles one sliver at least, or nothing any more
+    # every round but the last assigns at least one sliver
     for _ in range(count):
         row, region = slot[here], flat[there]
         waiting = (flat[here] < 0) & (row >= 0) & (region >= 0)
@@ -137,10 +145,12 @@ def absorb_slivers(features: Tensor, ids: Tensor, num_regions: int, *,
 
 
 def _split(ids: Tensor, min_area: int) -> Tuple[Tensor, Tensor, Tensor]:
-    """Return large parts and slivers (B, h, w), and images of slivers (S,).
+    """Separate the large parts of regions from slivers.
 
-    Large parts keep their region, slivers are numbered over the batch; -1
-    elsewhere.
+    Returns:
+        Region (B, h, w) of the pixels of large parts, -1 elsewhere; number
+        (B, h, w) of the sliver of each pixel, counted over the batch, -1
+        elsewhere; and image (S,) of each sliver.
     """
     parts = connected_parts(ids)
     inside = parts >= 0
@@ -164,14 +174,19 @@ def _sliver_means(units: Tensor, slivers: Tensor, count: int) -> Tensor:
 
 @torch.no_grad()
 def connected_parts(ids: Tensor) -> Tensor:
-    """Tell the parts of equal ids apart that no chain of sides joins.
+    """Label the connected parts of every region.
+
+    Two pixels of a region are connected if a chain of its pixels that share
+    sides joins them.
 
     Args:
-        ids: (B, h, w) integer, negative: in no region.
+        ids: (B, h, w) integer region of each pixel, negative for pixels in
+            no region.
 
     Returns:
-        (B, h, w) int64: which pixel of the batch is the first of its part,
-        row by row; -1 in no region.
+        (B, h, w) int64 label of the part of each pixel: the index of the
+        first pixel of the part, counted row by row over the batch. It is -1
+        for pixels in no region.
 
     Example:
         >>> connected_parts(torch.tensor([[[0, 0, 1, 0, -1]]]))
@@ -184,7 +199,8 @@ def connected_parts(ids: Tensor) -> Tensor:
     here, there = here[same], there[same]
     parts = torch.arange(flat.numel(), device=ids.device)
     while True:
-        # the smallest around, then the smallest that this one knows
+        # take the lowest label of the neighbours, then the label that the
+        # pixel of this index has by now, which shortens long chains
         lower = parts.scatter_reduce(0, here, parts[there], 'amin')
         lower = lower[lower]
         if torch.equal(lower, parts):
@@ -193,10 +209,14 @@ def connected_parts(ids: Tensor) -> Tensor:
 
 
 def neighbor_pairs(ids: Tensor) -> Tuple[Tensor, Tensor]:
-    """Return the pixels (N,), (N,) that share a side, both ways.
+    """Return the pairs of pixels that share a side, in both orders.
 
     Args:
-        ids: (B, h, w), whose shape alone counts.
+        ids: (B, h, w) tensor; only its shape is used.
+
+    Returns:
+        Indices (N,) of the first and (N,) of the second pixels of the pairs,
+        counted over the batch.
     """
     index = torch.arange(ids.numel(), device=ids.device).view(ids.shape)
     first = torch.cat([index[:, :, :-1].flatten(), index[:, :-1].flatten()])
@@ -205,7 +225,7 @@ def neighbor_pairs(ids: Tensor) -> Tuple[Tensor, Tensor]:
 
 
 def check_ids(ids: Tensor) -> Tensor:
-    """Return integers (B, h, w) as int64, or raise."""
+    """Check that ids are integers of shape (B, h, w) and return int64."""
     if ids.dim() != 3:
         raise ValueError('`ids` must have shape (B, h, w), got '
                          f'{tuple(ids.shape)}')
@@ -213,7 +233,7 @@ def check_ids(ids: Tensor) -> Tensor:
 
 
 def _areas(ids: Tensor, num_regions: int) -> Tensor:
-    """Return the pixels (B, K) of every region."""
+    """Return the number of pixels (B, K) of every region."""
     slots = ids.flatten(1)
     slots = slots.masked_fill(slots < 0, num_regions)
     areas = slots.new_zeros(len(ids), num_regions + 1)

@@ -1,12 +1,12 @@
-"""Words for regions, and regions for pixels.
+"""Classification of regions by words, and scores of pixels from regions.
 
 Shapes: B images, K regions of an image, C words, H W size.
 
-The rules for background differ between papers, and their numbers with them:
-a constant cosine beside those of the words (Cha et al., TCL,
-https://arxiv.org/abs/2212.00785, has a constant channel), a least probability
-(GroupViT, https://arxiv.org/abs/2202.11094), or words for the background
-itself, which are a class as any other and need no rule.
+Papers recognise background by different rules: a constant cosine that
+competes with those of the words (as the constant channel of TCL, Cha et al.,
+https://arxiv.org/abs/2212.00785), a minimum probability of the best word
+(GroupViT, https://arxiv.org/abs/2202.11094), or words for the background,
+which are a class like any other and need no rule.
 """
 from typing import Optional
 
@@ -16,7 +16,8 @@ from torch import Tensor
 from mmpixsort.functional.checks import check_choice, check_count, check_labels
 
 BACKGROUNDS = ('cosine', 'probability')
-FLOOR = -100.  # of a log: the mean over windows and resizing stay finite
+# lowest log-probability; finite, so that averaging and resizing stay finite
+FLOOR = -100.
 
 
 def name_regions(similarity: Tensor,
@@ -26,26 +27,28 @@ def name_regions(similarity: Tensor,
                  threshold: float = 0.,
                  num_candidates: Optional[int] = None,
                  image_similarity: Optional[Tensor] = None) -> Tensor:
-    """Return log-probabilities of words for regions.
+    """Return the log-probability of every word for every region.
 
     Args:
-        similarity: (B, K, C) cosines of regions and words.
-        scale: Multiplies cosines, above 0: the inverse of a temperature.
-        background: None: every region has a word; 'cosine': background has
-            the cosine `threshold`; 'probability': background wins where no
-            word has the probability `threshold`.
-        threshold: Threshold of the background.
-        num_candidates: Only so many words, those nearest to the whole
-            image, are given to its regions (GroupViT: 5); None: all.
-        image_similarity: (B, C) cosines of images and words, for
-            `num_candidates`.
+        similarity: (B, K, C) cosine similarities of regions and words.
+        scale: Factor of the cosines (inverse temperature), above 0.
+        background: Rule for background. None: there is no background;
+            'cosine': background is a class with the constant cosine
+            `threshold`; 'probability': background wins where no word has a
+            probability above `threshold`.
+        threshold: Threshold of the rule; in (0, 1) for 'probability'.
+        num_candidates: Number of words that are considered for an image:
+            those most similar to the whole image (5 in GroupViT). None
+            considers all words.
+        image_similarity: (B, C) cosine similarities of images and words;
+            required with `num_candidates`.
 
     Returns:
-        (B, K, C), with a background (B, K, 1 + C), background first; at
-        least -100.
+        Log-probabilities (B, K, C), or (B, K, 1 + C) with the background
+        first; at least -100.
 
     Raises:
-        ValueError: On wrong shapes or values out of range.
+        ValueError: If a shape is wrong or a value is out of range.
 
     Example:
         >>> cosines = torch.tensor([[[.9, .1], [.2, .1]]])
@@ -54,8 +57,8 @@ def name_regions(similarity: Tensor,
         tensor([[1, 0]])
     """
     if similarity.dim() != 3 or similarity.shape[2] == 0:
-        raise ValueError('`similarity` must have the shape (B, K, C) with a '
-                         f'word at least, got {tuple(similarity.shape)}')
+        raise ValueError('`similarity` must have the shape (B, K, C) with at '
+                         f'least one word, got {tuple(similarity.shape)}')
     if background is not None:
         check_choice('background', background, BACKGROUNDS)
     logits = scale * similarity.float()
@@ -75,13 +78,13 @@ def name_regions(similarity: Tensor,
 
 def _nearest_words(similarity: Tensor, image_similarity: Optional[Tensor],
                    count: int) -> Tensor:
-    """Return which words (B, C) are the nearest to the image."""
+    """Return a mask (B, C) of the words most similar to each image."""
     check_count('num_candidates', count)
     expected = (similarity.shape[0], similarity.shape[2])
     found = None if image_similarity is None else image_similarity.shape
     if found != expected:
         raise ValueError('`image_similarity` must have the shape '
-                         f'{expected} for `num_candidates`, got {found}')
+                         f'{expected} with `num_candidates`, got {found}')
     best = image_similarity.topk(min(count, expected[1]), 1).indices
     return torch.zeros(
         expected, dtype=torch.bool, device=similarity.device).scatter_(
@@ -99,11 +102,12 @@ def paint_regions(scores: Tensor, region_ids: Tensor) -> Tensor:
     """Give every pixel the scores of its region.
 
     Args:
-        scores: (B, K, C).
-        region_ids: (B, H, W) integer in [0, K); -1: in no region.
+        scores: (B, K, C) scores of the regions.
+        region_ids: (B, H, W) integer region of each pixel in [0, K),
+            negative for pixels in no region.
 
     Returns:
-        (B, C, H, W); 0 where a pixel is in no region.
+        (B, C, H, W) scores, 0 for pixels in no region.
 
     Example:
         >>> scores = torch.tensor([[[1., 2.], [3., 4.]]])

@@ -1,9 +1,10 @@
-"""Regions of a batch: ids on another grid, and the mean feature of each.
+"""Resizing of region maps, and mean features of regions.
 
-Shapes: B images, C channels, h w size of a grid, K regions of an image.
+Shapes: B images, C channels, h w size of a grid, h2 w2 size of a new grid, K
+regions of an image.
 
-A region id lies in [0, K); anything else, -1 by convention, is padding or in
-no region.
+A region id lies in [0, K). Pixels with any other id, by convention -1, are
+padding or in no region.
 """
 from typing import NamedTuple, Optional, Sequence, Tuple
 
@@ -13,16 +14,15 @@ from torch import Tensor
 from mmpixsort.functional.checks import check_count, check_labels
 from mmpixsort.functional.precision import autocast_off
 
-# entries of a table of areas that are made at once
-TABLE_SIZE = 1 << 25
+TABLE_SIZE = 1 << 25  # maximum number of areas that are computed at once
 
 
 class PooledRegions(NamedTuple):
     """Mean features of the regions of each image.
 
     Attributes:
-        means: (B, K, C), zeros for a region without area.
-        valid: (B, K) bool, regions with area.
+        means: (B, K, C) mean features, zero for regions without area.
+        valid: (B, K) bool mask of the regions with an area above zero.
     """
 
     means: Tensor
@@ -30,12 +30,13 @@ class PooledRegions(NamedTuple):
 
 
 class _Pieces(NamedTuple):
-    """A side cut at the pixel borders of both grids.
+    """Pieces of one side of a map, cut at the pixel borders of both grids.
 
     Attributes:
-        source: (n,) int64 pixel of the old grid that a piece lies in.
-        target: (n,) int64 pixel of the new grid.
-        length: (n,) int64, in units of 1 / (old * new) of the side.
+        source: (n,) int64 pixel of the old grid that contains each piece.
+        target: (n,) int64 pixel of the new grid that contains each piece.
+        length: (n,) int64 length of each piece, in units of the side divided
+            by (old * new), the product of the two numbers of pixels.
     """
 
     source: Tensor
@@ -45,23 +46,25 @@ class _Pieces(NamedTuple):
 
 @torch.no_grad()
 def resize_ids(ids: Tensor, size: Sequence[int], num_regions: int) -> Tensor:
-    """Give every pixel of another grid the region that covers most of it.
+    """Resize region maps: each new pixel gets the region covering most of it.
 
-    By area in integers, so that an odd ratio of sizes is exact and no region
-    grows: max pooling of one-hot maps dilates, and nearest neighbours depend
-    on where they fall.
+    Areas are computed exactly, in integers, for any ratio of the sizes.
+    Unlike max pooling of one-hot maps this does not dilate regions, and
+    unlike nearest neighbour interpolation it uses every pixel.
 
     Args:
-        ids: (B, h, w) integer, outside [0, K): in no region.
+        ids: (B, h, w) integer region of each pixel; ids outside [0, K) mean
+            that the pixel is in no region.
         size: h2 and w2 of the new grid.
         num_regions: K.
 
     Returns:
-        (B, h2, w2) int64, of equally large regions the lowest; -1 where more
-        than half of the pixel is in no region.
+        (B, h2, w2) int64, -1 where more than half of the pixel is in no
+        region. Among regions of equal area the lowest id is taken.
 
     Raises:
-        TypeError, ValueError: On another shape, or sizes that are no counts.
+        TypeError: If ids or sizes are not integers.
+        ValueError: If a shape is wrong or a size is below 1.
 
     Example:
         >>> ids = torch.tensor([[[0, 0, 1, 1, 1, -1]]])
@@ -85,10 +88,10 @@ def resize_ids(ids: Tensor, size: Sequence[int], num_regions: int) -> Tensor:
 
 
 def _largest_of_four(ids: Tensor, size: Tuple[int, int]) -> Tensor:
-    """Return the region (B, h2, w2) of the largest area, on a finer grid.
+    """Resize region maps (B, h, w) to a finer grid.
 
-    A pixel there touches two old ones at most along a side, so that there
-    is no need of a table of all regions.
+    A new pixel overlaps at most two old pixels along each side, so comparing
+    four ids is enough, and no table of all regions is needed.
     """
     rows, columns = (
         _halves(old, new, ids.device) for old, new in zip(ids.shape[1:], size))
@@ -109,9 +112,10 @@ def _largest_of_four(ids: Tensor, size: Tuple[int, int]) -> Tensor:
 
 
 def _halves(old: int, new: int, device: torch.device) -> _Pieces:
-    """Cut every one of `new` pixels, no larger than an old one, in two.
+    """Cut each pixel of a finer grid in two at the border of old pixels.
 
-    Source and length (2, new); the second half may have length zero.
+    The fields `source` and `length` have shape (2, new); the second half may
+    have length zero.
     """
     target = torch.arange(new, device=device)
     start = target * old
@@ -123,7 +127,7 @@ def _halves(old: int, new: int, device: torch.device) -> _Pieces:
 
 
 def _largest(ids: Tensor, size: Tuple[int, int], num_regions: int) -> Tensor:
-    """Return the region (B, h2, w2) of the largest area in every pixel."""
+    """Resize region maps (B, h, w) to any grid by a table of all areas."""
     rows, columns = (
         _cut(old, new, ids.device) for old, new in zip(ids.shape[1:], size))
     pieces = ids[:, rows.source][:, :, columns.source].flatten(1)
@@ -137,7 +141,7 @@ def _largest(ids: Tensor, size: Tuple[int, int], num_regions: int) -> Tensor:
         count = min(step, num_regions - first)
         table = _table(pieces - first, cells, areas, shape, count)
         total += table.sum(2)
-        # argmax takes the first of equal ones
+        # argmax takes the first of equal areas
         found = table.argmax(2, keepdim=True)
         area = table.gather(2, found)[..., 0]
         best = torch.where(area > most, found[..., 0] + first, best)
@@ -148,9 +152,9 @@ def _largest(ids: Tensor, size: Tuple[int, int], num_regions: int) -> Tensor:
 
 def _table(pieces: Tensor, cells: Tensor, areas: Tensor,
            shape: Tuple[int, int], count: int) -> Tensor:
-    """Return the area (B, h2 * w2, count) of regions in pixels."""
+    """Return the area (B, h2 * w2, count) of every region in every pixel."""
     index = cells * count + pieces
-    # a dump for regions that are not asked for
+    # an extra entry for regions outside [0, count)
     index = torch.where((pieces >= 0) & (pieces < count), index,
                         shape[1] * count)
     table = areas.new_zeros(shape[0], shape[1] * count + 1)
@@ -159,14 +163,14 @@ def _table(pieces: Tensor, cells: Tensor, areas: Tensor,
 
 
 def _cut(old: int, new: int, device: torch.device) -> _Pieces:
-    """Cut a side at the borders of `old` and of `new` equal pixels."""
+    """Cut a side at the borders of `old` equal and of `new` equal pixels."""
     borders = torch.cat([
         torch.arange(old + 1, device=device) * new,
         torch.arange(new + 1, device=device) * old
     ]).sort().values
     start, length = borders[:-1], borders.diff()
-    # where borders of both fall together the piece has length zero; the last
-    # of them would start a pixel beyond the end
+    # Where borders of both grids coincide, a piece has length zero. The one
+    # at the end of the side would lie in a pixel that does not exist.
     return _Pieces((start // new).clamp(max=old - 1),
                    (start // old).clamp(max=new - 1), length)
 
@@ -175,27 +179,30 @@ def pool_regions(features: Tensor,
                  ids: Tensor,
                  num_regions: int,
                  weights: Optional[Tensor] = None) -> PooledRegions:
-    r"""Average the features over the area of every region.
+    r"""Return the mean feature of every region.
 
     .. math::
         m_k = \frac{\sum_{i \in k} w_i f_i}{\sum_{i \in k} w_i}
 
-    All images at once; in float32 (float64 stays), autocast off. What lies
-    in no region, or has the weight 0, may hold anything, NaN too.
+    The features of pixels that are in no region or have the weight 0 do not
+    matter; they may be NaN. The computation runs in float32, or in float64
+    for float64 features, with autocast off.
 
     Args:
-        features: (B, C, h, w).
-        ids: (B, h, w) integer on the same grid, outside [0, K): in no
-            region.
+        features: (B, C, h, w) floating tensor.
+        ids: (B, h, w) integer region of each pixel of the same grid; ids
+            outside [0, K) mean that the pixel is in no region.
         num_regions: K.
-        weights: (B, h, w), 0 or more: share of a pixel that counts, where
-            the image ends inside it, say. None: 1.
+        weights: (B, h, w) weight of each pixel, 0 or more, such as the
+            fraction of a pixel that lies inside the image. None: 1.
 
     Returns:
-        Means (B, K, C), and which are of any area (B, K); the rest are 0.
+        Means (B, K, C), which are zero for regions without area, and the
+        mask (B, K) of the regions with an area above zero.
 
     Raises:
-        TypeError, ValueError: On shapes that do not fit.
+        TypeError: If `ids` are not integers.
+        ValueError: If a shape is wrong.
 
     Example:
         >>> features = torch.tensor([1., 2., 5.]).view(1, 1, 1, 3)
@@ -229,7 +236,7 @@ def pool_regions(features: Tensor,
 
 
 def _check_ids(ids: Tensor) -> Tensor:
-    """Return ids (B, h, w) as int64."""
+    """Check the shape (B, h, w) of ids and return them as int64."""
     if ids.dim() != 3:
         raise ValueError('`ids` must have shape (B, h, w), got '
                          f'{tuple(ids.shape)}')
@@ -238,7 +245,7 @@ def _check_ids(ids: Tensor) -> Tensor:
 
 def _check_pool(features: Tensor, ids: Tensor,
                 weights: Optional[Tensor]) -> Tensor:
-    """Return ids as int64, after a check of all shapes."""
+    """Check all shapes and return ids as int64."""
     if features.dim() != 4 or not features.is_floating_point():
         raise ValueError(
             '`features` must be a floating tensor of shape (B, C, h, w), got '
@@ -247,7 +254,7 @@ def _check_pool(features: Tensor, ids: Tensor,
     ids = _check_ids(ids)
     if tuple(ids.shape) != grid:
         raise ValueError(f'`ids` must have shape {grid}, that of `features`, '
-                         f'got {tuple(ids.shape)}; bring them to the grid by '
+                         f'got {tuple(ids.shape)}; resize them with '
                          '`resize_ids`')
     if weights is not None and tuple(weights.shape) != grid:
         raise ValueError(f'`weights` must have shape {grid}, got '

@@ -1,10 +1,10 @@
-"""Spectral embedding of feature maps: first vectors of their Laplacian.
+"""Spectral embedding of feature maps by eigenvectors of a graph Laplacian.
 
 Shapes: B images, C channels, h w size of a grid, P = h * w patches, K
 vectors.
 
 Ng, Jordan, Weiss, "On Spectral Clustering: Analysis and an algorithm", NIPS
-2001, on the affinity max(f . f', 0) of patches.
+2001, with the affinity max(f . f', 0) between patches.
 """
 from typing import Optional
 
@@ -16,9 +16,10 @@ from mmpixsort.functional.checks import check_count, check_mask
 from mmpixsort.functional.precision import autocast_off
 from mmpixsort.functional.segments.clustering import check_map
 
-# a matrix of P x P is decomposed in O(P^3): 28 x 28 patches
+# 28 x 28 patches; the decomposition of a P x P matrix takes O(P^3)
 MAX_PATCHES = 784
-# below every eigenvalue of a normalised affinity, which lie in [-1, 1]
+# Eigenvalue of patches without neighbours: below all those of a normalised
+# affinity, which lie in [-1, 1], so that their vectors come last.
 APART = -2.
 
 
@@ -33,23 +34,24 @@ def spectral_embedding(features: Tensor,
         W_{ij} = \max(f_i \cdot f_j, 0), \qquad
         L = I - D^{-1/2} W D^{-1/2}, \qquad D_{ii} = \sum_j W_{ij}
 
-    of unit features, all images at once, in float64, without gradient. Rows
-    of well separated groups are orthogonal, so that spherical k-means finds
-    them (:func:`mmpixsort.functional.spherical_kmeans` makes the rows unit).
-    The sign of a vector is arbitrary, and does not change any cosine.
+    where f are the normalised features. The embeddings of patches in well
+    separated groups are orthogonal, so spherical k-means
+    (:func:`mmpixsort.functional.spherical_kmeans`) finds the groups. The
+    sign of a vector is arbitrary and does not change the cosines between
+    patches. The computation runs in float64 and has no gradient.
 
     Args:
-        features: (B, C, h, w), of any length.
-        num_vectors: K; no more than P of them are returned.
-        valid: (B, h, w) bool, patches that take part; None: all. The rest
-            may hold anything.
+        features: (B, C, h, w) features, which are normalised here.
+        num_vectors: K, number of eigenvectors; at most P are returned.
+        valid: (B, h, w) bool mask of the patches that are used; the features
+            of other patches do not matter. None uses all patches.
 
     Returns:
-        (B, min(K, P), h, w), the smallest eigenvalue first; zeros where a
-        patch takes no part.
+        (B, min(K, P), h, w) eigenvectors in the order of increasing
+        eigenvalues. Patches that are not used are zero.
 
     Raises:
-        ValueError: On wrong shapes, or more than 784 patches.
+        ValueError: If a shape is wrong or there are more than 784 patches.
 
     Example:
         >>> features = torch.tensor([[1., 1., 0.], [0., 0., 1.]])
@@ -79,7 +81,8 @@ def spectral_embedding(features: Tensor,
         scale = degree.masked_fill(apart, 1.).rsqrt()
         affinity.mul_(scale[:, :, None]).mul_(scale[:, None])
         affinity.diagonal(dim1=1, dim2=2).masked_fill_(apart, APART)
-        # the largest of the affinity are the smallest of the Laplacian
+        # the largest eigenvalues of the affinity are the smallest ones of
+        # the Laplacian
         vectors = torch.linalg.eigh(affinity).eigenvectors.flip(2)
         vectors = vectors[:, :, :num_vectors].masked_fill(
             apart[..., None], 0.)

@@ -21,10 +21,10 @@ class CamVidDataset(BaseSegDataset):
     """CamVid: 367 training, 101 validation and 233 test images, 11 classes.
 
     The label files contain 0 to 10 for the classes and 11 for void. METAINFO
-    names all 12 values and the default `metainfo` the 11 classes; from the
-    difference mmseg makes the label map that turns void into 255 on loading.
-    Do not set `ignore_index=11`: padding is 255, and the metric would count
-    void as a class.
+    names all 12 values and the default `metainfo` names the 11 classes. From
+    the difference mmseg derives a label map, which turns void into 255 when
+    labels are loaded. Do not set `ignore_index=11`: padding is 255, and the
+    metric would count void as a class.
 
     The default layout is `img_dir/SPLIT/NAME.jpg`, `ann_dir/SPLIT/NAME.png`.
     For the layout of the source (`train/NAME.png`, `trainannot/NAME.png`)
@@ -80,7 +80,7 @@ class CamVidDataset(BaseSegDataset):
         return data_list
 
     def _missing(self, key: str, folder: str) -> str:
-        """Return a message: what is missing, and where to get it."""
+        """Return the error message for a missing folder."""
         root = self.data_root or '.'
         return (f'`data_prefix.{key}` {folder!r} of CamVid not found. '
                 f'Expected {osp.join(root, "img_dir/{train,val,test}")}/'

@@ -1,4 +1,4 @@
-"""COCO-Object as a dataset: the 80 things of COCO and a background."""
+"""COCO-Object as an MMSegmentation dataset."""
 from mmseg.datasets import BaseSegDataset, COCOStuffDataset
 
 from mmpixsort.registry import DATASETS

@@ -17,7 +17,8 @@ from mmpixsort.text.captions import (Caption, CaptionStatistics,
                                      read_captions, with_nouns)
 from mmpixsort.text.nouns import LexiconExtractor
 
-NUM_LOOKED_AT = 16  # first images, of which at least one file must exist
+# number of images, from the first on, of which at least one file must exist
+NUM_LOOKED_AT = 16
 
 
 @DATASETS.register_module()
@@ -25,10 +26,10 @@ class ImageCaptionDataset(BaseDataset):
     """Images, each with one of its captions and the nouns in it.
 
     In training, successive visits of an image go through all of its
-    captions, in an order that depends on `seed` and the index. In a test the
-    first caption is used. In training, an image that cannot be decoded is
-    replaced by a random other one, with a warning that counts such images;
-    in a test it is an error.
+    captions, in an order that depends on `seed` and the index. An image that
+    cannot be decoded is replaced by a random other one, with a warning that
+    counts such images. In a test the first caption is used, and an image
+    that cannot be decoded is an error.
 
     A sample has `img_path`, `caption` (str), `nouns` (list of str) and the
     other keys that mmseg's pipelines need.

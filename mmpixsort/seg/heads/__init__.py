@@ -1,4 +1,4 @@
-"""Metric heads for mmseg segmentors."""
+"""Metric heads and the text head for segmentors of MMSegmentation."""
 from .pixel_contrast_head import PixelContrastHead
 from .segsort_head import SegSortHead
 from .text_group_head import TextGroupHead

@@ -1,4 +1,4 @@
-"""Pixel contrast as a training-only branch of a segmentor."""
+"""Pixel contrast as a branch of a segmentor."""
 from functools import partial
 from typing import List, NamedTuple, Optional, Sequence, Union
 
@@ -21,16 +21,16 @@ KEY_SCOPES = ('batch', 'bank', 'batch_and_bank')
 
 
 class ContrastKeys(NamedTuple):
-    """Which keys anchors are compared with.
+    """Options for the keys that anchors are compared with.
 
     Attributes:
-        scope: 'batch', 'bank' or 'batch_and_bank'; None: both where there
-            is a bank, else the batch.
-        gather: Whether batch keys of all ranks are taken, those of other
-            ranks without gradient.
-        num_bank_pixels: Number of pixels of each class of an image that
-            enter the bank beside its region; 10 in the released
-            configurations.
+        scope: Source of the keys: 'batch', 'bank' or 'batch_and_bank'. None
+            means both if there is a bank, and otherwise the batch.
+        gather: Whether the anchors of other ranks are keys too. They get no
+            gradient.
+        num_bank_pixels: Number of pixels that enter the bank for each class
+            in an image, in addition to the mean of the class; 10 in the
+            authors' released configurations.
     """
 
     scope: Optional[str] = None
@@ -38,10 +38,14 @@ class ContrastKeys(NamedTuple):
     num_bank_pixels: int = 10
 
     def checked(self, has_bank: bool) -> 'ContrastKeys':
-        """Return the fields with a scope.
+        """Return the options with the scope filled in.
+
+        Args:
+            has_bank: Whether the head has a bank.
 
         Raises:
-            ValueError: On a scope that there are no keys for.
+            ValueError: If the scope names keys that do not exist, or another
+                option does not fit.
         """
         check_count('keys.num_bank_pixels', self.num_bank_pixels)
         scope = self.scope
@@ -60,36 +64,41 @@ class ContrastKeys(NamedTuple):
 
 @MODELS.register_module()
 class PixelContrastHead(MetricHead):
-    """Project features, draw anchors, contrast them, fill the bank.
+    """Train a segmentor with the pixel contrast loss.
 
-    Wang et al. (https://arxiv.org/abs/2101.11939). Attach it as
-    `metric_head` of :class:`MetricEncoderDecoder`, or as `auxiliary_head` of
-    an untouched segmentor, which hands over no logits, so that anchors are
-    drawn without hardness. The defaults are those of the released
-    Cityscapes HRNet configuration, which has no bank.
+    In each iteration the head projects a feature to embeddings, draws
+    anchors, contrasts them with their keys, and enqueues rows in the bank
+    (Wang et al., https://arxiv.org/abs/2101.11939).
+
+    Use it as `metric_head` of :class:`MetricEncoderDecoder`. It also works
+    as `auxiliary_head` of an unchanged segmentor of the host, which passes
+    no logits: the sampler then treats no pixel as hard. The defaults are
+    those of the authors' released HRNet configuration for Cityscapes, which
+    has no bank.
 
     Args:
         in_channels: Number of channels of the feature.
-        num_classes: C of the labels; 2 for a classifier with one output.
-        source: Where the feature comes from: the index of a level of the
-            backbone or neck (as in the paper), indices of levels, which
-            are resized to the first and concatenated, or 'decoder', the
-            feature that enters the classifier.
-        embed_dims: D.
+        num_classes: Number of label values C; 2 for a classifier with one
+            output channel.
+        source: Origin of the feature: the index of a level of the backbone
+            or neck (as in the paper); indices of levels, which are resized
+            to the first one and concatenated; or 'decoder', the feature that
+            enters the classifier.
+        embed_dims: Number of embedding dimensions D.
         projection: Config of the projection head.
         loss: Config of the loss.
         sampler: Config of the anchor sampler.
-        miner: Config of the key miner; None: all keys count.
-        bank: Config of the class queue; None: no bank.
-        keys: Fields of :class:`ContrastKeys`: which keys anchors are
-            compared with, and how many pixels enter the bank.
-        warmup_iters: Number of iterations before the loss counts: it is not
-            computed, while the bank is filled. 5000 of 40,000 in the
-            released configurations; a shorter schedule scales it.
-        ignore_index: Label that takes no part.
+        miner: Config of the key miner. None uses all keys.
+        bank: Config of the class queue. None means no bank.
+        keys: Fields of :class:`ContrastKeys`, as a dict.
+        warmup_iters: Number of iterations at the start in which the loss is
+            0 and is not computed, while the bank is filled. It is 5000 of
+            40,000 in the authors' released configurations; set it to an
+            eighth of a shorter schedule.
+        ignore_index: Label of pixels that are ignored.
 
     Raises:
-        ValueError: On options out of range, or a bank that does not fit.
+        ValueError: If an option is out of range, or the bank does not fit.
     """
 
     def __init__(self,
@@ -134,14 +143,20 @@ class PixelContrastHead(MetricHead):
              *,
              logits: Optional[Tensor] = None,
              decoder_feature: Optional[Tensor] = None) -> dict:
-        """Return the loss and diagnostics of a batch.
+        """Return the loss of a batch, and values to log.
 
         Args:
             inputs: Levels of the backbone or neck.
-            batch_data_samples: With ground truth.
-            train_cfg: Training settings of the host, not used.
-            logits: (B, C, h', w') of the main classifier, if known.
-            decoder_feature: (B, C', h', w') that entered it, if known.
+            batch_data_samples: Data samples with ground truth.
+            train_cfg: Training settings of the host; they are not used.
+            logits: Logits (B, C, h', w') of the main classifier. With None,
+                no pixel is hard.
+            decoder_feature: Feature (B, C', h', w') that entered the main
+                classifier; required if `source` is 'decoder'.
+
+        Returns:
+            `loss_pixel_contrast` and, after the warm-up,
+            `pixel_contrast_anchors`, the number of anchors.
         """
         seed, iteration = self.clock.tick()
         counts = iteration >= self.warmup_iters
@@ -188,7 +203,7 @@ class PixelContrastHead(MetricHead):
             pixel_contrast_anchors=num_anchors)
 
     def _keys(self, anchors: LabeledEmbeddings) -> List[KeyBlock]:
-        """Return the blocks of keys; the first is the batch, if in scope."""
+        """Return the blocks of keys, those of the own batch first."""
         blocks = []
         if 'batch' in self.keys.scope:
             blocks.append(KeyBlock(*anchors))
@@ -215,7 +230,7 @@ class PixelContrastHead(MetricHead):
 
 
 def _keys_of_others(anchors: LabeledEmbeddings) -> KeyBlock:
-    """Return the anchors of all ranks, the own ones marked unused."""
+    """Return the anchors of all ranks, with label -1 for this rank's own."""
     keys, labels = gather_labeled(
         anchors.embeddings.detach(), anchors.labels)
     labels = labels.unflatten(0, (get_world_size(), -1))

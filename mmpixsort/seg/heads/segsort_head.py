@@ -1,4 +1,8 @@
-"""Segment sorting as a branch of a segmentor."""
+"""Segment sorting as a branch of a segmentor.
+
+Shapes: B images, C classes, N anchors, D embedding dims, P rows for
+segments, which is a fixed number, used or not.
+"""
 from typing import List, NamedTuple, Optional, Sequence, Union
 
 import torch
@@ -20,19 +24,24 @@ from mmpixsort.structures import KeyBlock
 from mmpixsort.utils.gather import gather_rows, largest_sizes
 
 SEGMENTS = ('clusters', 'oversegmentation')
-PER_CLUSTER = 4  # segments there is room for, by cluster
+# rows for segments that are reserved for each cluster: the labels of its
+# pixels split a cluster into several segments
+PER_CLUSTER = 4
 
 
 class Sorting(NamedTuple):
-    """Segments of a batch.
+    """Anchors and segments of a batch.
 
     Attributes:
-        anchors: (N, D) pixel embeddings.
-        anchor_labels: (N,).
-        own_key: (N,) segment of each pixel.
-        prototypes: (P, D).
-        labels: (P,) of the segments, -1: unused.
-        num_found: () segments that there are.
+        anchors: Embeddings (N, D) of the pixels.
+        anchor_labels: Labels (N,) of the pixels, int64, -1 for a pixel that
+            takes no part.
+        own_key: Segment (N,) of each pixel, int64 in [0, P), -1 for none.
+        prototypes: Prototypes (P, D) of the segments.
+        labels: Labels (P,) of the segments, int64, -1 for a row that takes
+            no part.
+        num_found: Number () of segments, including those for which there is
+            no row.
     """
 
     anchors: Tensor
@@ -45,39 +54,47 @@ class Sorting(NamedTuple):
 
 @MODELS.register_module()
 class SegSortHead(MetricHead):
-    """Embed, cut into segments, sort pixels to the segments of their class.
+    """Train a segmentor with the segment sorting loss.
 
-    Hwang et al. (https://arxiv.org/abs/1910.06962). Attach it as
-    `metric_head` of :class:`MetricEncoderDecoder`, whose `classifier` says
-    what becomes of the softmax classifier, and whose `test_cfg.retrieval`
-    predicts by retrieval from a bank of prototypes. The defaults are those
-    of the released VOC 2012 script on one device.
+    In each iteration the head projects a feature to embeddings, cuts them
+    into segments, and contrasts the pixels with the prototypes of the
+    segments (Hwang et al., https://arxiv.org/abs/1910.06962).
+
+    Use it as `metric_head` of :class:`MetricEncoderDecoder`. Its option
+    `classifier` determines whether the softmax classifier is trained too,
+    and its `test_cfg.retrieval` predicts with a bank of prototypes in place
+    of the classifier. The defaults are those of the authors' released script
+    for VOC 2012 on one device.
 
     Args:
         in_channels: Number of channels of the feature.
-        num_classes: C of the labels.
-        source: Where the feature comes from: the index of a level of the
-            backbone or neck, indices of levels, which
-            are resized to the first and concatenated, or 'decoder', the
-            feature that enters the classifier, whose place the
-            embedding takes in the paper.
-        embed_dims: D.
+        num_classes: Number of classes C.
+        source: Origin of the feature: the index of a level of the backbone
+            or neck; indices of levels, which are resized to the first one
+            and concatenated; or 'decoder', the feature that enters the
+            classifier. In the paper the embedding replaces the classifier.
+        embed_dims: Number of embedding dimensions D.
         projection: Config of the projection head.
         segmenter: Config of the clustering.
-        segments: 'clusters': of the segmenter, split by semantic label;
-            'oversegmentation': regions of `gt_overseg`, each a label of its
-            own, without annotation (section 3.4 of the paper).
+        segments: Kind of segments: 'clusters' are the clusters of the
+            segmenter, split by semantic label; 'oversegmentation' are the
+            regions of `gt_overseg`. Each region is then a class of its own,
+            and no annotation is needed (section 3.4 of the paper).
         loss: Config of the loss.
         sampler: Config of an anchor sampler, which draws pixels evenly over
-            images and classes; None: every pixel is an anchor, as in the
-            paper. Not with 'oversegmentation', which has no classes.
-        bank: Config of the queue of past prototypes; None: none. Not with
-            'oversegmentation', whose labels end with the iteration.
-        warmup_iters: Number of iterations before the loss counts.
-        ignore_index: Label that takes no part.
+            images and classes. None makes every pixel an anchor, as in the
+            paper. It must be None with 'oversegmentation', which has no
+            classes.
+        bank: Config of the queue of prototypes of earlier iterations. None
+            means no queue. It must be None with 'oversegmentation', since
+            the same label means another region in the next iteration.
+        warmup_iters: Number of iterations at the start in which the loss is
+            0, while the bank is filled.
+        ignore_index: Label of pixels that are ignored.
 
     Raises:
-        ValueError: On options out of range, or parts that do not fit.
+        ValueError: If an option is out of range, or two options exclude each
+            other.
     """
 
     def __init__(self,
@@ -108,7 +125,7 @@ class SegSortHead(MetricHead):
             if part is not None and segments == 'oversegmentation':
                 raise ValueError(
                     f"`{name}` must be None for `segments` 'oversegmentation'"
-                    f', whose labels end with the iteration, got {part}')
+                    f', which has labels for one iteration only, got {part}')
         self.segments = segments
         self.segmenter = MODELS.build(segmenter)
         self.sampler = None if sampler is None else MODELS.build(
@@ -123,15 +140,20 @@ class SegSortHead(MetricHead):
              *,
              logits: Optional[Tensor] = None,
              decoder_feature: Optional[Tensor] = None) -> dict:
-        """Return the loss and diagnostics of a batch.
+        """Return the loss of a batch, and values to log.
 
         Args:
             inputs: Levels of the backbone or neck.
-            batch_data_samples: With ground truth.
-            train_cfg: Training settings of the host, not used.
-            logits: (B, C, h', w') of the main classifier, if known: they
-                tell the sampler which pixels are hard.
-            decoder_feature: (B, C', h', w') that entered it, if known.
+            batch_data_samples: Data samples with ground truth.
+            train_cfg: Training settings of the host; they are not used.
+            logits: Logits (B, C, h', w') of the main classifier, from which
+                the sampler learns which pixels are hard. With None, none is.
+            decoder_feature: Feature (B, C', h', w') that entered the main
+                classifier; required if `source` is 'decoder'.
+
+        Returns:
+            `loss_segsort` and, except in a warm-up without a bank,
+            `segsort_segments`, the number of segments.
         """
         seed, iteration = self.clock.tick()
         counts = iteration >= self.warmup_iters
@@ -151,7 +173,7 @@ class SegSortHead(MetricHead):
                 found.anchors,
                 found.anchor_labels,
                 self._keys(found),
-                # prototypes of this rank start here in the gathered keys
+                # position of this rank's prototypes in the gathered keys
                 own_key=found.own_key + get_rank() * len(found.labels)))
         if self.bank is not None:
             finite = found.prototypes.detach().isfinite().all(1)
@@ -161,9 +183,10 @@ class SegSortHead(MetricHead):
 
     def _sort(self, embeddings: Tensor, samples: List,
               iteration: int) -> Sorting:
-        """Cut a batch into segments and make their prototypes."""
+        """Cut a batch into segments and compute their prototypes."""
         codes = self._codes(embeddings.detach(), samples)
-        # one size on all ranks, whatever their numbers of images
+        # ranks may have different numbers of images, but prototypes are
+        # gathered, which needs an equal number of rows on all ranks
         most, = largest_sizes(len(embeddings))
         limit = self.segmenter.max_segments or (
             PER_CLUSTER * most * self.segmenter.num_clusters)
@@ -174,7 +197,7 @@ class SegSortHead(MetricHead):
                        iteration)
         if self.segments == 'clusters':
             labels = found.codes.remainder(CODE_BASE)
-        else:  # unique over ranks too
+        else:  # the labels of two ranks must differ too
             labels = torch.arange(limit, device=rows.device)
             labels += get_rank() * limit
         labels = labels.masked_fill(
@@ -187,7 +210,7 @@ class SegSortHead(MetricHead):
     def _sample(self, found: Sorting, shape: torch.Size, samples: List,
                 logits: Optional[Tensor],
                 generator: torch.Generator) -> Sorting:
-        """Keep the anchors that the sampler draws."""
+        """Replace the anchors by those that the sampler draws."""
         size = shape[2:]
         labels = self.labels_on(size, samples)
         if logits is not None and logits.shape[2:] != size:
@@ -201,14 +224,15 @@ class SegSortHead(MetricHead):
             own_key=own_key.masked_fill(anchor_labels < 0, -1))
 
     def _codes(self, embeddings: Tensor, samples: List) -> Tensor:
-        """Return a code (N,) of the segment of each pixel, -1: none."""
+        """Return the code (N,) of the segment of each pixel, -1 for none."""
         size = embeddings.shape[2:]
         image = torch.arange(len(embeddings), device=embeddings.device)
         image = image[:, None].expand(-1, size.numel()).flatten()
         if self.segments == 'oversegmentation':
             regions = stack_oversegmentation(samples).to(image.device)
             regions = _resize_regions(regions, size)
-            # ids of files reach 2^31: they come first, where there is room
+            # our files hold ids below 65,534, but other pipelines may give
+            # larger ones, for which only the first part of a code has room
             return join_codes(
                 regions.flatten(), image, bounds=(2**31, len(embeddings)))
         labels = self.labels_on(size, samples)
@@ -221,8 +245,8 @@ class SegSortHead(MetricHead):
     def _keys(self, found: Sorting) -> List[KeyBlock]:
         """Return the prototypes of all ranks, and those of the bank.
 
-        Those of other ranks have the gradient that they have in one process
-        with the joint batch.
+        The gradient also reaches the prototypes of other ranks, as if one
+        process had the joint batch.
         """
         block = KeyBlock(
             gather_rows(found.prototypes), gather_rows(found.labels))
@@ -232,7 +256,7 @@ class SegSortHead(MetricHead):
 def _resize_regions(regions: Tensor, size: Sequence[int]) -> Tensor:
     """Resize region ids (B, H, W) to a grid by nearest neighbour.
 
-    In float64, which holds every id.
+    It is done in float64, which represents every id exactly.
     """
     resized = interpolate(regions[:, None].double(), size=tuple(size))
     return resized[:, 0].long()

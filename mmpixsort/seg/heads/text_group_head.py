@@ -1,7 +1,8 @@
-"""Groups of an image, the words for them, and the losses of both.
+"""A head that groups pixels into regions and names the regions by words.
 
-Shapes: B images, K regions of an image, E dims of the joint space, M nouns,
-C words, H W size.
+Shapes: B images, K regions of an image, E dims of the joint space of images
+and texts, M nouns, C channels: the words and, with a rule for it, the
+background.
 """
 import hashlib
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
@@ -25,12 +26,12 @@ Encode = Callable[[Sequence[str]], Tensor]
 
 
 class CaptionTargets(NamedTuple):
-    """What is said of an image.
+    """Caption of an image and its nouns.
 
     Attributes:
-        sentence: '' for none.
-        nouns: That are contrasted with regions.
-        all_nouns: All nouns of the sentence.
+        sentence: The caption, '' for none.
+        nouns: Nouns that are contrasted with regions.
+        all_nouns: All nouns of the caption.
     """
 
     sentence: str
@@ -42,11 +43,13 @@ class Nouns(NamedTuple):
     """Nouns of the captions of a batch.
 
     Attributes:
-        words: The different ones.
-        rows: (M,) int64 of `words`, for every noun of every caption.
-        images: (M,) int64.
-        ids: (M,) int64, equal for equal words on all ranks.
-        captions: (B, L) int64 ids, padded with -1.
+        words: The different nouns, sorted.
+        rows: Index (M,) in `words` of every noun of every caption, int64.
+        images: Index (M,) of the image of every noun, int64.
+        ids: Number (M,) of the word of every noun, int64; the same word has
+            the same number on all ranks.
+        captions: Numbers (B, L) of all nouns of each caption, int64, padded
+            with -1.
     """
 
     words: List[str]
@@ -58,34 +61,39 @@ class Nouns(NamedTuple):
 
 @MODELS.register_module()
 class TextGroupHead(BaseModule):
-    """Contrast nouns with regions in training, name regions in the test.
+    """Contrast nouns with regions in training, and name regions in a test.
 
-    In the spirit of Zhang et al., "Associating Spatially-Consistent Grouping
-    with Text-supervised Semantic Segmentation"
-    (https://arxiv.org/abs/2304.01114), of which the abstract is public as
-    text: equations and numbers are ours, see docs/text_grouping.md.
+    The method follows the idea of Zhang et al., "Associating
+    Spatially-Consistent Grouping with Text-supervised Semantic Segmentation"
+    (https://arxiv.org/abs/2304.01114). We found only its abstract, so the
+    equations and numbers are our own; see docs/text_grouping.md.
 
     Args:
-        bank: Config of a TextBank, the words of the test.
-        grouper: Config of a RegionGrouper; None: groups were computed
-            beforehand and come as `gt_groups` of the data samples.
-        num_regions: K of such groups; None with a grouper.
-        noun_loss: Config of the contrast of nouns and regions; None: none.
-        sentence_loss: Config of the contrast of sentences and images; None:
-            none.
-        train_templates: What a noun is put into in training: the name of a
-            list of TextBank, or a list, of which one is drawn.
-        background: Rule for regions without a word: 'cosine',
-            'probability', or None; see
+        bank: Config of a TextBank with the words of the test.
+        grouper: Config of a RegionGrouper. None means that the groups were
+            precomputed and come as `gt_groups` of the data samples.
+        num_regions: Largest number K of precomputed groups of an image; None
+            with a grouper.
+        noun_loss: Config of the contrast of nouns with regions. None means
+            no such loss.
+        sentence_loss: Config of the contrast of sentences with images. None
+            means no such loss.
+        train_templates: Templates of nouns in training: the name of a list
+            of TextBank, or a list of sentences that contain `{}`. One is
+            drawn for each noun in each iteration.
+        background: Rule by which a region is background: 'cosine' or
+            'probability', or None for no background; see
             :func:`mmpixsort.functional.words.region_naming.name_regions`.
         threshold: Threshold of that rule.
-        num_candidates: Words nearest to the whole image that its regions
-            may have; None: all.
-        test_scale: Multiplies cosines in the test; None: as in training.
+        num_candidates: Number of words, the nearest to the whole image, that
+            its regions may be named by. None allows all words.
+        test_scale: Factor of the cosines in a test. None uses the factor
+            that the encoder has learned.
         init_cfg: Initialisation of weights, as in the host.
 
     Raises:
-        ValueError: On options out of range or that exclude each other.
+        ValueError: If an option is out of range, or two options exclude each
+            other.
     """
 
     align_corners = False
@@ -109,9 +117,8 @@ class TextGroupHead(BaseModule):
         super().__init__(init_cfg=init_cfg)
         if (grouper is None) == (num_regions is None):
             raise ValueError(
-                'either `grouper` or `num_regions`, of groups that were '
-                f'computed beforehand, must be given, got {grouper!r} and '
-                f'{num_regions!r}')
+                'either `grouper`, or `num_regions` of precomputed groups, '
+                f'must be given, got {grouper!r} and {num_regions!r}')
         if background is not None:
             check_choice('background', background, BACKGROUNDS)
         self.bank = MODELS.build(bank)
@@ -131,33 +138,38 @@ class TextGroupHead(BaseModule):
 
     @property
     def num_classes(self) -> int:
-        """Words, and the background where a rule finds it."""
+        """Number C of channels: words and, with a rule, background."""
         return self.bank.num_classes + (self.background is not None)
 
     @property
     def out_channels(self) -> int:
-        """Channels of `seg_logits`."""
+        """Number of channels of `seg_logits`."""
         return self.num_classes
 
     @property
     def classes(self) -> List[str]:
-        """Names of the channels."""
+        """Names of the channels, the background first."""
         first = [] if self.background is None else ['background']
         return first + list(self.bank.classes)
 
     def group(self, images: Tensor,
               data_samples: Optional[Sequence] = None) -> Tensor:
-        """Return region ids (B, h, w), -1 where there is none.
+        """Return region ids (B, h, w) in [0, K), -1 where there is none.
+
+        Args:
+            images: Images (B, 3, H, W) for the grouper.
+            data_samples: Data samples with `gt_groups`; required without a
+                grouper.
 
         Raises:
-            ValueError: When groups computed beforehand are missing.
+            ValueError: If precomputed groups are missing.
         """
         if self.grouper is not None:
             return self.grouper(images)
         if data_samples is None:
             raise ValueError(
-                '`data_samples` with groups computed beforehand must be '
-                'given when the head has no `grouper`; give it one')
+                '`data_samples` with precomputed groups must be given if '
+                'the head has no `grouper`, got None; or set `grouper`')
         return stack_groups(data_samples).to(images.device)
 
     def loss(self, embeddings: ImageEmbeddings, encode: Encode, *,
@@ -167,9 +179,9 @@ class TextGroupHead(BaseModule):
 
         Args:
             embeddings: Embeddings of the images and of their regions.
-            encode: Texts to unit rows (N, E).
-            scale: alpha of the encoder.
-            captions: CaptionTargets of each image.
+            encode: Function from N texts to unit rows (N, E).
+            scale: Factor () of the cosines, which the encoder learns.
+            captions: Caption of each image.
         """
         seed, iteration = self.clock.tick()
         losses = dict()
@@ -192,7 +204,7 @@ class TextGroupHead(BaseModule):
 
     def _prompts(self, words: Sequence[str], seed: int,
                  iteration: int) -> List[str]:
-        """Put every word into a template, drawn by seed and iteration."""
+        """Put every word into a template that is drawn for it."""
         generator = keyed_generator(
             seed, iteration, get_rank(), torch.device('cpu'))
         drawn = torch.randint(
@@ -203,16 +215,21 @@ class TextGroupHead(BaseModule):
     def name(self, embeddings: ImageEmbeddings, scale: Tensor) -> Tensor:
         """Return log-probabilities (B, K, C) of words for regions.
 
-        A region without a cell of the encoder's grid is named as the image.
+        A region that is too small for the grid of the encoder gets the
+        log-probabilities of the whole image.
+
+        Args:
+            embeddings: Embeddings of the images and of their regions.
+            scale: Factor () of the cosines, used if `test_scale` is None.
 
         Raises:
-            ValueError: For one word without a rule for the background: all
-                would be that word.
+            ValueError: If there is only one word and no rule for the
+                background, so that every region would get this word.
         """
         if self.num_classes < 2:
             raise ValueError(
-                '`background` must be a rule where there is one word, '
-                f'{self.classes}, got None; set it to "cosine"')
+                '`background` must be a rule if there are fewer than two '
+                f'words, {self.classes}, got None; set it to "cosine"')
         regions = torch.where(
             embeddings.valid[..., None], embeddings.regions,
             embeddings.image[:, None])
@@ -230,7 +247,11 @@ class TextGroupHead(BaseModule):
 
 def nouns_of_batch(captions: Sequence[CaptionTargets],
                    device: torch.device) -> Nouns:
-    """Number the nouns of captions; a noun counts once in a caption.
+    """List the nouns of the captions, each once in a caption.
+
+    Args:
+        captions: Caption of each image.
+        device: Device of the tensors that are returned.
 
     Example:
         >>> found = nouns_of_batch([
@@ -266,7 +287,10 @@ def _stable_id(word: str) -> int:
 
 def _encode_some(encode: Encode, texts: Sequence[str],
                  like: Tensor) -> Tensor:
-    """Return rows (N, E) of texts, each encoded once; 0 for an empty one."""
+    """Encode each different text once; return the rows (N, E) of all texts.
+
+    The row of an empty text is 0.
+    """
     different = sorted({text for text in texts if text})
     zero = like.new_zeros(1, like.shape[1])
     if not different:

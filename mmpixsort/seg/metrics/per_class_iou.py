@@ -11,10 +11,10 @@ from mmpixsort.registry import METRICS
 class PerClassIoUMetric(IoUMetric):
     """`IoUMetric` with an additional entry `IoU.NAME` for every class.
 
-    The host prints the scores of classes in a table and returns only their
-    means; files and curves need the numbers. Scores are in percent. A class
-    that occurs neither in the labels nor in the predictions gets NaN, as in
-    the host.
+    The host prints the scores of classes in a table but returns only their
+    means. Use this metric to save or plot the score of each class. Scores
+    are in percent. A class that occurs neither in the labels nor in the
+    predictions gets NaN, as in the host.
     """
 
     def compute_metrics(self, results: list) -> Dict[str, float]:

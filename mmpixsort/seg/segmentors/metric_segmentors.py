@@ -1,4 +1,4 @@
-"""Host segmentors with metric heads beside them, in training only."""
+"""Segmentors of the host with metric heads."""
 import warnings
 from functools import lru_cache
 from typing import List, Optional, Union
@@ -27,21 +27,32 @@ CLASSIFIERS = ('joint', 'detached', 'none')
 
 
 class MetricHeadMixin:
-    """Give a segmentor `metric_head`, one config or a list of them.
+    """Add one or several metric heads to a segmentor of the host.
 
-    The host's parameters keep their names, and `predict` and the tensor mode
-    are the host's own: a metric head acts in `loss` alone, on what is tapped
-    there: the backbone or neck levels, the feature that enters the
-    classifier, and the low-resolution logits that leave it.
+    A metric head adds its loss to the losses of the host. Its inputs are
+    collected while the host computes its own losses: the levels of the
+    backbone or neck, the feature that enters the classifier, and the logits
+    of the classifier at low resolution. The parameters of the host keep
+    their names.
 
-    `classifier` says what trains beside the metric heads: 'joint': the
-    host's losses as they are; 'detached': the classifier learns, and its
-    gradient ends where the metric heads take their features (as in SPML);
-    'none': it does not train (as in SegSort).
+    Prediction is that of the host, unless `test_cfg.retrieval` holds
+    arguments of :class:`RetrievalInference`. Then `predict` retrieves from a
+    bank of prototypes: `seg_logits` are the logs of vote fractions, and each
+    result also has `pred_segments`.
 
-    With `test_cfg.retrieval`, arguments of :class:`RetrievalInference`,
-    `predict` is by retrieval from a bank of prototypes: `seg_logits` are the
-    logs of vote fractions, and each result has its `pred_segments`.
+    Args:
+        args: Arguments of the segmentor of the host.
+        metric_head: Config of a metric head, or a list of configs.
+        classifier: Training of the classifier. 'joint' adds the losses of
+            the host unchanged. 'detached' adds them too, but stops their
+            gradient where the metric heads take their features (as in SPML).
+            'none' computes no loss of the host, so that the classifier is
+            not trained (as in SegSort).
+        kwargs: Further arguments of the segmentor of the host.
+
+    Raises:
+        ValueError: If an option is out of range, or a metric head does not
+            fit the decode head.
     """
 
     def __init__(self,
@@ -73,7 +84,7 @@ class MetricHeadMixin:
     def _check_head(self, head: BaseModule) -> None:
         classes = count_labels(self.num_classes, self.out_channels)
         if head.num_classes != classes:
-            why = ('0 and 1 of a decode head with one output'
+            why = ('for the labels 0 and 1 of a decode head with one output'
                    if self.out_channels == 1 else 'that of the decode head')
             raise ValueError(
                 f'`num_classes` of the metric head must be {classes}, {why}, '
@@ -94,7 +105,11 @@ class MetricHeadMixin:
         return tap(self.neck if self.with_neck else self.backbone)
 
     def _tap_classifier(self):
-        """Listen to `conv_seg`: hosts call `forward` of a head directly."""
+        """Collect the calls of the classifier, `conv_seg`.
+
+        The decode head itself cannot be tapped: the host calls its `forward`
+        directly, which runs no hooks.
+        """
         return tap(
             getattr(self._last_head, 'conv_seg', None),
             detach=self.classifier == 'detached' and self._on_decoder)
@@ -103,7 +118,8 @@ class MetricHeadMixin:
         """Return the host's losses and those of the metric heads."""
         with self._tap_features() as features, \
                 self._tap_classifier() as classified:
-            if self.classifier == 'none':  # annotation may be missing
+            if self.classifier == 'none':
+                # the losses of the host would need annotation
                 self._forward(inputs)
                 losses = dict(loss_classifier=self._untrained())
             else:
@@ -138,14 +154,21 @@ class MetricHeadMixin:
 
     def _levels(self, inputs: List[Tensor],
                 auxiliary: bool = False) -> List[Tensor]:
-        """Return the levels that the host's heads see in training."""
+        """Return the levels for a head of the host, detached if necessary.
+
+        If a metric head takes the decoder feature, the decode head is not
+        detached here but at its classifier; see `_tap_classifier`.
+        """
         if self.classifier == 'detached' and (auxiliary
                                               or not self._on_decoder):
             return [level.detach() for level in inputs]
         return inputs
 
     def _untrained(self) -> Tensor:
-        """Return a zero that touches what the host's losses would train."""
+        """Return a zero that depends on all parameters of the host's heads.
+
+        DDP waits for a gradient of each of these parameters.
+        """
         heads = [self.decode_head]
         if self.with_auxiliary_head:
             heads.append(self.auxiliary_head)
@@ -153,7 +176,7 @@ class MetricHeadMixin:
                    for p in head.parameters())
 
     def predict(self, inputs: Tensor, data_samples: Optional[List] = None):
-        """Predict as the host does, or by retrieval."""
+        """Predict as the host does, or by retrieval if it is configured."""
         if self.retrieval is None:
             if self.classifier == 'none':
                 _warn_untrained()
@@ -178,20 +201,28 @@ class MetricHeadMixin:
                    dataset: Optional[dict] = None,
                    max_images: Optional[int] = None,
                    stage: str = 'test') -> PrototypeBank:
-        """Return a bank of the training images, by all ranks together.
+        """Build a bank of prototypes from the training images.
+
+        All ranks must call it, since each one handles a part of the images.
 
         Args:
             cfg: Config of the run.
-            dataset: Config of the images; None: the training set.
-            max_images: Number of images to use, evenly spread; None: all.
-            stage: 'test' or 'val', whose pipeline prepares the images.
+            dataset: Config of a data set of annotated images. None uses the
+                training set.
+            max_images: Number of images to use, evenly spread over the data
+                set. None uses all.
+            stage: 'test' or 'val'; its pipeline prepares the images of the
+                training set.
         """
         return bank_in_memory(
             self, annotated_images(cfg, dataset, stage=stage),
             max_images=max_images)
 
     def _classified(self, calls: List) -> tuple:
-        """Return the decoder feature and class logits, None if not seen."""
+        """Return the decoder feature and the class logits of the last call.
+
+        Both are None if the classifier was not called, or returned no map.
+        """
         if not calls or calls[-1][1].dim() != 4:
             return None, None
         feature, logits = calls[-1]
@@ -204,8 +235,8 @@ class MetricHeadMixin:
         """Return the unit embeddings (B, D, h, w) of a metric head.
 
         Args:
-            inputs: (B, 3, H, W), preprocessed.
-            index: Which metric head.
+            inputs: Preprocessed images (B, 3, H, W).
+            index: Index of the metric head.
         """
         with self._tap_features() as features, \
                 self._tap_classifier() as classified:
@@ -214,17 +245,20 @@ class MetricHeadMixin:
         return self.metric_heads[index].embed(features[-1][1], feature)
 
 
-@lru_cache(maxsize=1)  # once
+@lru_cache(maxsize=1)  # warns once in a process
 def _warn_untrained() -> None:
     warnings.warn(
-        "the prediction is by a classifier that `classifier='none'` does not "
-        'train: set `test_cfg.retrieval` to predict by retrieval, or train '
-        "the classifier with 'joint' or 'detached'", stacklevel=3)
+        "the prediction comes from a classifier that is not trained: "
+        "`classifier='none'` does not train it. Set `test_cfg.retrieval` to "
+        "predict by retrieval, or train the classifier with 'joint' or "
+        "'detached'", stacklevel=3)
 
 
 @MODELS.register_module()
 class MetricEncoderDecoder(MetricHeadMixin, EncoderDecoder):
-    """:class:`mmseg.models.EncoderDecoder` with metric heads.
+    """Add metric heads to :class:`mmseg.models.EncoderDecoder`.
+
+    See :class:`MetricHeadMixin` for the arguments.
 
     Example:
         >>> model = MODELS.build(dict(
@@ -244,8 +278,9 @@ class MetricEncoderDecoder(MetricHeadMixin, EncoderDecoder):
 
 @MODELS.register_module()
 class MetricCascadeEncoderDecoder(MetricHeadMixin, CascadeEncoderDecoder):
-    """:class:`mmseg.models.CascadeEncoderDecoder` with metric heads.
+    """Add metric heads to :class:`mmseg.models.CascadeEncoderDecoder`.
 
-    For OCR, PointRend and other configs whose `decode_head` is a list; the
-    last head is the one whose logits tell hard anchors.
+    Use it for OCR, PointRend and other configs with a list as `decode_head`.
+    Hard anchors are chosen by the logits of the last head. See
+    :class:`MetricHeadMixin` for the arguments.
     """

@@ -1,4 +1,4 @@
-"""Make a bank of prototypes with a segmentor."""
+"""Build a bank of prototypes with a segmentor, in memory."""
 from typing import Dict, List, Optional
 
 import torch
@@ -17,7 +17,7 @@ from .retrieval_inference import RetrievalInference
 
 def meta_of(retrieval: RetrievalInference, dataset: Dataset,
             rules: RowRules) -> Dict:
-    """Return what the bank of a model says of itself."""
+    """Return the entries of `meta` that say how a bank is built."""
     return bank_meta(
         classes=dataset.metainfo['classes'],
         palette=dataset.metainfo.get('palette'),
@@ -27,7 +27,15 @@ def meta_of(retrieval: RetrievalInference, dataset: Dataset,
 
 
 def chosen_images(dataset: Dataset, max_images: Optional[int]) -> List[int]:
-    """Return the numbers of the images to use, evenly spread."""
+    """Return the indices of the images to use, evenly spread.
+
+    Args:
+        dataset: Data set of the images.
+        max_images: Largest number of images. None uses all.
+
+    Raises:
+        ValueError: If the data set is empty.
+    """
     count = len(dataset)
     if count == 0:
         raise ValueError('the data set of a bank must hold images, got none')
@@ -42,13 +50,17 @@ def bank_in_memory(model: nn.Module,
                    *,
                    rules: RowRules = RowRules(),
                    max_images: Optional[int] = None) -> PrototypeBank:
-    """Embed images one by one, on all ranks; return the same bank on each.
+    """Build a bank from annotated images, and return it on every rank.
+
+    All ranks must call it, since each one handles a part of the images.
 
     Args:
-        model: With `retrieval`; its mode is kept.
+        model: Segmentor with `retrieval`. It is in evaluation mode during
+            the build.
         dataset: Data set of annotated images.
-        rules: How segments become rows.
-        max_images: Number of images to use, evenly spread; None: all.
+        rules: Rules by which segments become rows.
+        max_images: Number of images to use, evenly spread over the data set.
+            None uses all.
     """
     images = chosen_images(dataset, max_images)
     training = model.training

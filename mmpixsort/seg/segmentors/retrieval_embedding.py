@@ -1,7 +1,7 @@
-"""Embeddings of images by one metric head of a segmentor, for retrieval.
+"""Embed images by one metric head of a segmentor, for retrieval.
 
 Shapes: B images, H W size of the input, D embedding dims, h w size of the
-map that is cut.
+map that is segmented.
 """
 from typing import Iterator, List, Sequence, Tuple
 
@@ -18,15 +18,18 @@ from mmpixsort.utils.hashing import weights_fingerprint
 @torch.no_grad()
 def embed_images(model: nn.Module, inputs: Tensor, metas: Sequence[dict], *,
                  head: int, stride: int) -> List[Tensor]:
-    """Return the embedding (D, h, w) of every image, without padding.
+    """Return the unit embeddings (D, h, w) of every image.
+
+    The size of the map is that of the input divided by `stride`, rounded up.
+    Cells that lie in the padding alone are cut off.
 
     Args:
-        model: Segmentor with metric heads, whose `test_cfg` says whether it
-            looks at an image window by window.
-        inputs: Images (B, 3, H, W), preprocessed.
-        metas: Metainfo of each image, which says how it was padded.
-        head: Index of the metric head that embeds.
-        stride: Number of input pixels by pixel of the map.
+        model: Segmentor with metric heads. Its `test_cfg` determines whether
+            images are embedded whole or window by window.
+        inputs: Preprocessed images (B, 3, H, W).
+        metas: Metainfo of each image, with its padding.
+        head: Index of the metric head.
+        stride: Side of a cell of the map in input pixels.
     """
     test_cfg = model.test_cfg
     if is_slide(test_cfg):
@@ -51,10 +54,13 @@ def _ceil(length: int, step: int) -> int:
 
 
 def is_slide(test_cfg: dict) -> bool:
-    """Tell whether a test looks at an image window by window.
+    """Return whether a test runs on sliding windows of an image.
+
+    Args:
+        test_cfg: Test settings of a segmentor, with `mode`.
 
     Raises:
-        ValueError: On a `mode` that is neither 'whole' nor 'slide'.
+        ValueError: If `mode` is neither 'whole' nor 'slide'.
     """
     mode = test_cfg.get('mode', 'whole')
     check_choice('test_cfg.mode', mode, MODES)
@@ -62,7 +68,12 @@ def is_slide(test_cfg: dict) -> bool:
 
 
 def padding_of(meta: dict) -> Tuple[int, int, int, int]:
-    """Return the padding of an image: left, right, top, bottom pixels."""
+    """Return the left, right, top and bottom padding of an image in pixels.
+
+    Args:
+        meta: Metainfo of the image. In a test, mmseg names the padding
+            `img_padding_size`; in training, `padding_size`.
+    """
     if 'img_padding_size' in meta:
         return tuple(meta['img_padding_size'])
     return tuple(meta.get('padding_size', (0, 0, 0, 0)))
@@ -71,10 +82,19 @@ def padding_of(meta: dict) -> Tuple[int, int, int, int]:
 def slide_embedding(model: nn.Module, inputs: Tensor, head: int,
                     crop_size: Sequence[int],
                     stride: Sequence[int]) -> Tensor:
-    """Average unit embeddings (B, D, H, W) over overlapping windows.
+    """Return the sum (B, D, H, W) of embeddings over overlapping windows.
 
-    As in SPML: one clustering sees the whole image. Takes B * D * H * W
-    numbers.
+    Use it to cluster the whole image at once (as in SPML), although the
+    model embeds windows. The sum is not normalised; it has the direction of
+    the mean. It needs memory for B * D * H * W numbers.
+
+    Args:
+        model: Segmentor with metric heads.
+        inputs: Preprocessed images (B, 3, H, W).
+        head: Index of the metric head.
+        crop_size: Height and width of a window in pixels.
+        stride: Distance in pixels between the starts of two windows, along y
+            and along x.
     """
     size = inputs.shape[2:]
     total = None
@@ -91,7 +111,17 @@ def slide_embedding(model: nn.Module, inputs: Tensor, head: int,
 
 def scaled_view(inputs: Tensor, meta: dict, scale: float,
                 flip: bool) -> Tuple[Tensor, dict]:
-    """Return an image at a scale, mirrored or not, and its metainfo."""
+    """Return a resized or mirrored view of an image, and its metainfo.
+
+    The view has no padding. With scale 1 and no flip, the arguments are
+    returned unchanged.
+
+    Args:
+        inputs: Preprocessed image (1, 3, H, W).
+        meta: Metainfo of the image, with its padding.
+        scale: Factor by which height and width are multiplied, above 0.
+        flip: Whether to mirror the image horizontally.
+    """
     if scale == 1 and not flip:
         return inputs, meta
     left, right, top, bottom = padding_of(meta)
@@ -105,7 +135,7 @@ def scaled_view(inputs: Tensor, meta: dict, scale: float,
 
 
 def fingerprint(model: nn.Module, head: int = 0) -> str:
-    """Return a hash of all of a model that an embedding depends on."""
+    """Return a hash of everything that the embeddings of a head depend on."""
     return weights_fingerprint(
         _embedding_weights(model, head), model.data_preprocessor)
 
@@ -127,9 +157,9 @@ def _embedding_weights(model: nn.Module,
 def weight_sample(model: nn.Module, head: int) -> Tensor:
     """Return the first number of every weight that an embedding depends on.
 
-    A step of training, an average or a loaded checkpoint changes some of
-    them; to look at all before each prediction would cost a pass over the
-    weights.
+    Use it to find out cheaply whether the weights have changed: a training
+    step, an average of weights or a loaded checkpoint changes some of these
+    numbers. A change of other numbers alone is not noticed.
     """
     return torch.cat([
         value.detach().flatten()[:1].float()

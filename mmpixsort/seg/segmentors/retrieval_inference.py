@@ -1,7 +1,7 @@
-"""Prediction by retrieval, in place of the classifier of a segmentor.
+"""Predict by retrieval, in place of the classifier of a segmentor.
 
 Shapes: B images, H W size of the input, D embedding dims, h w size of the
-map that is cut, S segments, C classes of the bank.
+map that is segmented, S segments, C classes of the bank.
 """
 from typing import List, NamedTuple, Optional, Sequence, Tuple, Union
 
@@ -25,15 +25,17 @@ from mmpixsort.retrieval.segments import ImageSegments, cut_image
 from .retrieval_embedding import (embed_images, fingerprint, scaled_view,
                                   weight_sample)
 
-EPSILON = 1e-3  # votes of a class that got none, so that its log is finite
+# added to each vote fraction, so that the log of a class without votes is
+# finite
+EPSILON = 1e-3
 
 
 class Found(NamedTuple):
-    """What retrieval says of one image.
+    """Result of retrieval for one image.
 
     Attributes:
-        segments: Its segments.
-        votes: Votes of the neighbours of the segments.
+        segments: Segments of the image.
+        votes: Votes of the neighbours of each segment.
     """
 
     segments: ImageSegments
@@ -41,28 +43,35 @@ class Found(NamedTuple):
 
 
 class RetrievalInference:
-    """Embed, cut, retrieve, vote: `test_cfg.retrieval` of a segmentor.
+    """Segment images and classify the segments by a bank of prototypes.
 
-    The segmentor and its inference hold one another: the model asks it to
-    predict, and it asks the model to embed. A copy of the model gets an
-    inference of its own, which holds the copy.
+    A segmentor builds it from `test_cfg.retrieval`. It embeds an image with
+    the model, clusters the embeddings into segments, and lets the nearest
+    prototypes of each segment vote for its class.
+
+    Model and inference refer to each other. A deep copy of the model
+    contains a copy of the inference that refers to the copied model.
 
     Args:
         model: Segmentor with metric heads.
-        bank: Path of a bank of prototypes; None while one is built.
-        head: Which metric head embeds.
-        num_neighbors: k.
-        grid: Grid of the clustering; None: that of the bank.
-        num_iters: Number of iterations of the clustering; None: that of the
-            bank.
-        stride: Input pixels by pixel of the map that is cut; 1 in the
-            released code, 4 costs a sixteenth.
-        concentration: Weighs votes by similarity; None counts them.
-        ties: 'smallest' or 'nearest'.
-        search: 'exact', or of FAISS 'flat', 'ivf', 'sq'.
+        bank: Path of a bank of prototypes. None means that it is given later
+            by :meth:`use`.
+        head: Index of the metric head that embeds.
+        num_neighbors: Number of neighbours of a segment that vote.
+        grid: Grid of the clustering. None uses that of the bank.
+        num_iters: Number of iterations of the clustering. None uses that of
+            the bank.
+        stride: Side of a cell of the map that is segmented, in input pixels.
+            It is 1 in the authors' released code; with 4 the map has a
+            sixteenth of its cells.
+        concentration: Factor of the similarities in the softmax that weights
+            the votes. None weights all votes equally.
+        ties: Rule for classes with equal votes, 'smallest' or 'nearest'; see
+            :class:`Retriever`.
+        search: Kind of search: 'exact', or 'flat', 'ivf' or 'sq' of FAISS.
 
     Raises:
-        ValueError: On options out of range.
+        ValueError: If an option is out of range.
     """
 
     def __init__(self,
@@ -91,7 +100,8 @@ class RetrievalInference:
         self.ties = ties
         self.search = search
         self._loaded: Optional[Tuple[Retriever, nn.Module]] = None
-        self._weights: Optional[Tensor] = None  # a sample of those of the bank
+        # sample of the weights that made the loaded bank
+        self._weights: Optional[Tensor] = None
 
     @property
     def metric_head(self) -> nn.Module:
@@ -99,14 +109,16 @@ class RetrievalInference:
         return self.model.metric_heads[self.head]
 
     def fingerprint(self) -> str:
-        """Return a hash of all that an embedding depends on."""
+        """Return a hash of everything that an embedding depends on."""
         return fingerprint(self.model, self.head)
 
     def segmenter(self, settings: Optional[dict] = None) -> nn.Module:
-        """Return the clustering: of the options, a bank, or the head.
+        """Return a clustering module; `grid` and `num_iters` override it.
 
-        A head that cuts nothing in training, such as that of pixel contrast,
-        gets the default clustering.
+        Args:
+            settings: Settings of the clustering of a bank. None uses those
+                of the metric head, or the defaults if the head has no
+                clustering, such as that of pixel contrast.
         """
         if settings is None:
             own = getattr(self.metric_head, 'segmenter', None)
@@ -120,10 +132,16 @@ class RetrievalInference:
         return KMeansSegmenter(**chosen).eval()
 
     def use(self, bank: Union[str, PrototypeBank]) -> None:
-        """Take a bank: a path, or one in memory.
+        """Predict with another bank from now on.
 
-        The `dataset_meta` of the model names the classes of the bank from
-        then on.
+        The classes in `dataset_meta` of the model become those of the bank.
+
+        Args:
+            bank: Bank of prototypes, or its path.
+
+        Raises:
+            ValueError: If the bank was made with other weights, or has fewer
+                rows than neighbours are asked for.
         """
         path = bank if isinstance(bank, str) else None
         bank = read_bank(path) if path else bank
@@ -141,14 +159,23 @@ class RetrievalInference:
             device=device)
         self._loaded = retriever, self.segmenter(bank.meta['clustering'])
         self._weights = weight_sample(self.model, self.head)
-        # a bank may have classes that the data set lacks
+        # a bank may have classes that are missing in the data set
         self.model.dataset_meta = dict(
             getattr(self.model, 'dataset_meta', None) or {},
             classes=tuple(bank.meta['classes']),
             palette=full_palette(bank.meta))
 
     def __call__(self, inputs: Tensor, metas: Sequence[dict]) -> List[Found]:
-        """Return the segments and votes of every image."""
+        """Return the segments and votes of every image.
+
+        Args:
+            inputs: Preprocessed images (B, 3, H, W).
+            metas: Metainfo of each image.
+
+        Raises:
+            ValueError: If there is no bank, or the weights of the model have
+                changed since it was made.
+        """
         if self._loaded is None:
             if self.bank is None:
                 raise ValueError(
@@ -164,7 +191,11 @@ class RetrievalInference:
         return found
 
     def _check_weights(self) -> None:
-        """Raise unless the bank is of the weights that the model has now."""
+        """Make sure that the bank fits the present weights of the model.
+
+        If the weights have changed, a bank with a path is read and checked
+        again, while a bank in memory is an error.
+        """
         sample = weight_sample(self.model, self.head)
         if torch.equal(sample, self._weights.to(sample)):
             return
@@ -173,19 +204,23 @@ class RetrievalInference:
             return
         raise ValueError(
             'the weights of the model must be those that its bank of '
-            'prototypes was made with, got others since: make it anew with '
+            'prototypes was made with, but they have changed since: build '
+            'the bank again with '
             '`model.retrieval.use(model.build_bank(cfg))`; in a run, '
             'PrototypeBankHook must come after hooks that change weights')
 
     @torch.no_grad()
     def rows(self, data: dict, rules: RowRules) -> ImageRows:
-        """Return the rows of a bank that an annotated image gives.
+        """Return the rows of an annotated image for a bank.
 
-        The model must be in eval mode.
+        The model must be in evaluation mode.
 
         Args:
-            data: An item of a data set, with annotation.
-            rules: How segments become rows.
+            data: Item of a data set, with annotation.
+            rules: Rules by which segments become rows.
+
+        Raises:
+            ValueError: If the image has no annotation.
         """
         batch = self.model.data_preprocessor(pseudo_collate([data]), False)
         inputs, sample = batch['inputs'], batch['data_samples'][0]
@@ -213,13 +248,19 @@ class RetrievalInference:
     @torch.no_grad()
     def annotated_segments(self, data: dict, *,
                            drop_void: bool) -> Tuple[Tensor, Tensor]:
-        """Return segment ids (h, w) as a bank has them, and labels (H, W).
+        """Return the segment ids and labels of an annotated image.
 
-        The model must be in eval mode.
+        The image is segmented in the same way as for a bank. The model must
+        be in evaluation mode.
 
         Args:
-            data: An item of a data set, with annotation.
-            drop_void: Whether pixels without label were left out.
+            data: Item of a data set, with annotation.
+            drop_void: Whether pixels without a label are kept out of the
+                clustering.
+
+        Returns:
+            Segment ids (h, w), -1 for none, and labels (H, W), -1 where they
+            are ignored.
         """
         batch = self.model.data_preprocessor(pseudo_collate([data]), False)
         sample = batch['data_samples'][0]
@@ -232,32 +273,35 @@ class RetrievalInference:
         return ids, labels
 
     def _labels(self, sample: SegDataSample) -> Tensor:
-        """Return the labels (H, W) of an image, -1 where they are ignored.
-
-        `ignore_index` may be the number of a class.
-        """
+        """Return the labels (H, W) of an image, -1 where they are ignored."""
         labels = sample.gt_sem_seg.data[0].long()
+        # a bank would take `ignore_index` for a class if it is one
         return labels.masked_fill(
             labels == self.metric_head.ignore_index, -1)
 
     def clustering(self) -> dict:
-        """Return the settings of the clustering, for the file of a bank."""
+        """Return the settings of the clustering, which a bank stores."""
         return dict(self.segmenter().settings(), stride=self.stride)
 
     def embed(self, inputs: Tensor, metas: Sequence[dict]) -> List[Tensor]:
-        """Return the embedding (D, h, w) of every image, without padding."""
+        """Return the unit embeddings (D, h, w) of every image.
+
+        See :func:`embed_images` for the arguments.
+        """
         return embed_images(
             self.model, inputs, metas, head=self.head, stride=self.stride)
 
 
 def vote_logits(found: Found, size: Sequence[int],
                 padding: Sequence[int]) -> Tensor:
-    """Paint the log of vote fractions (C, H, W), zero on the padding.
+    """Return the log of the vote fractions (C, H, W) of every pixel.
+
+    It is zero on the padding.
 
     Args:
         found: Segments and votes of one image.
         size: H and W of the input, with padding.
-        padding: Left, right, top, bottom pixels.
+        padding: Left, right, top and bottom padding in pixels.
     """
     left, right, top, bottom = padding
     inner = size[0] - top - bottom, size[1] - left - right
@@ -277,7 +321,12 @@ def paint_segments(segment_ids: Tensor, size: Sequence[int]) -> Tensor:
 def segment_data(found: Found, sample: SegDataSample) -> PixelData:
     """Return segment ids (1, H0, W0) of the original image, with votes.
 
-    The votes are those of :class:`Votes`, by segment.
+    The metainfo holds the fields of :class:`Votes`, with one row for each
+    segment.
+
+    Args:
+        found: Segments and votes of one image.
+        sample: Data sample of the image, with its metainfo.
     """
     segment_ids = found.segments.segment_ids
     if sample.metainfo.get('flip'):

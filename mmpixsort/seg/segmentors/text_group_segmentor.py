@@ -1,7 +1,6 @@
-"""Segment with words: a dual encoder, groups, and names for the groups.
+"""A segmentor that groups pixels and names the groups by words.
 
-Shapes: B images, K regions of an image, E dims of the joint space, C
-classes, H W size.
+Shapes: B images, K regions of an image, C channels of the head, H W size.
 """
 from typing import Dict, List, NamedTuple, Optional, Sequence
 
@@ -24,11 +23,11 @@ from .retrieval_embedding import is_slide, padding_of
 
 
 class NamedGroups(NamedTuple):
-    """What was found in images of one size.
+    """Groups of images of one size, and the words for them.
 
     Attributes:
-        scores: (B, K, C) log-probabilities.
-        groups: (B, H, W) int64 in [0, K), -1: none.
+        scores: Log-probabilities (B, K, C) of the words for each group.
+        groups: Group (B, H, W) of each pixel, int64 in [0, K), -1 for none.
     """
 
     scores: Tensor
@@ -37,15 +36,17 @@ class NamedGroups(NamedTuple):
 
 @MODELS.register_module()
 class TextGroupSegmentor(EncoderDecoder):
-    """Name the groups of an image by words.
+    """Group the pixels of an image and name the groups by words.
 
-    The backbone is a dual encoder (OpenCLIPDual, TinyDual), the decode head
-    a TextGroupHead. It trains from images and captions, or not at all.
+    The backbone is a dual encoder, such as OpenCLIPDual or TinyDual, and the
+    decode head is a TextGroupHead. It is trained with images and captions,
+    or used without training.
 
-    With `test_cfg=dict(mode='slide', ...)` the image is grouped once and
-    regions are averaged over the windows that they lie in, by area;
-    `group_per_window=True` beside it groups and names each window, as the
-    protocols of other methods have it.
+    With `test_cfg=dict(mode='slide', ...)` each window is encoded by itself.
+    The whole image is grouped once, and the embedding of a region is the
+    mean over the windows that it lies in, weighted by its area there. If
+    `test_cfg` also has `group_per_window=True`, each window is grouped and
+    named by itself, as in the protocols of other methods.
 
     Example:
         >>> model = MODELS.build(dict(
@@ -69,7 +70,7 @@ class TextGroupSegmentor(EncoderDecoder):
     """
 
     def _init_decode_head(self, decode_head: dict) -> None:
-        """Build the head; its number of classes is that of its words."""
+        """Build the head, and take the number of classes from it."""
         self.decode_head = MODELS.build(decode_head)
         self.align_corners = self.decode_head.align_corners
         self._count_classes()
@@ -79,7 +80,10 @@ class TextGroupSegmentor(EncoderDecoder):
         self.out_channels = self.decode_head.out_channels
 
     def train(self, mode: bool = True):
-        """Training changes the text tower: the words are encoded anew."""
+        """Set the mode, and drop embeddings of words when training starts.
+
+        Training changes the text tower, which made these embeddings.
+        """
         if mode and not self.training:
             self.decode_head.bank.forget()
         return super().train(mode)
@@ -91,14 +95,14 @@ class TextGroupSegmentor(EncoderDecoder):
         """Segment with other words from now on.
 
         Args:
-            classes: Words; the order is that of the channels, after the
-                background where a rule finds it.
-            aliases: Word -> the names to look for in its place, any of
-                which will do.
+            classes: Words, in the order of the channels. If there is a rule
+                for the background, its channel precedes them.
+            aliases: For a word, the names to encode in its place; a region
+                is compared with the nearest of them.
 
         Raises:
-            ValueError: For a word that the text tower does not know, or, of
-                a bank that came from a file, that the file does not hold.
+            ValueError: If the text tower does not know a word, or, for a
+                text bank that was read from a file, the file lacks it.
         """
         bank = self.decode_head.bank
         encode = None if bank.is_from_file else self.backbone.encode_text
@@ -119,8 +123,8 @@ class TextGroupSegmentor(EncoderDecoder):
             embeddings, self.backbone.encode_text,
             scale=self.backbone.logit_scale,
             captions=[_caption(meta) for meta in metas])
-        # a batch without captions leaves the text tower out, which DDP
-        # would wait for
+        # without captions the losses do not depend on the text tower, and
+        # DDP would wait for its gradients: add a zero that depends on it
         first = next(name for name in losses if 'loss' in name)
         losses[first] = losses[first] + sum(
             parameter.flatten()[:0].sum()
@@ -131,12 +135,21 @@ class TextGroupSegmentor(EncoderDecoder):
     def predict(self,
                 inputs: Tensor,
                 data_samples: Optional[List] = None) -> List:
-        """Return `seg_logits`, `pred_sem_seg`, `pred_groups` of images.
+        """Return data samples with the predictions for images.
 
-        Padding is cut off before an image is grouped and encoded: a batch
-        of images of several sizes gives what each of them gives alone.
-        Groups are painted in the size of the original image, so that no
-        border gets a third word.
+        They get `seg_logits`, `pred_sem_seg` and `pred_groups` in the size
+        of the original image. Padding is cut off before an image is grouped
+        and encoded, so the result does not depend on the rest of the batch.
+        Ids are resized in place of logits: interpolated logits of two words
+        may have their maximum at a third word.
+
+        With `group_per_window` the host predicts instead, with padding and
+        interpolated logits. There are no `pred_groups` then, and the head
+        must have a grouper.
+
+        Args:
+            inputs: Preprocessed images (B, 3, H, W).
+            data_samples: Data samples of the images. None creates them.
         """
         self.decode_head.bank.ensure(self.backbone.encode_text)
         self._count_classes()
@@ -161,7 +174,13 @@ class TextGroupSegmentor(EncoderDecoder):
     def name_groups(self,
                     inputs: Tensor,
                     data_samples: Optional[List] = None) -> NamedGroups:
-        """Group and name images (B, 3, H, W) of one size without padding."""
+        """Group images of one size without padding, and name the groups.
+
+        Args:
+            inputs: Preprocessed images (B, 3, H, W).
+            data_samples: Data samples with precomputed groups; not used if
+                the head has a grouper.
+        """
         head = self.decode_head
         ids = resize_ids(head.group(inputs, data_samples), inputs.shape[2:],
                          head.num_regions)
@@ -170,7 +189,11 @@ class TextGroupSegmentor(EncoderDecoder):
         return NamedGroups(scores, ids)
 
     def encode_regions(self, inputs: Tensor, ids: Tensor) -> ImageEmbeddings:
-        """Encode images (B, 3, H, W) and regions (B, H, W), as in the test.
+        """Encode images and their regions, in windows if the test does so.
+
+        Args:
+            inputs: Preprocessed images (B, 3, H, W).
+            ids: Region ids (B, H, W), int64 in [0, K), -1 for none.
         """
         if self._slides:
             return self._encode_windows(inputs, ids)
@@ -178,7 +201,7 @@ class TextGroupSegmentor(EncoderDecoder):
 
     @property
     def groups_windows(self) -> bool:
-        """Whether each window of the test is grouped and named alone."""
+        """Whether each window of a test is grouped and named by itself."""
         return self._slides and self.test_cfg.get('group_per_window', False)
 
     @property
@@ -191,7 +214,7 @@ class TextGroupSegmentor(EncoderDecoder):
 
     def _encode_windows(self, inputs: Tensor,
                         ids: Tensor) -> ImageEmbeddings:
-        """Average embeddings over windows; those of regions by their area."""
+        """Average embeddings over windows, weighting regions by area."""
         image, regions, seen = 0., 0., False
         for y, x in image_windows(inputs.shape[2:], self.test_cfg.crop_size,
                                   self.test_cfg.stride):
@@ -205,7 +228,10 @@ class TextGroupSegmentor(EncoderDecoder):
 
     def encode_decode(self, inputs: Tensor,
                       batch_img_metas: List[dict]) -> Tensor:
-        """Return log-probabilities (B, C, H, W) of a window or an image."""
+        """Return log-probabilities (B, C, H, W) for windows or images.
+
+        The host calls it for each window if `group_per_window` is set.
+        """
         head = self.decode_head
         ids = resize_ids(
             head.group(inputs), inputs.shape[2:], head.num_regions)
@@ -216,20 +242,24 @@ class TextGroupSegmentor(EncoderDecoder):
     def _forward(self,
                  inputs: Tensor,
                  data_samples: Optional[List] = None) -> Tensor:
-        """Return log-probabilities (B, C, H, W)."""
+        """Return log-probabilities (B, C, H, W) of the words for pixels."""
         self.decode_head.bank.ensure(self.backbone.encode_text)
         return paint_regions(*self.name_groups(inputs, data_samples))
 
 
 def _caption(meta: dict) -> CaptionTargets:
-    """Return what the data set says of an image."""
+    """Return the caption of an image and its nouns from the metainfo."""
     nouns = meta.get('nouns', ())
     return CaptionTargets(
         meta.get('caption', ''), nouns, meta.get('caption_nouns', nouns))
 
 
 def region_areas(ids: Tensor, num_regions: int) -> Tensor:
-    """Return the pixels (B, K) of regions (B, H, W); -1 counts nowhere.
+    """Return the number of pixels (B, K) of each region.
+
+    Args:
+        ids: Region ids (B, H, W), int64 in [0, K), -1 for none.
+        num_regions: Number of regions K.
 
     Example:
         >>> region_areas(torch.tensor([[[0, 0, -1, 2]]]), 3)
@@ -242,21 +272,32 @@ def region_areas(ids: Tensor, num_regions: int) -> Tensor:
 
 
 def without_padding(maps: Tensor, padding: tuple) -> Tensor:
-    """Cut the padding (left, right, top, bottom) off (..., H, W)."""
+    """Return maps (..., H, W) without their padding.
+
+    Args:
+        maps: Padded maps.
+        padding: Left, right, top and bottom padding in pixels.
+    """
     left, right, top, bottom = padding
     height, width = maps.shape[-2:]
     return maps[..., top:height - bottom, left:width - right]
 
 
 def original_ids(ids: Tensor, meta: dict, num_regions: int) -> Tensor:
-    """Return ids (H, W) of an image in its original size, flipped back."""
+    """Resize region ids to the original image, and undo its flip.
+
+    Args:
+        ids: Region ids (h, w), int64 in [0, K), -1 for none.
+        meta: Metainfo of the image, with `ori_shape`.
+        num_regions: Number of regions K.
+    """
     if meta.get('flip', False):
         ids = undo_flip(ids, meta.get('flip_direction'))
     return resize_ids(ids[None], meta['ori_shape'][:2], num_regions)[0]
 
 
 def _add_prediction(sample, scores: Tensor, ids: Tensor) -> None:
-    """Paint the groups of an image in its original size."""
+    """Add the prediction for an image, in its original size, to a sample."""
     ids = original_ids(ids, sample.metainfo, len(scores))
     logits = paint_regions(scores[None], ids[None])[0]
     sample.set_data(dict(

@@ -12,9 +12,9 @@ from mmpixsort.registry import TRANSFORMS
 class LoadCaptionedShapes(BaseTransform):
     """Generate a scene in place of reading an image, labels and a caption.
 
-    A scene takes less than a millisecond. Let no `Resize` follow in a test
-    pipeline: it would resize the labels too, and mmseg scores at the
-    original size.
+    A scene takes less than a millisecond. Do not put a `Resize` after
+    this transform in a test pipeline: it would resize the labels too, and
+    mmseg scores at the original size.
 
     Required keys: `scene_args` (keywords of `CaptionedShapes`),
     `scene_index`, `label_map`, `seg_fields`.

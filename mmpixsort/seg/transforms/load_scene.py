@@ -11,9 +11,9 @@ class LoadStreetScene(BaseTransform):
     """Generate a street scene in place of reading image and label files.
 
     It replaces `LoadImageFromFile` and `LoadAnnotations` of an mmseg
-    pipeline; all later steps work unchanged. Let no `Resize` follow in a
-    test pipeline: it would resize the labels too, and mmseg scores at the
-    original size.
+    pipeline; all later steps work unchanged. Do not put a `Resize` after
+    this transform in a test pipeline: it would resize the labels too, and
+    mmseg scores at the original size.
 
     Required keys: `scene_args` (keywords of `StreetScenes`), `scene_index`,
     `reduce_zero_label`, `label_map`.

@@ -81,7 +81,7 @@ def test_segment_sorting__groups_equal_loop(seed, tile, monkeypatch):
     assert torch.autograd.gradcheck(
         lambda a, k: segment_sorting(a, labels, k, key_labels, **options)[0],
         (anchors.requires_grad_(), keys.requires_grad_()))
-    with pytest.raises(ValueError, match='both or not at all'):
+    with pytest.raises(ValueError, match='together or not at all'):
         segment_sorting(anchors, labels, keys, key_labels,
                         **{**options, 'key_groups': None})
 

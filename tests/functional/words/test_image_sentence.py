@@ -99,9 +99,9 @@ def test_image_sentence__never_waits_for_the_device():
 
 
 @pytest.mark.parametrize('change, error, text', [
-    (dict(sentences=torch.ones(4, 4)), ValueError, 'of one shape'),
+    (dict(sentences=torch.ones(4, 4)), ValueError, 'of the same shape'),
     (dict(scale=-1.), ValueError, '`scale` must be positive'),
-    (dict(own=torch.arange(5)), ValueError, 'given all or not at all'),
+    (dict(own=torch.arange(5)), ValueError, 'given together or not at all'),
     (dict(all_valid=torch.ones(4).bool()), ValueError, '`all_valid`'),
     (dict(all_valid=torch.ones(5)), TypeError, '`all_valid`'),
 ])

@@ -404,7 +404,7 @@ def test_noun_region__keeps_no_logits_of_many_chunks():
     (dict(region_valid=torch.ones(3, 4)), TypeError, r'`.bool\(\)`'),
     (dict(region_valid=torch.ones(3, 5).bool()), ValueError,
      r'`region_valid` must have shape \(3, 4\)'),
-    (dict(noun_ids=None), ValueError, 'given both or not at all'),
+    (dict(noun_ids=None), ValueError, 'given together or not at all'),
     (dict(noun_ids=torch.zeros(4).long()), ValueError, '`noun_ids`'),
     (dict(caption_nouns=torch.zeros(2, 2).long()), ValueError,
      '`caption_nouns`'),

@@ -72,7 +72,7 @@ def test_name_regions__one_word():
 def test_name_regions__bad_input(bad, message):
     with pytest.raises(ValueError, match=message):
         name_regions(cosines(), scale=1., **bad)
-    with pytest.raises(ValueError, match='word at least'):
+    with pytest.raises(ValueError, match='at least one word'):
         name_regions(torch.zeros(1, 2, 0), scale=1.)
 
 

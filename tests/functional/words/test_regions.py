@@ -206,7 +206,7 @@ def test_pool_regions__full_precision_inside_autocast():
     (torch.zeros(1, 2, 4), torch.zeros(1, 4, 4).long(), None,
      '`features` must be a floating'),
     (torch.zeros(1, 2, 4, 4), torch.zeros(1, 4, 5).long(), None,
-     'bring them to the grid by `resize_ids`'),
+     'resize them with `resize_ids`'),
     (torch.zeros(1, 2, 4, 4), torch.zeros(1, 4, 4), None,
      '`ids` must be integers'),
     (torch.zeros(1, 2, 4, 4), torch.zeros(1, 4, 4).long(),
