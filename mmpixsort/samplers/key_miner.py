@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from mmpixsort.functional.checks import (check_choice, check_count,
                                          check_fraction)
-from mmpixsort.functional.contrast.mining import (hard_pool, hardest_pairs,
+from mmpixsort.functional.contrast.mining import (hardest_pairs,
+                                                  random_hard_pairs,
                                                   random_pairs)
 from mmpixsort.registry import MODELS
 
@@ -82,5 +83,6 @@ class KeyMiner(nn.Module):
         if self.strategy == 'hardest':
             return hardest_pairs(hardness, mask, num_pairs)
         if self.strategy == 'semi_hard':
-            mask = hard_pool(hardness, mask, self.hard_fraction)
+            return random_hard_pairs(
+                hardness, mask, num_pairs, self.hard_fraction, generator)
         return random_pairs(mask, num_pairs, generator)

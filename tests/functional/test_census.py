@@ -8,7 +8,8 @@ from mmpixsort.banks import ClassQueue
 from mmpixsort.functional import nearest_keys
 from mmpixsort.functional.contrast import tiles
 from mmpixsort.functional.contrast.queues import pixels_and_regions
-from mmpixsort.losses import PixelContrastLoss, SegSortLoss
+from mmpixsort.losses import (DiscriminativeLoss, PixelContrastLoss,
+                              SegSortLoss)
 from mmpixsort.samplers import HardAnchorSampler, KeyMiner
 from mmpixsort.structures import KeyBlock
 
@@ -85,7 +86,11 @@ def test_bank_loss__no_sync(batch):
     assert counter.syncs == 0, counter.counts
 
 
-def test_loss__of_batch_and_bank_takes_at_most_90_calls_at_any_size():
+@pytest.mark.parametrize('strategy', [
+    None, 'random', 'semi_hard', 'hardest'])
+def test_loss__of_batch_and_bank_takes_at_most_90_calls_at_any_size(
+        strategy):
+    miner = strategy and KeyMiner(strategy=strategy)
     for capacity in (1000, 5000):
         bank = ClassQueue(
             num_classes=19, capacity=capacity, embed_dims=256,
@@ -95,7 +100,7 @@ def test_loss__of_batch_and_bank_takes_at_most_90_calls_at_any_size():
         with CallCounter() as counter:
             PixelContrastLoss()(
                 anchors, labels, [KeyBlock(anchors, labels), bank.read()],
-                own_key=0).backward()
+                own_key=0, miner=miner).backward()
         assert counter.calls <= 90, counter.counts
         assert counter.syncs == 0, counter.counts
 
@@ -114,6 +119,17 @@ def test_segment_sorting__takes_at_most_90_calls_at_any_size():
                 own_key=labels).backward()
         assert counter.calls <= 90, counter.counts
         assert counter.syncs == 0, counter.counts
+
+
+def test_discriminative_loss__takes_at_most_110_calls():
+    embeddings = torch.empty(2, 16, 64, 64, device='meta').requires_grad_()
+    ids = torch.empty(2, 64, 64, device='meta', dtype=torch.long)
+    with CallCounter() as counter:
+        losses = DiscriminativeLoss()(embeddings, ids, num_ids=64)
+        (losses['loss_pull'] + losses['loss_push']
+         + losses['loss_reg']).backward()
+    assert counter.calls <= 110, counter.counts
+    assert counter.syncs == 0, counter.counts
 
 
 def test_nearest_keys__take_at_most_40_calls():

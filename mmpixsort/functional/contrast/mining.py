@@ -50,21 +50,36 @@ def hardest_pairs(hardness: Tensor, mask: Tensor, num_pairs: int) -> Tensor:
     return torch.zeros_like(mask).scatter_(1, top, True) & mask
 
 
-def hard_pool(hardness: Tensor, mask: Tensor, fraction: float) -> Tensor:
-    """Keep the hardest fraction of the pairs of each row, at least one pair.
+def random_hard_pairs(hardness: Tensor,
+                      mask: Tensor,
+                      num_pairs: int,
+                      fraction: float,
+                      generator: Optional[torch.Generator] = None) -> Tensor:
+    """Draw pairs uniformly among the hardest fraction of those of each row.
 
     Args:
         hardness: (a, K) number that grows with the hardness of a pair.
         mask: (a, K) bool mask of the pairs to choose from.
-        fraction: Fraction in (0, 1] of the pairs of a row that is kept.
+        num_pairs: Maximum number of pairs that are kept in a row.
+        fraction: Fraction in (0, 1] of the pairs of a row that is drawn
+            from, at least one pair. Which of several pairs that are exactly
+            as hard as the last one belong to it is left open.
+        generator: Generator of the random draws, on the device of `mask`.
 
     Returns:
-        (a, K) bool mask of the pairs that are kept. Pairs that are exactly
-        as hard as the last one are kept as well.
+        (a, K) bool mask of the pairs that are kept.
+
+    Example:
+        >>> hardness = torch.tensor([[.1, .9, .5, .7]])
+        >>> random_hard_pairs(hardness, hardness > 0, 5, .5)
+        tensor([[False,  True, False,  True]])
     """
-    score = hardness.masked_fill(~mask, float('-inf'))
     largest = max(1, min(mask.shape[1], int(mask.shape[1] * fraction) + 1))
-    ranked = score.topk(largest, 1).values
-    size = (mask.sum(1, keepdim=True) * fraction).ceil().long()
-    last = size.clamp_(1, largest) - 1
-    return (score >= ranked.gather(1, last)) & mask
+    hardest = hardness.masked_fill(~mask, float('-inf')).topk(largest, 1)
+    rank = torch.arange(largest, device=mask.device)
+    outside = rank >= (mask.sum(1, keepdim=True) * fraction).ceil_()
+    draw = torch.rand(
+        outside.shape, generator=generator, device=mask.device)
+    picks = draw.add_(outside, alpha=-2).topk(min(num_pairs, largest), 1)
+    return torch.zeros_like(mask).scatter_(
+        1, hardest.indices.gather(1, picks.indices), picks.values >= 0)

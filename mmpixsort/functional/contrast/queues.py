@@ -122,7 +122,7 @@ def region_means(embeddings: Tensor, labels: Tensor,
     pixels = embeddings.flatten(2).transpose(1, 2)
     labels = labels.flatten(1)[..., None]
     inside = (labels == classes).to(pixels.dtype).transpose(1, 2)
-    if pixels.device.type == 'cpu':
+    if pixels.device.type == 'cpu' and not torch.compiler.is_compiling():
         sums = torch.bmm(inside, pixels)
         if sums.isfinite().all():
             return normalize(sums, dim=2).flatten(0, 1)

@@ -109,9 +109,9 @@ def contrast_rows(
     checked and in full precision; `scale` is the factor of the loss.
     """
     settings = Settings(temperature, scale, denominator, miner)
-    return _Contrast.apply(anchors, anchor_labels, own_key,
-                           [block.labels for block in blocks], settings,
-                           *[block.keys for block in blocks])
+    tables, keys = _other(anchors, anchor_labels, blocks)
+    return _Contrast.apply(
+        anchors, anchor_labels, own_key, tables, settings, *keys)
 
 
 def contrast_sum(
@@ -131,9 +131,21 @@ def contrast_sum(
     of :func:`contrast_rows`.
     """
     settings = Settings(temperature, scale, denominator, miner)
-    return _ContrastSum.apply(anchors, anchor_labels, own_key,
-                              [block.labels for block in blocks], settings,
-                              *[block.keys for block in blocks])
+    tables, keys = _other(anchors, anchor_labels, blocks)
+    return _ContrastSum.apply(
+        anchors, anchor_labels, own_key, tables, settings, *keys)
+
+
+def _other(anchors: Tensor, labels: Tensor,
+           blocks: Sequence[KeyBlock]) -> Tuple[list, list]:
+    """Return labels and keys of blocks, None where they are the anchors'.
+
+    `torch.compile` refuses a function that gets one tensor twice.
+    """
+    return ([None if block.labels is labels else block.labels
+             for block in blocks],
+            [None if block.keys is anchors else block.keys
+             for block in blocks])
 
 
 class _Contrast(torch.autograd.Function):
@@ -142,9 +154,7 @@ class _Contrast(torch.autograd.Function):
     def forward(ctx, anchors, labels, own_key, tables, settings, *keys):
         """Evaluate all tiles and keep the gradient instead of the keys."""
         clean, labels, blocks = _clean(anchors, labels, tables, keys)
-        needs = [
-            i for i, need in enumerate(ctx.needs_input_grad[5:]) if need
-        ]
+        needs = _which_need_gradients(ctx.needs_input_grad, keys)
         scaled = clean / settings.temperature
         parts = []
         for rows in tiles(len(labels), _num_keys(blocks), labels.device):
@@ -158,8 +168,8 @@ class _Contrast(torch.autograd.Function):
             parts.append((loss, valid, grad, *[weights[i] for i in needs]))
         loss, valid, grad, *weights = map(_cat, zip(*parts))
         ctx.needs = needs
-        ctx.joint = [key is anchors for key in keys]
-        ctx.shapes = [key.shape for key in keys]
+        ctx.joint = [key is None for key in keys]
+        ctx.shapes = [None if key is None else key.shape for key in keys]
         ctx.mark_non_differentiable(valid)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(clean, grad, *weights)
@@ -190,9 +200,7 @@ class _ContrastSum(torch.autograd.Function):
     def forward(ctx, anchors, labels, own_key, tables, settings, *keys):
         """Evaluate all tiles and keep the gradients."""
         clean, labels, blocks = _clean(anchors, labels, tables, keys)
-        needs = [
-            i for i, need in enumerate(ctx.needs_input_grad[5:]) if need
-        ]
+        needs = _which_need_gradients(ctx.needs_input_grad, keys)
         scaled = clean / settings.temperature
         parts, grad_keys = [], [None] * len(keys)
         for rows in tiles(len(labels), _num_keys(blocks), labels.device):
@@ -208,9 +216,9 @@ class _ContrastSum(torch.autograd.Function):
             ])))
         loss, valid, grad = map(_cat, zip(*parts))
         for i in needs:
-            if keys[i] is anchors:
+            if keys[i] is None:
                 grad.add_(grad_keys[i])
-        ctx.needs = [i for i in needs if keys[i] is not anchors]
+        ctx.needs = [i for i in needs if keys[i] is not None]
         ctx.num_blocks = len(keys)
         ctx.mark_non_differentiable(valid)
         ctx.set_materialize_grads(False)
@@ -237,8 +245,17 @@ def _add_product(total: Optional[Tensor], left: Tensor,
     return left @ right if total is None else total.addmm_(left, right)
 
 
-def _clean(anchors: Tensor, labels: Tensor, tables: Sequence[Tensor],
-           keys: Sequence[Tensor]) -> Tuple[Tensor, Tensor, List[Block]]:
+def _which_need_gradients(needs: Sequence[bool],
+                          keys: Sequence[Optional[Tensor]]) -> List[int]:
+    """Return the indices of the keys that need a gradient."""
+    return [i for i, key in enumerate(keys)
+            if needs[0 if key is None else 5 + i]]
+
+
+def _clean(anchors: Tensor, labels: Tensor,
+           tables: Sequence[Optional[Tensor]],
+           keys: Sequence[Optional[Tensor]]
+           ) -> Tuple[Tensor, Tensor, List[Block]]:
     """Set ignored anchors and keys to zero and return the new blocks.
 
     Returns:
@@ -247,12 +264,16 @@ def _clean(anchors: Tensor, labels: Tensor, tables: Sequence[Tensor],
     """
     ignored = labels < 0
     clean = anchors.masked_fill(ignored[:, None], 0.)
-    # no key has the label of an ignored anchor
-    return clean, labels.masked_fill(ignored, NO_LABEL), [
-        Block(clean, labels, ignored.to(clean.dtype))
-        if key is anchors and table is labels else _block(
-            key, table, clean.dtype) for key, table in zip(keys, tables)
-    ]
+    blocks = []
+    for key, table in zip(keys, tables):
+        if key is None and table is None:
+            blocks.append(Block(clean, labels, ignored.to(clean.dtype)))
+        else:
+            blocks.append(_block(
+                anchors if key is None else key,
+                labels if table is None else table, clean.dtype))
+    # an anchor that takes no part has the label of no key
+    return clean, labels.masked_fill(ignored, NO_LABEL), blocks
 
 
 def _num_keys(blocks: Sequence[Block]) -> int:

@@ -205,20 +205,18 @@ def _terms(hinges: Hinges, areas: Tensor, groups: Groups, *,
     """Combine the means and hinges of instances to the terms of images."""
     valid = groups.valid
     num = valid.sum(1)
-    sums = hinges.sums.masked_fill(~valid, 0.)
-    active = hinges.active.masked_fill(~valid, 0.).sum(1)
-    areas = areas.clamp(min=1)
-    if normalizer == 'paper':
-        pull = (sums / areas * groups.weights).sum(1)
-    elif normalizer == 'authors':
-        pull = (sums / areas).sum(1)
-    elif normalizer == 'pixel':
-        pull = sums.sum(1) / areas.masked_fill(~valid, 0.).sum(1).clamp(min=1)
+    active = hinges.active.sum(1)
+    if normalizer == 'pixel':
+        sizes = areas.masked_fill(~valid, 0.).sum(1, keepdim=True)
+    elif normalizer == 'active':
+        sizes = active[:, None]
     else:
-        pull = sums.sum(1) / active.clamp(min=1)
+        sizes = areas
+    weights = groups.weights if normalizer == 'paper' else 1
+    pull = (hinges.sums * (weights / sizes.clamp(min=1))).sum(1)
     push, pairs = _push(hinges.means, groups, normalizer, margin, distance,
                         whole_batch)
-    reg = torch.zeros_like(pull)
+    reg = pull.new_zeros(len(pull))
     if distance != 'cosine':
         length = torch.linalg.vector_norm(
             hinges.means, ord=1 if distance == 'l1' else 2, dim=1)
@@ -231,27 +229,25 @@ def _push(means: Tensor, groups: Groups, normalizer: str, margin: float,
     """Return the push (B,) and the number of pairs (B,) within the margin."""
     batch, _, num_slots = means.shape
     rows, partners = means.transpose(1, 2), groups.partners
+    weights, others, images = groups.weights, groups.num_partners, 1
     if whole_batch:
         rows = rows.reshape(1, batch * num_slots, -1)
         partners = groups.valid.view(1, -1)
         partners = partners[:, :, None] & partners[:, None]
-    eye = torch.eye(rows.shape[1], dtype=torch.bool, device=rows.device)
-    partners = partners & ~eye
-    hinge = (margin - _pair_distances(rows, distance)).clamp(min=0)
-    hinge = hinge.masked_fill(~partners, 0.)
-    close = (hinge > 0).sum(2).view(batch, num_slots).sum(1)
+        partners.diagonal(dim1=1, dim2=2).fill_(False)
+        others = partners.sum(2, dtype=rows.dtype).view(batch, num_slots)
+        # the mean over images then equals the mean over all pairs
+        images = groups.valid.any(1).sum()
+        weights = images / (others + 1)
+    hinge = (margin - _pair_distances(rows, distance)).relu() * partners
+    close = (hinge > 0).view(batch, -1).sum(1)
     by_mean = hinge.square().sum(2).view(batch, num_slots)
-    # the mean over images then equals the mean over all pairs of the batch
-    share = groups.images if whole_batch else 1
     if normalizer == 'active':
         pairs = close.sum().expand_as(close) if whole_batch else close
-        return share * by_mean.sum(1) / pairs.clamp(min=1), close
-    others = partners.sum(2).view(batch, num_slots)
+        return by_mean.sum(1) * images / pairs.clamp(min=1), close
     if normalizer == 'authors':
-        size = 2 * others
-    else:
-        size = (others + 1) * others * groups.per_image[:, None]
-    return share * (by_mean / size.clamp(min=1)).sum(1), close
+        weights = images / 2
+    return (by_mean * (weights / others.clamp(min=1))).sum(1), close
 
 
 def _pair_distances(rows: Tensor, distance: str) -> Tensor:

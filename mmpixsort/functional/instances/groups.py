@@ -18,16 +18,15 @@ class Groups(NamedTuple):
         valid: (B, K) bool, True for slots that hold an instance.
         weights: (B, K) weights of the instances in the mean over the groups
             of an image of the means over the instances of a group.
-        partners: (B, K, K) bool, True for pairs of one group.
-        per_image: (B,) number of groups of each image.
-        images: () number of images with an instance.
+        partners: (B, K, K) bool, True for pairs of different instances of
+            one group.
+        num_partners: (B, K) number of partners of each instance.
     """
 
     valid: Tensor
     weights: Tensor
     partners: Tensor
-    per_image: Tensor
-    images: Tensor
+    num_partners: Tensor
 
 
 def group_instances(slots: Slots, class_ids: Optional[Tensor],
@@ -51,13 +50,13 @@ def group_instances(slots: Slots, class_ids: Optional[Tensor],
     partners = valid[:, :, None] & valid[:, None]
     if by_class:
         classes = _slot_classes(slots, class_ids)
-        partners = partners & (classes[:, :, None] == classes[:, None])
-    size = partners.sum(2).clamp(min=1).to(slots.areas.dtype)
-    share = valid / size
-    per_image = share.sum(1)
-    weights = share / per_image.clamp(min=1)[:, None]
-    return Groups(valid, weights, partners, per_image,
-                  valid.any(1).sum())
+        partners &= classes[:, :, None] == classes[:, None]
+    partners.diagonal(dim1=1, dim2=2).fill_(False)
+    num_partners = partners.sum(2, dtype=slots.areas.dtype)
+    share = valid / (num_partners + 1)
+    num_groups = share.sum(1, keepdim=True)
+    return Groups(valid, share / num_groups.clamp(min=1), partners,
+                  num_partners)
 
 
 def _slot_classes(slots: Slots, class_ids: Optional[Tensor]) -> Tensor:

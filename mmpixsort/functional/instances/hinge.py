@@ -16,7 +16,7 @@ from typing import Iterator, NamedTuple, Optional
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import normalize
+from torch.nn.functional import normalize, pad
 
 from .slot_sums import SlotSums
 from .slots import Slots
@@ -63,26 +63,24 @@ def instance_hinges(embeddings: Tensor, slots: Slots, *, margin: float,
         :class:`Hinges` of the batch.
     """
     return Hinges(*_InstanceHinges.apply(
-        embeddings, slots.index, slots.areas, slots.valid, margin, distance,
+        embeddings, slots.index, slots.areas.clamp(min=1), margin, distance,
         embeddings.requires_grad and torch.is_grad_enabled()))
 
 
 class _InstanceHinges(torch.autograd.Function):
 
     @staticmethod
-    def forward(ctx, embeddings, index, areas, valid, margin, distance,
+    def forward(ctx, embeddings, index, sizes, margin, distance,
                 differentiate):
-        num_slots = areas.shape[1]
-        sums = _sums(embeddings, embeddings.shape[1], num_slots)
+        sums = _sums(embeddings, embeddings.shape[1], sizes.shape[1])
         for part in _pieces(embeddings):
             sums.add(index[:, part], embeddings[..., part])
         table = sums.total()
-        unused = _with_dump(~valid, True)[:, None]
-        table.div_(_with_dump(areas, 1)[:, None].clamp(min=1))
-        table.masked_fill_(unused, 0.)
+        table[..., :-1].div_(sizes[:, None])
+        table[..., -1].zero_()
         ctx.lengths = None
         if distance == 'cosine':
-            ctx.lengths = table.norm(dim=1, keepdim=True)
+            ctx.lengths = table[..., :-1].norm(dim=1, keepdim=True)
             table = normalize(table, dim=1)
         ctx.slopes = None
         if differentiate:
@@ -90,34 +88,41 @@ class _InstanceHinges(torch.autograd.Function):
         ctx.options = margin, distance
         total, pulled = _walk(
             embeddings, index, table, *ctx.options, ctx.slopes)
-        ctx.save_for_backward(embeddings, index, areas, table, pulled)
+        ctx.save_for_backward(embeddings, index, sizes, table, pulled)
         sums, active = total[..., :-1].unbind(1)
         ctx.mark_non_differentiable(active)
+        ctx.set_materialize_grads(False)
         return table[..., :-1], sums, active
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_means, grad_sums, _):
-        embeddings, index, areas, table, pulled = ctx.saved_tensors
-        weight = _with_dump(grad_sums, 0)[:, None]
-        shared = _with_dump(grad_means, 0) - weight * pulled
+        embeddings, index, sizes, table, pulled = ctx.saved_tensors
+        means, pulled = table[..., :-1], pulled[..., :-1]
+        if grad_means is None:
+            grad_means = torch.zeros_like(means)
+        if grad_sums is None:
+            grad_sums = torch.zeros_like(sizes)
+        # of the mean, by itself and through the hinges of its pixels
+        shared = torch.addcmul(
+            grad_means, grad_sums[:, None], pulled, value=-2)
         if ctx.lengths is not None:
-            along = (shared * table).sum(1, keepdim=True)
-            shared = (shared - along * table) / (
+            along = (shared * means).sum(1, keepdim=True)
+            shared = (shared - along * means) / (
                 ctx.lengths.clamp(min=torch.finfo(table.dtype).tiny))
-        shared /= _with_dump(areas, 1)[:, None].clamp(min=1)
-        shared[..., -1] = 0
+        columns = pad(torch.cat(
+            [shared / sizes[:, None], grad_sums[:, None]], 1), (0, 1))
         grad, ctx.slopes = ctx.slopes, None
         if grad is None:  # a second time through a graph that was retained
             grad = empty_map(*embeddings.shape, like=embeddings)
             _walk(embeddings, index, table, *ctx.options, grad)
-        buffer = empty_map(*grad.shape[:2], _step(grad), like=grad)
+        buffer = empty_map(*columns.shape[:2], _step(grad), like=grad)
         for part in _pieces(grad):
-            slots, slopes = index[:, part], grad[..., part]
+            slopes = grad[..., part]
+            taken = _take(columns, index[:, part], buffer)
             torch.addcmul(
-                _take(shared, slots, buffer), slopes,
-                weight.gather(2, slots[:, None]), out=slopes)
-        return grad, None, None, None, None, None, None
+                taken[:, :-1], slopes, taken[:, -1:], value=2, out=slopes)
+        return grad, None, None, None, None, None
 
 
 def _walk(embeddings: Tensor, index: Tensor, table: Tensor, margin: float,
@@ -130,8 +135,8 @@ def _walk(embeddings: Tensor, index: Tensor, table: Tensor, margin: float,
         table: (B, D, K + 1) means of the slots.
         margin: delta.
         distance: 'l2', 'l1' or 'cosine'.
-        slopes: (B, D, N) tensor into which the gradients of the hinges are
-            written; None if no gradient is needed.
+        slopes: (B, D, N) tensor into which half the gradients of the hinges
+            are written; None if no gradient is needed.
 
     Returns:
         (B, 2, K + 1) sums of the hinges and numbers of pixels beyond the
@@ -147,7 +152,7 @@ def _walk(embeddings: Tensor, index: Tensor, table: Tensor, margin: float,
         offset = torch.sub(
             embeddings[..., part], means,
             out=means if slopes is None else slopes[..., part])
-        _zero_where_(offset, slots == dump)
+        _zero_where_(offset, slots == dump, table[:, :1, dump:])
         length = _length(offset, distance, means)
         hinge = (length - margin).clamp_(min=0)
         total.add(slots, torch.stack([hinge.square(), hinge.sign()], 1))
@@ -171,17 +176,13 @@ def empty_map(*shape: int, like: Tensor) -> Tensor:
     """
     size = prod(shape) * like.element_size()
     if (like.device.type != 'cpu' or size < FRESH_PAGES
+            or torch.compiler.is_compiling()
             or not hasattr(mmap, 'MADV_HUGEPAGE')):
         return like.new_empty(shape)
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     with suppress(OSError):  # advice; a kernel may have no huge pages
         memory.madvise(mmap.MADV_HUGEPAGE)
     return torch.frombuffer(memory, dtype=like.dtype).view(shape)
-
-
-def _with_dump(table: Tensor, value: float) -> Tensor:
-    """Append a value to (..., K) for slot K, the pixels of no instance."""
-    return torch.cat([table, torch.full_like(table[..., :1], value)], -1)
 
 
 def _step(embeddings: Tensor) -> int:
@@ -210,10 +211,9 @@ def _take(table: Tensor, slots: Tensor, buffer: Tensor) -> Tensor:
         out=buffer[..., :slots.shape[1]])
 
 
-def _zero_where_(values: Tensor, gone: Tensor) -> Tensor:
+def _zero_where_(values: Tensor, gone: Tensor, zero: Tensor) -> None:
     """Set values (B, D, n) to 0 where `gone` (B, n), even where NaN."""
-    return torch.where(
-        gone[:, None], values.new_zeros(()), values, out=values)
+    torch.where(gone[:, None], zero, values, out=values)
 
 
 def _length(offset: Tensor, distance: str, buffer: Tensor) -> Tensor:
@@ -227,10 +227,10 @@ def _length(offset: Tensor, distance: str, buffer: Tensor) -> Tensor:
 
 def _slope_(offset: Tensor, length: Tensor, hinge: Tensor,
             distance: str) -> None:
-    """Turn offsets (B, D, n) into gradients of the squared hinges."""
-    factor = 2 * hinge
+    """Turn offsets (B, D, n) into half the gradients of squared hinges."""
+    factor = hinge
     if distance == 'l1':
         offset.sign_()
     elif distance == 'l2':
-        factor.div_(length.clamp_(min=torch.finfo(length.dtype).tiny))
+        factor = hinge / length.clamp_(min=torch.finfo(length.dtype).tiny)
     offset.mul_(factor[:, None])

@@ -61,11 +61,10 @@ def instance_slots(instance_ids: Tensor,
     check_choice('background', background, BACKGROUNDS)
     check_count('min_pixels', min_pixels)
     ids = instance_ids.flatten(1).long()
-    unused = ids < 0
-    if ignore_index >= 0:
+    first = 1 if background == 'ignore' else 0
+    unused = ids < first
+    if ignore_index >= first:
         unused = unused | (ids == ignore_index)
-    if background == 'ignore':
-        unused = unused | (ids == 0)
     if num_ids is None:
         ids, num_ids = _number_by_image(ids.masked_fill(unused, -1))
     else:

@@ -146,14 +146,19 @@ def locate(embeddings: Tensor,
     points = embeddings.new_empty(batch, *size, dims + extra)
     unit, place = points.split([dims, extra], dim=3)
     unit.copy_(embeddings.permute(0, 2, 3, 1))
-    normalize(unit, dim=3, out=unit)
+    _normalize_(unit)
     if extra:
         if locations is None:
             locations = pixel_locations(
                 size, frame=frame, device=points.device)[None]
         place.copy_(locations.permute(0, 2, 3, 1)).mul_(weight)
-        normalize(points, dim=3, out=points)
+        _normalize_(points)
     return points.permute(0, 3, 1, 2)
+
+
+def _normalize_(rows: Tensor) -> None:
+    """Give rows (..., D) unit length in place, also those of a view."""
+    rows.div_(rows.norm(dim=-1, keepdim=True).clamp_(min=1e-12))
 
 
 @torch.no_grad()

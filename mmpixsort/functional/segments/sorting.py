@@ -179,8 +179,11 @@ def _prepare(anchors: Tensor, anchor_labels: Tensor, keys: Keys,
     dtype = torch.float64 if anchors.dtype == torch.float64 else torch.float32
     table = Table(labels, anchor_labels, own_key, positives == 'own', *groups,
                   concentration=concentration)
+    # reshape makes another tensor of keys that are the anchors themselves:
+    # torch.compile refuses a function that gets one tensor twice
     return (anchors.to(dtype), table, *(
-        block.keys.flatten(0, -2).to(dtype) for block in blocks))
+        block.keys.reshape(-1, anchors.shape[1]).to(dtype)
+        for block in blocks))
 
 
 def _check_groups(anchor_groups: Optional[Tensor],

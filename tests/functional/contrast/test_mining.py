@@ -2,7 +2,8 @@
 import pytest
 import torch
 
-from mmpixsort.functional.contrast.mining import (hard_pool, hardest_pairs,
+from mmpixsort.functional.contrast.mining import (hardest_pairs,
+                                                  random_hard_pairs,
                                                   random_pairs)
 from mmpixsort.samplers import KeyMiner
 
@@ -24,9 +25,9 @@ def test_hardest_pairs__equals_sorting(num_pairs):
 
 
 @pytest.mark.parametrize('fraction', [0.01, 0.1, 0.5, 1.])
-def test_hard_pool__equals_sorting(fraction):
+def test_random_hard_pairs__all_of_them_equal_sorting(fraction):
     hardness, mask = _pairs(1)
-    got = hard_pool(hardness, mask, fraction)
+    got = random_hard_pairs(hardness, mask, 1000, fraction)
     for row in range(len(mask)):
         index = mask[row].nonzero().flatten().tolist()
         size = max(1, int(torch.tensor(len(index) * fraction).ceil()))
@@ -44,10 +45,22 @@ def test_random_pairs__counts_and_uniformity():
     assert (got[:, :6].sum(0) - 250).abs().max() < 5 * 11.2
 
 
-def test_hard_pool__no_pair_stays_none():
+def test_random_hard_pairs__counts_and_uniformity():
+    hardness = torch.arange(10.).expand(500, -1)
+    mask = hardness < 8
+    g = torch.Generator().manual_seed(0)
+    got = random_hard_pairs(hardness, mask, 2, .5, g)
+    assert (got.sum(1) == 2).all()
+    counts = got.sum(0)
+    assert counts[[0, 1, 2, 3, 8, 9]].sum() == 0
+    # binomial(500, 1/2): deviation 11.2
+    assert (counts[4:8] - 250).abs().max() < 5 * 11.2
+
+
+def test_random_pairs__no_pair_stays_none():
     hardness, mask = _pairs()
     mask[2] = False
-    assert not hard_pool(hardness, mask, 0.1)[2].any()
+    assert not random_hard_pairs(hardness, mask, 4, 0.1)[2].any()
     assert not random_pairs(mask, 3)[2].any()
 
 
@@ -55,8 +68,10 @@ def test_key_miner__semi_hard_is_inside_the_pool():
     similarity, mask = _pairs(2, keys=200)
     miner = KeyMiner(strategy='semi_hard', num_positives=4, num_negatives=6)
     positive, negative = miner(similarity, mask, ~mask)
-    assert not (positive & ~hard_pool(-similarity, mask, 0.1)).any()
-    assert not (negative & ~hard_pool(similarity, ~mask, 0.1)).any()
+    for kept, hardness, pairs in ((positive, -similarity, mask),
+                                  (negative, similarity, ~mask)):
+        pool = random_hard_pairs(hardness, pairs, 200, 0.1)
+        assert not (kept & ~pool).any()
     assert (positive.sum(1) == 4).all() and (negative.sum(1) == 6).all()
 
 
