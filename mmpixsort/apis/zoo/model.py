@@ -62,7 +62,7 @@ def build_model(cfg: Config) -> nn.Module:
     settings = dict(cfg.model)
     if 'pretrained' in settings:
         settings['pretrained'] = None
-    if settings.get('backbone'):
+    if settings.get('backbone', {}).get('init_cfg'):
         settings['backbone'] = dict(settings['backbone'], init_cfg=None)
     return MODELS.build(ConfigDict(settings))
 

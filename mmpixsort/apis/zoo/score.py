@@ -48,12 +48,14 @@ def run_test(cfg: Config,
     cfg = cfg.copy()
     cfg.load_from, cfg.resume = str(weights), False
     cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None
-    cfg.model.backbone.init_cfg = None
+    if cfg.model.get('backbone', {}).get('init_cfg'):
+        cfg.model.backbone.init_cfg = None
     cfg.log_level = 'WARNING'
     if bank is not None and cfg.model.test_cfg.get('retrieval'):
         cfg.model.test_cfg.retrieval.bank = str(bank)
     if num_images is not None:
-        cfg.test_dataloader.dataset.indices = num_images
+        cfg.test_dataloader.batch_size = 1
+        cfg.test_dataloader.num_batch_per_epoch = num_images
     with tempfile.TemporaryDirectory() as folder:
         cfg.work_dir = folder
         cfg.experiment_name = f'zoo_{time.time_ns()}'
