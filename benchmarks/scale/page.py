@@ -44,7 +44,8 @@ compare them with the buffers of the modules and with the tensors that they
 send. The peak of the loss is that of its tensors, found by a run of the loss
 on tensors that have a shape and no data, with the tiles of a CPU and with
 those of a GPU. The allocator holds more than the tensors: the tests allow a
-measured peak of 1.6 times the planned one. Times are those of the curves
+measured peak of 1.6 times the planned one. Losses are planned without a
+miner, and the command prints MB of 10^6 bytes. Times are those of the curves
 above, between their points on straight lines of the log-log picture, times
 the ratio of the anchors (or queries), times the ratio of both dims on the
 curve over embedding dims. `--measured FILE` takes the curves of your machine.
