@@ -254,3 +254,18 @@ def test_metafiles__have_what_mim_reads():
                 assert set(result) == {'Task', 'Dataset', 'Metrics'}
                 assert all(isinstance(v, (int, float))
                            for v in result['Metrics'].values())
+
+
+def test_metafiles__are_read_by_mim():
+    search = pytest.importorskip('mim.commands.search')
+    from modelindex.load_model_index import load
+    frame = search.convert2df(load(str(zoo_root() / 'model-index.yml')))
+    assert list(frame.index) == list(MODELS)
+    assert set(frame['config']) == {m.config for m in MODELS.values()}
+    for model in TRAINED:
+        row = frame.loc[model.name]
+        assert row['weight'] == model.weights.address
+        assert row['sha256'] == model.weights.sha256
+        for metric, value in model.scores.items():
+            key = '_'.join(metric.split()).lower()
+            assert row[f'{model.data.lower()}/{key}'] == value
