@@ -1,11 +1,12 @@
 """Heads, segmentors, datasets, transforms and metrics for MMSegmentation."""
 from . import datasets, metrics, transforms  # noqa: F401  registers them
-from .heads import PixelContrastHead, SegSortHead, TextGroupHead
+from .heads import (PixelContrastHead, RefinedASPPHead, SegSortHead,
+                    TextGroupHead)
 from .segmentors import (MetricCascadeEncoderDecoder, MetricEncoderDecoder,
                          TextGroupSegmentor)
 
 __all__ = [
     'MetricCascadeEncoderDecoder', 'MetricEncoderDecoder',
-    'PixelContrastHead', 'SegSortHead', 'TextGroupHead',
-    'TextGroupSegmentor'
+    'PixelContrastHead', 'RefinedASPPHead', 'SegSortHead',
+    'TextGroupHead', 'TextGroupSegmentor'
 ]
