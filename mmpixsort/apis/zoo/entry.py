@@ -9,6 +9,7 @@ import io
 import json
 import re
 import tempfile
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Tuple, Union
@@ -23,6 +24,8 @@ from mmpixsort.apis.study.plan import (Arm, Place, Study, config_of_test,
                                        read_study, run_config, training_hash)
 from mmpixsort.apis.study.results import Results
 from mmpixsort.hooks.plain_checkpoint import without_numpy
+from mmpixsort.retrieval import read_bank, write_bank
+from mmpixsort.utils.configs import read_config
 from mmpixsort.utils.files import write_whole
 from mmpixsort.utils.publish import sha256
 from mmpixsort.utils.reading import read_tensors
@@ -240,8 +243,19 @@ def _write_bank(run: Run, name: str, weights: Path, folder: Path,
     probe = 16
     build_bank(cfg, weights, draft, max_images=probe)
     images = int(.97 * LIMIT / (draft.stat().st_size / probe))
-    build_bank(cfg, weights, draft, max_images=images)
+    bank = build_bank(cfg, weights, draft, max_images=images)
+    # under the names that the config gives them, wherever the data are
+    names = [move_path(path, cfg, read_config(run.arm.config))
+             for path in bank.meta['images']]
+    write_bank(replace(bank, meta=dict(bank.meta, images=names)), draft)
     return _write_named(folder, name, day, '.npz', draft.read_bytes())
+
+
+def move_path(path: str, cfg: Config, target: Config) -> str:
+    """Return a path below the `data_root` of another config."""
+    old, new = (str(c.get('data_root') or '').rstrip('/')
+                for c in (cfg, target))
+    return new + path[len(old):] if old and path.startswith(old) else path
 
 
 def _test(run: Run, options: dict, weights: Path, bank: Optional[Path],
@@ -310,7 +324,6 @@ def _describe(path: Path) -> dict:
 
 
 def _content(path: Path) -> dict:
-    from mmpixsort.retrieval import read_bank
     bank = read_bank(path)
     return dict(images=len(bank.meta['images']), segments=len(bank))
 

@@ -5,6 +5,7 @@ from datetime import date
 import pytest
 import torch
 import yaml
+from mmengine.config import Config
 
 from mmpixsort.apis.study.plan import (Place, read_study, run_config,
                                        training_hash)
@@ -12,7 +13,7 @@ from mmpixsort.apis.study.worker import run
 from mmpixsort.apis.zoo import entry as entry_module
 from mmpixsort.apis.zoo import index, model, place, score
 from mmpixsort.apis.zoo.entry import (POINTS, add_entry, half_state,
-                                      loss_curve)
+                                      loss_curve, move_path)
 from mmpixsort.apis.zoo.index import read_models
 from mmpixsort.apis.zoo.metafile import update_row
 from mmpixsort.apis.zoo.model import get_model
@@ -163,6 +164,12 @@ def test_loss_curve__is_thinned_and_ends_with_the_last(tmp_path):
     curve = loss_curve(tmp_path)
     assert len(curve) <= POINTS
     assert curve[-1] == (100, .01)
+
+
+def test_move_path__is_below_the_folder_of_the_config():
+    here, there = Config(dict(data_root='/a/b')), Config(dict(data_root='d/'))
+    assert move_path('/a/b/x/1.jpg', here, there) == 'd/x/1.jpg'
+    assert move_path('scene 3', Config(dict()), Config(dict())) == 'scene 3'
 
 
 def test_update_row__names_a_row_that_is_missing(tmp_path):
