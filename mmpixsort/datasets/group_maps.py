@@ -22,7 +22,9 @@ VERSION = 1
 
 
 def group_path(folder: Union[str, Path], img_path: Union[str, Path]) -> Path:
-    """Return the path of the map of an image: its name with ending .png.
+    """Return the path of the map of an image.
+
+    The map has the name of the image, with the ending .png.
 
     Example:
         >>> group_path('groups', 'images/cat.jpg').as_posix()
@@ -39,9 +41,9 @@ def write_groups(path: Union[str, Path], ids: np.ndarray,
         path: Path of a PNG file.
         ids: Region ids (h, w), integers in [0, K), -1 where a pixel is in no
             region.
-        num_regions: Number of regions K. A pixel takes one byte for K up to
-            255 and two above; the largest value of the type stands for no
-            region.
+        num_regions: Number of regions K. A pixel takes one byte if K is at
+            most 255, and two bytes otherwise; the largest value of the type
+            means no region.
 
     Raises:
         ValueError: If the shape is wrong, an id is out of range, or K is
@@ -74,11 +76,12 @@ def read_groups(path: Union[str, Path]) -> np.ndarray:
         path: Path of the map, as :func:`group_path` returns it.
 
     Returns:
-        Region ids (h, w), int64 from 0, -1 where a pixel is in no region.
+        Region ids (h, w), int64 from 0; -1 where a pixel is in no region.
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: If the file is not an image of ids.
+        ValueError: If the file is not a PNG with one channel of 8 or 16
+            bits.
     """
     path = Path(path)
     if not path.is_file():
@@ -96,7 +99,10 @@ def read_groups(path: Union[str, Path]) -> np.ndarray:
 
 
 def settings_hash(settings: Dict) -> str:
-    """Return a hash of settings of JSON types, independent of their order.
+    """Return a hash of settings that does not depend on their order.
+
+    Args:
+        settings: Settings, of JSON types.
 
     Example:
         >>> settings_hash(dict(a=1, b=2)) == settings_hash(dict(b=2, a=1))
@@ -122,7 +128,8 @@ def open_group_folder(folder: Union[str, Path], settings: Dict) -> None:
         if any(folder.glob('*.png')):
             raise ValueError(
                 f'{str(folder)!r} must be empty, or hold groups with their '
-                f'{SETTINGS}; got PNGs without: choose another folder')
+                f'{SETTINGS}; got PNG files without it: choose another '
+                'folder')
         folder.mkdir(parents=True, exist_ok=True)
         stored = dict(
             version=VERSION, hash=settings_hash(settings), settings=settings)
@@ -134,17 +141,26 @@ def open_group_folder(folder: Union[str, Path], settings: Dict) -> None:
             key for key in {*settings, *stored['settings']}
             if settings.get(key) != stored['settings'].get(key))
         raise ValueError(
-            f'{str(folder)!r} must hold groups of these settings (hash '
-            f'{settings_hash(settings)}), got {stored["hash"]}; different: '
-            f'{", ".join(changed)}. Remove the folder or choose another')
+            f'{str(folder)!r} must hold groups made with these settings '
+            f'(hash {settings_hash(settings)}), got hash {stored["hash"]}; '
+            f'these settings are different: {", ".join(changed)}. Remove the '
+            'folder or choose another')
 
 
 def read_group_settings(folder: Union[str, Path]) -> Dict:
-    """Return `version`, `hash` and `settings` of a folder of maps.
+    """Read the settings with which the maps of a folder were made.
+
+    Args:
+        folder: Folder of maps.
+
+    Returns:
+        A dict of the `version` of the format, the `settings` and their
+        `hash`.
 
     Raises:
         FileNotFoundError: If the folder has no settings.
-        ValueError: If the settings are truncated or of another version.
+        ValueError: If the settings are truncated, were changed, or have
+            another version.
     """
     path = Path(folder) / SETTINGS
     if not path.is_file():

@@ -1,8 +1,9 @@
-"""The one reader of images whose values are ids, labels or masks.
+"""Read images that hold ids, labels or masks instead of colours.
 
-Such an image is no picture: a palette, an alpha channel, a second page or a
-lossy format would each change what its values mean without a word. What
-:func:`read_id_image` returns are the values of the file, or it raises.
+All such files of the package are read here. A palette, an alpha channel, a
+second page or a lossy format could change the ids without any warning.
+:func:`read_id_image` therefore either returns exactly the values that are
+stored in the file, or raises an error.
 """
 from io import BytesIO
 from pathlib import Path
@@ -18,23 +19,25 @@ EXPECTED = ('an image of ids in a format that keeps every value (PNG; TIFF '
             'of 8, 16 or 32 bits; BMP; PPM)')
 MODES = ('1', 'L', 'LA', 'P', 'I', 'F', 'RGB', 'RGBA')
 LOSSY_IN_TIFF = ('jpeg', 'tiff_jpeg', 'webp')
-# where a PNG tells its bits and colour type; the type whose values are grey
-# or indices of a palette
+# offsets in a PNG of the bytes that hold the number of bits and the colour
+# type, and the colour types with one value per pixel (grey and palette)
 PNG_BITS, PNG_COLOUR_TYPE = 24, 25
 PNG_ONE_VALUE = (0, 3)
-# of TIFF: how the bits of a value are read, and that they are signed
+# TIFF tag that tells the type of the values, and its value for signed ones
 TIFF_SAMPLE_FORMAT, TIFF_SIGNED = 339, 2
 
 
 class IdImage(NamedTuple):
-    """What a file of ids holds.
+    """Contents of an image file that holds ids, labels or a mask.
 
     Attributes:
-        values: (H, W), or (H, W, 3) in the order R G B; whole numbers,
-            unless the file holds floats. Indices where there is a palette.
-        alpha: (H, W), 0 where nothing is visible; None: there is none.
-        palette: (256, 4) uint8 R G B and alpha of every index; None: the
-            values are no indices.
+        values: Values (H, W) or (H, W, 3), the latter in the order R, G, B;
+            integers unless the file stores floats. They are the indices if
+            the file has a palette.
+        alpha: Alpha channel (H, W), 0 for transparent pixels; None if the
+            file has no alpha channel.
+        palette: Colours (256, 4) of the indices, uint8 R, G, B and alpha;
+            None if the file has no palette.
     """
 
     values: np.ndarray
@@ -56,14 +59,15 @@ def read_id_image(path: Union[str, Path],
     """Read the values of an image of ids, labels or a mask.
 
     Args:
-        path: Name of the file.
-        data: Its content, where the caller has read it; None: it is read.
+        path: Path of the file; error messages name it.
+        data: Bytes of the file if the caller has read them already. None
+            reads the file.
 
     Raises:
-        FileNotFoundError: When there is no such file.
-        ValueError: When it is no such image, lossy (JPEG), of several pages,
-            or holds ids of 2^31 and above.
-        ImportError: When Pillow is missing.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is not such an image, is compressed with loss
+            (such as JPEG), has several pages, or holds ids of 2^31 or more.
+        ImportError: If Pillow is not installed.
     """
     if data is None:
         data = Path(path).read_bytes()
@@ -76,20 +80,24 @@ def read_id_image(path: Union[str, Path],
 
 
 def read_mask_image(path: Union[str, Path]) -> np.ndarray:
-    """Read a mask: what is drawn on an empty ground.
+    """Read a mask from an image file.
 
-    A pixel is marked where it is visible (alpha above 0, where there is
-    alpha) and not black. So a colour on a transparent ground, a colour on
-    opaque black and white on black mark what is drawn, and alpha alone marks
-    nothing. Of a file with a palette every index but 0 is marked; where its
-    colours tell ground from drawing in another way, it is refused.
+    A pixel is marked if it is neither black nor fully transparent. The
+    drawing may thus lie on a black or on a transparent background; black
+    pixels stay unmarked, even if they are opaque. In a file with a palette,
+    all pixels are marked except those of index 0. Such a file is refused if
+    the colours of its palette would mark other pixels than the indices do.
+
+    Args:
+        path: Path of the file.
 
     Returns:
-        (H, W) bool.
+        Mask (H, W), bool, True for marked pixels.
 
     Raises:
-        FileNotFoundError: When there is no such file.
-        ValueError: When it is no such image, see :func:`read_id_image`.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is not such an image; see
+            :func:`read_id_image`.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'mask {str(path)!r} not found')
@@ -106,12 +114,12 @@ def _read(path: Union[str, Path], data: bytes) -> IdImage:
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError as error:
-        raise ImportError(f'{str(path)!r} holds ids, which needs Pillow: '
+        raise ImportError(f'reading ids from {str(path)!r} needs Pillow: '
                           'pip install mmpixsort[mim]') from error
     try:
         image = Image.open(BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
-        raise ValueError('Pillow knows no such image') from error
+        raise ValueError('Pillow does not know its format') from error
     with image:
         pages = getattr(image, 'n_frames', 1)
         if pages > 1:
@@ -127,7 +135,7 @@ def _read(path: Union[str, Path], data: bytes) -> IdImage:
                 'channel as a PNG')
         if image.mode == 'P':
             return _indices(image)
-        # bilevel files hold black and white, 0 and 255 as in all others
+        # black and white become 0 and 255, as in images of 8 bits
         values = np.asarray(image.convert('L') if image.mode == '1' else image)
         values = _signed(path, values, image)
         return _split(values, image.info.get('transparency'))
@@ -135,7 +143,13 @@ def _read(path: Union[str, Path], data: bytes) -> IdImage:
 
 def _signed(path: Union[str, Path], values: np.ndarray,
             image) -> np.ndarray:
-    """Read the bits of a TIFF as it says; Pillow takes 32 for signed, 8 not.
+    """Return the values of a TIFF with the sign that the file states.
+
+    Pillow reads 8 bits as unsigned and 32 bits as signed integers, whatever
+    the file states.
+
+    Raises:
+        ValueError: If the file holds unsigned ids of 2^31 or more.
     """
     if image.format != 'TIFF':
         return values
@@ -155,7 +169,12 @@ def _indices(image) -> IdImage:
 
 
 def _split(values: np.ndarray, invisible) -> IdImage:
-    """Part values and alpha; `invisible` is the colour that PNG leaves out.
+    """Separate the alpha channel of an image from its values.
+
+    Args:
+        values: Values (H, W) or (H, W, channels).
+        invisible: Value or colour that the PNG declares as transparent; None
+            if it declares none.
     """
     if values.ndim == 3 and values.shape[2] in (2, 4):
         colours = values[..., 0] if values.shape[2] == 2 else values[..., :3]
@@ -169,14 +188,14 @@ def _split(values: np.ndarray, invisible) -> IdImage:
 
 
 def _is_deep(data: bytes) -> bool:
-    """Tell whether a PNG has several channels of 16 bits each."""
+    """Return whether a file is a PNG of several channels of 16 bits."""
     return (data.startswith(b'\x89PNG') and len(data) > PNG_COLOUR_TYPE
             and data[PNG_BITS] == 16
             and data[PNG_COLOUR_TYPE] not in PNG_ONE_VALUE)
 
 
 def _read_deep(data: bytes) -> IdImage:
-    """Read what Pillow would cut to 8 bits."""
+    """Read a PNG with OpenCV, since Pillow would cut it to 8 bits."""
     values = cv2.imdecode(
         np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None:
@@ -189,16 +208,16 @@ def _read_deep(data: bytes) -> IdImage:
 
 
 def _check_palette(path: Union[str, Path], image: IdImage) -> None:
-    """Raise ValueError where colours mark other pixels than indices do."""
+    """Raise ValueError if colours mark other pixels than indices do."""
     used = np.unique(image.values)
     colours = image.palette[used]
     drawn = colours[:, :3].any(1) & (colours[:, 3] > 0)
     if drawn.any() and not drawn.all() and (drawn != (used != 0)).any():
         raise ValueError(
-            f'mask {str(path)!r} must have a palette whose index 0 is black '
-            'or transparent and no other that it uses, got '
+            f'mask {str(path)!r} must have a palette in which, of all used '
+            'indices, only index 0 is black or transparent, got '
             f'{ {int(k): tuple(c.tolist()) for k, c in zip(used, colours)} }: '
-            'save it as a grey image, 0 where nothing is marked')
+            'save it as a grey image with 0 at unmarked pixels')
 
 
 def _lossy(path: Union[str, Path], kind: str) -> ValueError:

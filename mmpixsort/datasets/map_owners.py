@@ -1,4 +1,4 @@
-"""Note which image each map of a folder belongs to, against mix-ups.
+"""Record which image each map of a folder belongs to, to prevent mix-ups.
 
 A map is found by the name of its image, and names are not unique:
 `train/0001.jpg` and `val/0001.jpg` both have the map `0001.png`. Therefore a
@@ -17,10 +17,11 @@ OWNERS = 'images.json'
 
 
 def same_image(first: str, second: str) -> bool:
-    """Return whether two paths lead to the same image.
+    """Return whether two paths refer to the same image.
 
-    If both files exist, their contents are compared. Otherwise, as when the
-    images were moved, the names of the file and its folder are compared.
+    The file names must be equal. If both files exist, their contents are
+    compared too. Otherwise, for example after the images were moved, the
+    names of the folders of the files are compared.
 
     Example:
         >>> same_image('/old/train/1.jpg', '/new/train/1.jpg')
@@ -39,7 +40,7 @@ def same_image(first: str, second: str) -> bool:
 
 
 def read_owners(folder: Union[str, Path]) -> Dict[str, str]:
-    """Return the path of the image of every map of a folder.
+    """Read which image each map of a folder belongs to.
 
     Args:
         folder: Folder of maps.
@@ -63,12 +64,12 @@ def read_owners(folder: Union[str, Path]) -> Dict[str, str]:
 
 
 def claim_maps(folder: Union[str, Path], images: Mapping[Path, str]) -> None:
-    """Note the images of the maps that a folder is going to contain.
+    """Record the images of the maps that are going to be written.
 
     Args:
         folder: Folder of maps.
-        images: Dict from the path of each map, relative to the folder, to
-            the path of its image.
+        images: Dict from the path of each map, which begins with the path of
+            the folder, to the path of its image.
 
     Raises:
         ValueError: If a map belongs to another image, or exists already and
@@ -82,8 +83,8 @@ def claim_maps(folder: Union[str, Path], images: Mapping[Path, str]) -> None:
         if owner is None and path.exists():
             raise ValueError(
                 f'{str(path)!r} exists, but {OWNERS} does not tell which '
-                f'image it belongs to: choose another folder for that of '
-                f'{image!r}, or remove the map')
+                'image it belongs to: choose another folder for the map of '
+                f'{image!r}, or remove the old map')
         if owner is not None and not same_image(owner, image):
             raise _clash(path, owner, image)
         claimed.setdefault(name, _absolute(image))
@@ -95,9 +96,9 @@ def claim_maps(folder: Union[str, Path], images: Mapping[Path, str]) -> None:
 class MapOwners:
     """Check that maps of a folder are read for the images they belong to.
 
-    `images.json` is read once. If a folder has none, the object remembers
-    for which image each map was read first, so that a second image that asks
-    for the same map is still noticed.
+    `images.json` is read once. For a map that it does not list, the object
+    remembers the image that the map was read for first. It can thus still
+    detect that a second image uses the same map.
 
     Args:
         folder: Folder of maps.
@@ -133,4 +134,4 @@ def _absolute(path: str) -> str:
 def _clash(path: Path, owner: str, image: str) -> ValueError:
     return ValueError(
         f'{str(path)!r} must be the map of {image!r}, got that of {owner!r}: '
-        'keep the maps of each folder of images in a folder of its own')
+        'keep the maps of each folder of images in a separate folder')

@@ -15,7 +15,8 @@ from mmpixsort.utils.files import write_image
 
 from .id_maps import read_id_image
 
-# in hosts ids from 255 on move up by one, as 255 is padding; 65535 is reserved
+# limit of ids: the hosts use 255 for padding, so that transforms add one to
+# all ids from 255 on, and the largest value of 16 bits is reserved
 MAX_REGIONS = 65534
 
 
@@ -26,15 +27,15 @@ def felzenszwalb_segments(image: np.ndarray,
                           min_size: int = 50) -> np.ndarray:
     """Segment an image by the graph method of Felzenszwalb and Huttenlocher.
 
-    The method is that of "Efficient Graph-Based Image Segmentation", IJCV
-    2004.
+    Source: "Efficient Graph-Based Image Segmentation", IJCV 2004.
 
     Args:
         image: Image (H, W, 3), uint8.
-        scale: Threshold of merging; a larger one gives larger regions.
+        scale: Threshold below which regions are merged, above 0. A larger
+            value gives larger regions.
         sigma: Standard deviation, in pixels, of the blur of the image before
             the segmentation.
-        min_size: Smallest number of pixels of a region.
+        min_size: Minimum number of pixels of a region.
 
     Returns:
         Region ids (H, W), int64 from 0.
@@ -50,13 +51,14 @@ def slic_segments(image: np.ndarray,
                   compactness: float = 10.) -> np.ndarray:
     """Segment an image into superpixels by SLIC.
 
-    The method is that of Achanta et al., TPAMI 2012.
+    Source: Achanta et al., "SLIC Superpixels Compared to State-of-the-Art
+    Superpixel Methods", TPAMI 2012.
 
     Args:
         image: Image (H, W, 3), uint8.
         num_segments: Approximate number of regions.
-        compactness: Weight of the distance in the image; a larger one gives
-            rounder regions.
+        compactness: Weight of the spatial distance relative to the distance
+            of colours. A larger value gives more compact regions.
 
     Returns:
         Region ids (H, W), int64 from 0.
@@ -73,15 +75,19 @@ def contour_segments(contours: np.ndarray,
     """Segment an image along the contours above a threshold.
 
     Args:
-        contours: Contour strengths, either an ultrametric contour map of
-            double size (2H + 1, 2W + 1), in which contours lie between the
-            pixels, or a map (H, W).
+        contours: Contour strengths (2H + 1, 2W + 1) or (H, W). The former is
+            an ultrametric contour map of double size, in which contours lie
+            between the pixels.
         threshold: Strength above which a contour separates regions.
-        double: Whether the map has double size.
+        double: Whether `contours` has double size.
 
     Returns:
-        Region ids (H, W), int64 from 0. In a map (H, W) a contour pixel gets
-        the id of the nearest region.
+        Region ids (H, W), int64 from 0. A pixel on a contour gets the id of
+        the nearest region.
+
+    Raises:
+        ImportError: If SciPy is not installed.
+        ValueError: If a map of double size has a side of even length.
     """
     try:
         from scipy import ndimage
@@ -103,10 +109,14 @@ def contour_segments(contours: np.ndarray,
 
 
 def write_segments(path: Union[str, Path], ids: np.ndarray) -> None:
-    """Write a map as a PNG of 16 bits, completely or not at all.
+    """Write a region map as a PNG of 16 bits, completely or not at all.
+
+    Args:
+        path: Path of the PNG file.
+        ids: Region ids (H, W), integers in [0, 65533].
 
     Raises:
-        ValueError: If an id is below 0 or above 65,533.
+        ValueError: If the shape is wrong or an id is out of range.
     """
     if ids.ndim != 2 or ids.min() < 0 or ids.max() >= MAX_REGIONS:
         raise ValueError(
@@ -117,16 +127,18 @@ def write_segments(path: Union[str, Path], ids: np.ndarray) -> None:
 
 
 def read_segments(path: Union[str, Path]) -> np.ndarray:
-    """Read a map of 16 or 32 bits, or of 8 bits as published for SegSort.
+    """Read a region map of 8, 16 or 32 bits.
 
-    In a map of 8 bits the value 255 is a region like any other.
+    The maps that are published for SegSort have 8 bits. The value 255 is an
+    ordinary region.
 
     Returns:
         Region ids (H, W), int64.
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: If the file is not an image of one channel.
+        ValueError: If the file is not an image with one channel of ids from
+            0.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(
@@ -146,5 +158,5 @@ def _skimage():
         from skimage import segmentation
     except ImportError as error:
         raise extra_error(
-            'this needs scikit-image', 'oversegment', error) from error
+            'superpixels need scikit-image', 'oversegment', error) from error
     return segmentation

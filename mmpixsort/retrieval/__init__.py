@@ -1,4 +1,4 @@
-"""Banks on disk: their files, how to build, search and edit them."""
+"""Store, build, search and edit banks of prototypes and instances."""
 from mmpixsort.utils import engine  # noqa: F401  says what is missing
 
 from .bank_file import (PrototypeBank, check_bank, check_fits, read_bank,

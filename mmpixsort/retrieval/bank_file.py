@@ -1,4 +1,4 @@
-"""The bank of prototypes of annotated segments, and its file.
+"""Define, check, read and write the bank of prototypes of segments.
 
 Shapes: M rows, D embedding dimensions.
 
@@ -17,13 +17,13 @@ VERSION = 1
 FIELDS = dict(
     features=None, labels=torch.int64, image_ids=torch.int64,
     boxes=torch.int64, areas=torch.int64, purity=torch.float32)
-# allowed difference from 1 of the length of a row in half precision
+# maximum difference between 1 and the length of a row in half precision
 TOLERANCE = 5e-3
 
 
 @dataclass(frozen=True)
 class PrototypeBank:
-    """Annotated segments, one a row.
+    """Bank of annotated segments, one per row.
 
     Attributes:
         features: Prototypes (M, D) of the segments, unit rows in float16 or
@@ -35,7 +35,8 @@ class PrototypeBank:
         boxes: Bounding boxes (M, 4) of the segments, int64 x1, y1, x2, y2 in
             pixels of the image, end exclusive.
         areas: Numbers of pixels (M,) of the segments, int64.
-        purity: Shares (M,) of pixels with the label of the segment, float32.
+        purity: Fractions (M,) of the labelled pixels of each segment that
+            have its label, float32.
         meta: Dict of JSON types with 'classes', 'palette', 'images',
             'fingerprint' of the weights, 'clustering', 'embed_dims' and
             further entries.
@@ -58,7 +59,12 @@ class PrototypeBank:
 
 
 def check_bank(bank: PrototypeBank) -> PrototypeBank:
-    """Return the bank, or raise ValueError that names the first bad row."""
+    """Return the bank after a check of its shapes, data types and values.
+
+    Raises:
+        ValueError: If the bank is invalid; the message names the first
+            invalid row.
+    """
     count = len(bank.labels)
     if count == 0:
         raise ValueError('a bank must hold at least one segment, got none')
@@ -100,8 +106,8 @@ def _refuse(name: str, bad: Tensor, must: str,
         row = int(bad.nonzero()[0])
         got = '' if value is None else f', got {value[row].item():.6g}'
         raise ValueError(
-            f'`{name}` of a bank must {must}; row {row} and {int(bad.sum())} '
-            f'in all do not{got}; build the bank anew')
+            f'`{name}` of a bank must {must}; row {row} does not (invalid '
+            f'rows in all: {int(bad.sum())}){got}; build the bank anew')
 
 
 def check_fits(bank: PrototypeBank, *, fingerprint: str,
@@ -115,20 +121,20 @@ def check_fits(bank: PrototypeBank, *, fingerprint: str,
     """
     if bank.features.shape[1] != embed_dims:
         raise ValueError(
-            f'the bank must have {embed_dims} dims, those of the metric '
+            f'the bank must have {embed_dims} dims, as many as the metric '
             f'head, got {bank.features.shape[1]}; build it with this config')
     if bank.meta['fingerprint'] != fingerprint:
         raise ValueError(
-            'the bank must be of the weights that are loaded (fingerprint '
-            f'{fingerprint}), got one of {bank.meta["fingerprint"]}: its '
-            'rows would not be comparable; build it with '
+            'the bank must be made with the loaded weights (fingerprint '
+            f'{fingerprint}), got one made with {bank.meta["fingerprint"]}: '
+            'its rows would not be comparable; build it with '
             'tools/build_bank.py CONFIG CHECKPOINT')
 
 
 def write_bank(bank: PrototypeBank, path: Union[str, Path]) -> None:
     """Write a bank, completely or not at all.
 
-    Equal banks give files of equal bytes.
+    The files of equal banks have equal bytes.
 
     Args:
         bank: Bank to write.
@@ -145,6 +151,9 @@ def write_bank(bank: PrototypeBank, path: Union[str, Path]) -> None:
 
 def read_bank(path: Union[str, Path]) -> PrototypeBank:
     """Read and check a bank.
+
+    Args:
+        path: Path of a file that :func:`write_bank` wrote.
 
     Raises:
         FileNotFoundError: If the file does not exist.

@@ -1,4 +1,4 @@
-"""Turn annotated images into the rows of a bank.
+"""Make the rows of a bank from annotated images.
 
 Shapes: D embedding dimensions, H W size of the image, h w size of the
 embedding map that is segmented, S segments, C classes.
@@ -29,8 +29,8 @@ class ImageRows(NamedTuple):
         boxes: Bounding boxes (S, 4), x1, y1, x2, y2 in pixels of the
             original image, end exclusive.
         areas: Numbers of pixels (S,) in the original image.
-        purity: Shares (S,) of the labelled pixels that have the label of
-            the segment.
+        purity: Fractions (S,) of the labelled pixels of each segment that
+            have its label.
     """
 
     features: Tensor
@@ -44,15 +44,16 @@ class RowRules(NamedTuple):
     """Rules by which segments become rows of a bank.
 
     Attributes:
-        pixels: Pixels whose mean is the prototype: 'majority', those of the
-            majority class of the segment (SegSort), or 'all' (SPML).
+        pixels: Pixels of a segment that are averaged into its prototype:
+            'majority' for those of its majority class (SegSort), or 'all'
+            (SPML).
         void: Treatment of pixels without a label: 'drop_pixels' leaves them
             out; 'drop_segments' leaves out segments in which they are the
             majority.
         min_purity: Purity in [0, 1] below which a segment is left out.
-        scales: Factors by which the image is resized; each one gives rows of
-            its own.
-        flip: Whether the mirrored image gives rows too.
+        scales: Factors by which the image is resized; each one adds separate
+            rows.
+        flip: Whether the mirrored image adds rows too.
     """
 
     pixels: str = 'majority'
@@ -77,19 +78,19 @@ class RowRules(NamedTuple):
 @torch.no_grad()
 def image_rows(embedding: Tensor, labels: Tensor, segmenter: nn.Module, *,
                num_classes: int, rules: RowRules) -> ImageRows:
-    """Segment an annotated image and describe its segments.
+    """Segment an annotated image and return its segments as rows of a bank.
 
     Args:
         embedding: Map of unit vectors (D, h, w).
         labels: Classes (H, W), integers; a value outside [0, num_classes)
             means that the pixel has no label.
-        segmenter: Module from maps (B, D, h, w) and valid masks (B, h, w) to
-            segment ids.
+        segmenter: Module that returns segment ids (B, h, w) for maps
+            (B, D, h, w) and masks (B, h, w) of valid pixels.
         num_classes: Number of classes C.
         rules: Rules by which segments become rows.
 
     Returns:
-        The rows on the CPU; none for an image without a label.
+        The rows on the CPU; an image without labels has none.
     """
     ids, small = cut_annotated(
         embedding, labels, segmenter, num_classes=num_classes,
@@ -117,21 +118,21 @@ def image_rows(embedding: Tensor, labels: Tensor, segmenter: nn.Module, *,
 def cut_annotated(embedding: Tensor, labels: Tensor, segmenter: nn.Module,
                   *, num_classes: int,
                   drop_void: bool) -> Tuple[Tensor, Tensor]:
-    """Segment an annotated image.
+    """Segment an annotated image and resize its labels to the segments.
 
     Args:
         embedding: Map of unit vectors (D, h, w).
         labels: Classes (H, W), integers; a value outside [0, num_classes)
             means that the pixel has no label.
-        segmenter: Module from maps (B, D, h, w) and valid masks (B, h, w) to
-            segment ids.
+        segmenter: Module that returns segment ids (B, h, w) for maps
+            (B, D, h, w) and masks (B, h, w) of valid pixels.
         num_classes: Number of classes C.
-        drop_void: Whether pixels without a label are kept out of the
+        drop_void: Whether pixels without a label are left out of the
             clustering.
 
     Returns:
-        The segment ids (h, w), -1 for none, and the labels (h, w), C for
-        none.
+        Segment ids (h, w), -1 for pixels in no segment, and labels (h, w), C
+        for pixels without a label.
     """
     size = embedding.shape[1:]
     small = interpolate(labels[None, None].float(), size=size)[0, 0].long()
@@ -144,7 +145,7 @@ def cut_annotated(embedding: Tensor, labels: Tensor, segmenter: nn.Module,
 
 def _class_table(ids: Tensor, labels: Tensor, num_segments: int,
                  num_labels: int) -> Tensor:
-    """Return the number of pixels (S, labels) of each segment and label."""
+    """Count the pixels (S, num_labels) of each label in each segment."""
     code = (ids * num_labels + labels)[ids >= 0]
     counts = code.bincount(minlength=num_segments * num_labels)
     return counts.view(num_segments, num_labels)
@@ -152,12 +153,16 @@ def _class_table(ids: Tensor, labels: Tensor, num_segments: int,
 
 def segment_boxes(ids: Tensor, num_segments: int,
                   size: Sequence[int]) -> Tensor:
-    """Return the bounding boxes (S, 4) of segments, zeros for an empty one.
+    """Return the bounding boxes of segments in pixels of the image.
 
     Args:
-        ids: Segment ids (h, w), int64 in [0, S), -1 for none.
+        ids: Segment ids (h, w), int64 in [0, S), -1 for pixels in no
+            segment.
         num_segments: Number of segments S.
-        size: H and W of the image in whose pixels the boxes are measured.
+        size: Height H and width W of the image.
+
+    Returns:
+        Boxes (S, 4), int64 x1, y1, x2, y2, end exclusive.
     """
     ratio = [full / part for full, part in zip(size, ids.shape)]
     rows, columns = (
@@ -176,7 +181,12 @@ def segment_boxes(ids: Tensor, num_segments: int,
 
 
 def flip_boxes(rows: ImageRows, width: int) -> ImageRows:
-    """Map the boxes of a mirrored image back to the image itself."""
+    """Return rows of a mirrored image with the boxes of the original image.
+
+    Args:
+        rows: Rows of the mirrored image.
+        width: Width of the image in pixels.
+    """
     x1, y1, x2, y2 = rows.boxes.unbind(1)
     return rows._replace(
         boxes=torch.stack([width - x2, y1, width - x1, y2], 1))
@@ -187,8 +197,8 @@ def join_rows(images: Sequence[Tuple[int, ImageRows]], *, names: List[str],
     """Join the rows of images into a bank, sorted by image.
 
     Args:
-        images: Pairs of the index of an image and its rows. An image may
-            occur several times, in order.
+        images: Pairs of the index of an image and rows of this image. An
+            image may occur several times; its rows keep their order.
         names: Names of all images.
         meta: Further entries of `meta` of the bank.
         dtype: Data type of the features, 'float16' or 'float32'.
@@ -200,8 +210,8 @@ def join_rows(images: Sequence[Tuple[int, ImageRows]], *, names: List[str],
     images = sorted(images, key=lambda item: item[0])
     if not sum(len(rows.labels) for _, rows in images):
         raise ValueError('the images must have labelled segments, got none; '
-                         'is the annotation read, and are labels below the '
-                         'number of classes?')
+                         'check that the annotation is loaded and that its '
+                         'labels are below the number of classes')
     image_ids = torch.cat([
         torch.full((len(rows.labels), ), number) for number, rows in images
     ])
@@ -218,13 +228,27 @@ def join_rows(images: Sequence[Tuple[int, ImageRows]], *, names: List[str],
 
 
 def share(num_images: int, rank: int, world_size: int) -> range:
-    """Return the indices of the images that one rank handles."""
+    """Return the indices of the images that one process handles.
+
+    Args:
+        num_images: Number of all images.
+        rank: Index of the process, from 0.
+        world_size: Number of processes.
+    """
     return range(rank, num_images, world_size)
 
 
 def bank_meta(*, classes: Sequence[str], palette: Optional[Sequence],
               fingerprint: str, clustering: Dict, rules: RowRules) -> Dict:
-    """Return the entries of `meta` that say how a bank was made."""
+    """Return the entries of `meta` that describe how a bank was made.
+
+    Args:
+        classes: Names of the classes.
+        palette: Colours (R, G, B) of the classes; None if there are none.
+        fingerprint: Fingerprint of the weights.
+        clustering: Settings of the clustering.
+        rules: Rules by which segments became rows.
+    """
     return dict(
         classes=list(classes),
         palette=[list(map(int, colour)) for colour in palette or ()],

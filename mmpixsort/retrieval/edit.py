@@ -1,4 +1,7 @@
-"""Edit a bank without training; each function returns a new bank."""
+"""Edit a bank of prototypes without training, and describe it.
+
+Functions that edit a bank return a new one.
+"""
 from dataclasses import replace
 from typing import Dict, List, Mapping, Optional, Sequence
 
@@ -15,13 +18,17 @@ from .index import import_faiss
 
 def add(bank: PrototypeBank, new: PrototypeBank,
         classes: Sequence[str]) -> PrototypeBank:
-    """Append rows to a bank, under known or new names of classes.
+    """Append the rows of another bank to a bank.
 
     Args:
         bank: Bank to extend.
-        new: Bank made with the same weights; its labels are indices into
-            `classes`.
-        classes: Names of the classes of `new`.
+        new: Bank with the rows to append, made with the same weights. Its
+            labels are indices into `classes`.
+        classes: Names of the classes of `new`. Names that are unknown to
+            `bank` become new classes.
+
+    Raises:
+        ValueError: If the weights or the dimensions differ.
     """
     return merge([bank, replace(new, meta=dict(new.meta, classes=list(
         classes), palette=[]))])
@@ -32,20 +39,20 @@ def remove(bank: PrototypeBank,
            rows: Optional[Sequence[int]] = None,
            image: Optional[str] = None,
            name: Optional[str] = None) -> PrototypeBank:
-    """Return a bank without given rows, an image or a class.
+    """Remove given rows, all rows of an image, or all rows of a class.
 
-    The names of classes and images remain, so that labels keep their
-    meaning.
+    Rows that meet any of the criteria are removed. The lists of classes and
+    images stay the same, so that labels keep their meaning.
 
     Args:
         bank: Bank to change.
         rows: Indices of rows.
-        image: Path of an image, or the last parts of it.
+        image: Path of an image, or its last parts; see :func:`images_named`.
         name: Name of a class.
 
     Raises:
-        ValueError: If no criterion is given, nothing matches, or no row
-            would be left.
+        ValueError: If no row meets a criterion, no row would be left, or a
+            row, image or class does not exist.
     """
     gone = torch.zeros(len(bank), dtype=torch.bool)
     if rows is not None:
@@ -68,13 +75,16 @@ def remove(bank: PrototypeBank,
 
 
 def images_named(bank: PrototypeBank, image: str) -> Dict[str, int]:
-    """Return the images that a path refers to, with their segment counts.
+    """Return the numbers of segments of the images that a path refers to.
 
     Args:
         bank: Bank to search.
         image: Path of an image, or the last parts of it: 'val/1.jpg' and
             '1.jpg' both refer to 'data/val/1.jpg', but '1.jpg' does not
             refer to 'data/val/11.jpg'.
+
+    Returns:
+        A dict from the path of each such image to its number of segments.
 
     Raises:
         ValueError: If the bank has no such image.
@@ -93,13 +103,13 @@ def images_named(bank: PrototypeBank, image: str) -> Dict[str, int]:
 
 
 def take(bank: PrototypeBank, chosen: Tensor) -> PrototypeBank:
-    """Return the bank restricted to the rows of a mask or index (M,)."""
+    """Return the bank with only the rows of a bool mask (M,) or an index."""
     return replace(
         bank, **{k: v[chosen] for k, v in bank.tensors().items()})
 
 
 def class_index(bank: PrototypeBank, name: str) -> int:
-    """Return the label of a class.
+    """Return the label of the class with the given name.
 
     Raises:
         ValueError: If the bank has no such class.
@@ -120,15 +130,16 @@ def relabel(bank: PrototypeBank,
     Args:
         bank: Bank to change.
         new: Name of the class that the segments get.
-        old: Name of the class whose segments change; alternative to `rows`.
-        rows: Indices of the rows that change; alternative to `old`.
+        old: Name of the class that all changed segments have now;
+            alternative to `rows`.
+        rows: Indices of the rows to change; alternative to `old`.
 
     Raises:
-        ValueError: If not exactly one of `old` and `rows` is given, or they
-            do not exist.
+        ValueError: If both or none of `old` and `rows` are given, or the
+            class or a row does not exist.
     """
     if (old is None) == (rows is None):
-        raise ValueError('one of `old` and `rows` must be given, got '
+        raise ValueError('exactly one of `old` and `rows` must be given, got '
                          f'{old!r} and {rows!r}')
     meta = with_class(bank.meta, new)
     labels = bank.labels.clone()
@@ -148,9 +159,9 @@ def cluster(bank: PrototypeBank, num_clusters: int,
             *, seed: int = 0) -> PrototypeBank:
     """Replace the classes of a bank by clusters of its features.
 
-    The clusters are those of FAISS' spherical k-means, with segments
-    weighted by area. Together with ClusterMatchingMetric this scores an
-    embedding without names of classes.
+    The features are clustered by the spherical k-means of FAISS, in which
+    segments are weighted by area. Together with `ClusterMatchingMetric` this
+    scores an embedding that was learned without classes.
 
     Args:
         bank: Bank to change; its labels are not used.
@@ -180,19 +191,28 @@ def cluster(bank: PrototypeBank, num_clusters: int,
 
 
 def class_colour(number: int) -> List[int]:
-    """Return a colour (R, G, B) that differs from those of close classes."""
+    """Return a colour (R, G, B) for a class index.
+
+    Classes with close indices get clearly different colours.
+    """
     return [64 + (number * 2654435761 >> s) % 192 for s in (8, 16, 24)]
 
 
 def full_palette(meta: Dict) -> List[List[int]]:
-    """Return a colour for each class, generated where the bank has none."""
+    """Return a colour (R, G, B) for each class of a bank.
+
+    Colours that the palette lacks are generated.
+
+    Args:
+        meta: Entries `meta` of the bank.
+    """
     given = list(meta.get('palette') or [])
     return given + [class_colour(number) for number in range(
         len(given), len(meta['classes']))]
 
 
 def with_class(meta: Dict, name: str) -> Dict:
-    """Return `meta` with a class added, and a new colour for it."""
+    """Return `meta` with a class and its colour added if it is new."""
     classes, palette = list(meta['classes']), list(meta.get('palette', []))
     if name not in classes:
         if len(palette) == len(classes):
@@ -204,10 +224,13 @@ def with_class(meta: Dict, name: str) -> Dict:
 def merge(banks: Sequence[PrototypeBank]) -> PrototypeBank:
     """Join banks made with the same weights, matching classes by name.
 
-    Images are matched by name too. A segment that several banks contain with
-    the same image, box, class and feature is kept once, as it would
-    otherwise vote twice. A segment to which banks give different classes is
-    kept with each of them.
+    Images are matched by name too. If several banks contain a segment with
+    the same image, box, class and feature, it is kept only once, because it
+    would otherwise vote twice. If banks give a segment different classes, it
+    is kept once with each class.
+
+    Args:
+        banks: One or more banks.
 
     Raises:
         ValueError: If the weights or the dimensions differ.
@@ -243,15 +266,19 @@ def merge(banks: Sequence[PrototypeBank]) -> PrototypeBank:
 
 def _renumber(values: Tensor, names: Sequence[str],
               numbers: Mapping[str, int]) -> Tensor:
-    """Replace indices into names by the new numbers of these names.
+    """Replace indices into a list of names by new indices of these names.
 
-    A name that no index refers to needs no number.
+    Args:
+        values: Indices into `names`.
+        names: Old list of names.
+        numbers: Dict from names to new indices. Names that no value refers
+            to may be missing.
     """
     return torch.tensor([numbers.get(name, -1) for name in names])[values]
 
 
 def _row_keys(tensors: Dict[str, Tensor]) -> np.ndarray:
-    """Return bytes (M,) that are equal for equal segments."""
+    """Return keys (M,) that are equal for equal segments, as bytes."""
     numbers = [tensors[name].reshape(len(tensors['labels']), -1).long()
                for name in ('image_ids', 'boxes', 'labels')]
     rows = torch.cat([
@@ -261,7 +288,7 @@ def _row_keys(tensors: Dict[str, Tensor]) -> np.ndarray:
 
 
 def info(bank: PrototypeBank) -> str:
-    """Describe a bank by a table of its classes."""
+    """Return a text that describes a bank, with a table of its classes."""
     names = bank.meta['classes']
     counts = bank.labels.bincount(minlength=len(names)).tolist()
     purity = torch.zeros(len(names)).index_add_(0, bank.labels, bank.purity)

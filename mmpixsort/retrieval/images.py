@@ -1,4 +1,4 @@
-"""Select the annotated images that a bank is built from, and load them."""
+"""Find and load the annotated images from which a bank is built."""
 import copy
 from typing import Any, Dict, List, Optional, Sequence
 
@@ -9,18 +9,18 @@ from torch.utils.data import Dataset
 from mmpixsort.utils.hashing import settings_hash
 
 STAGES = ('test', 'val')
-# transforms that read annotation, or that only pass it on to later ones
+# transforms that load annotation or convert it for later transforms
 ANNOTATION = ('LoadAnnotations', 'LoadInstanceMap', 'LoadPanopticMap',
               'LoadStreetScene', 'LoadCaptionedShapes', 'PaintInstanceMap')
 WRAPPED = ('dataset', 'datasets')  # keys that hold wrapped data sets
 
 
 def type_name(cfg: dict) -> str:
-    """Return the name of the type of a config, without scope or module.
+    """Return the class name in the `type` of a config, without its scope.
 
     Args:
-        cfg: Config whose `type` is a name, with or without a scope, or a
-            class.
+        cfg: Config with a `type`, which is a class or a name with or without
+            a scope.
 
     Example:
         >>> type_name(dict(type='mmseg.RepeatDataset')), type_name(
@@ -34,11 +34,11 @@ def type_name(cfg: dict) -> str:
 def source_configs(dataset: dict) -> List[dict]:
     """Return the configs of the data sets inside all wrappers, each once.
 
-    Concatenation, repetition, class balancing and mixing of images are
-    unwrapped at every depth, since a bank contains an image only once.
+    Wrappers that concatenate, repeat, balance or mix images are removed at
+    every depth, because a bank contains an image only once.
 
     Args:
-        dataset: Config of a data set.
+        dataset: Config of a data set, with or without wrappers.
     """
     inner = next((dataset[key] for key in WRAPPED if dataset.get(key)), None)
     if inner is None:
@@ -50,16 +50,19 @@ def source_configs(dataset: dict) -> List[dict]:
 
 
 def view_pipeline(cfg: ConfigDict, stage: str = 'test') -> List[dict]:
-    """Return the pipeline of a stage that makes one view of an image.
+    """Return a test or validation pipeline that makes one view of an image.
+
+    The pipeline of `stage` is used. The pipeline of the other stage is used
+    if `stage` has no data loader, or if `stage` uses test-time augmentation
+    (`TestTimeAug`) and the other one does not. If no pipeline without this
+    augmentation exists, the view that changes the image least is kept.
 
     Args:
         cfg: Config of a run.
-        stage: 'test' or 'val', whose pipeline is used. The other one's is
-            used if the stage has no data, or if only the stage uses
-            test-time augmentation (`TestTimeAug`).
+        stage: 'test' or 'val'.
 
     Raises:
-        ValueError: If neither stage has data.
+        ValueError: If neither stage has a data loader.
     """
     stages = sorted(STAGES, key=lambda name: name != stage)
     found = [
@@ -69,7 +72,7 @@ def view_pipeline(cfg: ConfigDict, stage: str = 'test') -> List[dict]:
     if not found:
         raise ValueError(
             'the config must have `test_dataloader` or `val_dataloader`, '
-            'whose pipeline images go through, got neither')
+            'because its pipeline loads the images; got neither')
     plain = [steps for steps in found if not _augments(steps)]
     return copy.deepcopy(plain[0] if plain else _one_view(found[0]))
 
@@ -79,7 +82,11 @@ def _augments(steps: Sequence[dict]) -> bool:
 
 
 def _one_view(steps: Sequence[dict]) -> List[dict]:
-    """Return one view of a pipeline with test-time augmentation."""
+    """Return a pipeline with only one view of its test-time augmentation.
+
+    Of each set of alternative steps, the one that changes the image least is
+    kept.
+    """
     plain = []
     for step in steps:
         if type_name(step) != 'TestTimeAug':
@@ -91,23 +98,27 @@ def _one_view(steps: Sequence[dict]) -> List[dict]:
 
 
 def _change(step: dict) -> float:
-    """Return how strongly a step of an augmentation changes an image."""
+    """Return how strongly a step of an augmentation changes an image.
+
+    The result is 0 for a step that neither resizes nor flips.
+    """
     return abs(step.get('scale_factor', 1.) - 1.) + step.get('prob', 0.)
 
 
 def annotated_pipeline(cfg: ConfigDict, stage: str = 'test') -> List[dict]:
-    """Return the pipeline of a stage, with steps that load the annotation.
+    """Return the pipeline of a stage with steps that load the annotation.
 
-    If the pipeline of the stage loads none, such as that of a test without
-    ground truth, the loading steps of the training pipeline are inserted
-    just before the packing, so that the annotation keeps its own size.
+    A pipeline for a test set without ground truth loads no annotation. Its
+    packing step is then replaced by the steps of the training pipeline that
+    load and pack the annotation. The annotation is thus not resized.
 
     Args:
         cfg: Config of a run.
-        stage: 'test' or 'val'.
+        stage: 'test' or 'val'; see :func:`view_pipeline`.
 
     Raises:
-        ValueError: If no pipeline of the config loads annotation.
+        ValueError: If neither this pipeline nor that of training loads
+            annotation.
     """
     steps = view_pipeline(cfg, stage)
     if any(type_name(step) in ANNOTATION for step in steps):
@@ -117,8 +128,9 @@ def annotated_pipeline(cfg: ConfigDict, stage: str = 'test') -> List[dict]:
     load = [step for step in train if type_name(step) in ANNOTATION]
     if not load:
         raise ValueError(
-            'a pipeline of the config must load annotation, got none in '
-            f'{stage} and train: {[type_name(step) for step in steps]}')
+            'a pipeline of the config must load annotation, but those of '
+            f'{stage} and train do not, got '
+            f'{[type_name(step) for step in steps]}')
     load += [step for step in train if _packs(step)]
     return [step for step in steps if not _packs(step)] + copy.deepcopy(load)
 
@@ -131,26 +143,27 @@ def annotated_images(cfg: ConfigDict,
                      dataset: Optional[dict] = None,
                      split: str = 'train',
                      stage: str = 'test') -> Dataset:
-    """Build the data set of a split with the pipeline of a test.
+    """Build the data set of annotated images for a bank.
 
     Args:
         cfg: Config of a run.
-        dataset: Config of a data set, used as it is. None uses the data sets
-            of `{split}_dataloader`, each image once.
+        dataset: Config of a data set that is built without changes. None
+            uses the data sets of `{split}_dataloader`, each of them once and
+            with the pipeline of `stage`.
         split: 'train', 'val' or 'test'.
-        stage: 'test' or 'val', whose pipeline the images go through.
+        stage: 'test' or 'val', the stage that provides the pipeline.
 
     Raises:
-        ValueError: If the config has no such data, or no pipeline that loads
-            annotation.
+        ValueError: If the config has no data for the split, or no pipeline
+            that loads annotation.
     """
     if dataset is not None:
         return DATASETS.build(dataset)
     loader = cfg.get(f'{split}_dataloader')
     if not loader:
-        raise ValueError(f'the config must have `{split}_dataloader`, whose '
-                         'images a bank is made of, got none; or give the '
-                         'data set')
+        raise ValueError(f'the config must have `{split}_dataloader` with '
+                         'the images of the bank, got none; alternatively, '
+                         'give a data set')
     pipeline = annotated_pipeline(cfg, stage)
     parts = [
         dict(copy.deepcopy(part), pipeline=pipeline, test_mode=True)
@@ -164,17 +177,20 @@ def annotated_images(cfg: ConfigDict,
 
 
 def _ignored_keys(dataset: dict) -> Dict[str, Any]:
-    """Return the keys of metainfo that may differ between joined data sets."""
+    """Return the setting `ignore_keys` of joined data sets, if it is given.
+
+    It lists the keys of `metainfo` that may differ between them.
+    """
     keys = dataset.get('ignore_keys')
     return {} if keys is None else dict(ignore_keys=keys)
 
 
 def source_hash(cfg: ConfigDict, split: str = 'train') -> str:
-    """Return a hash of the settings by which images become rows of a bank.
+    """Return a hash of the settings that determine the rows of a bank.
 
-    It covers the data set with its annotation, the pipeline, and the test
-    mode of the model. An interrupted build is continued only if the hash is
-    the same.
+    It covers the config of the data set, the pipeline, and the `test_cfg` of
+    the model. An interrupted build is continued only if the hash is the
+    same.
 
     Args:
         cfg: Config of a run.
@@ -188,5 +204,5 @@ def source_hash(cfg: ConfigDict, split: str = 'train') -> str:
 
 
 def image_name(dataset: Dataset, index: int) -> str:
-    """Return the path or the name of an image of a data set."""
+    """Return the path of an image of a data set, or its index as a text."""
     return str(dataset.get_data_info(index).get('img_path', index))

@@ -14,16 +14,16 @@ from mmpixsort.functional.segments.nearest import nearest_keys
 from mmpixsort.utils.extras import extra_error
 
 KINDS = ('exact', 'flat', 'ivf', 'sq')
-# FAISS uses a slow algorithm for fewer queries than this threshold, which is
-# 128000 by default; an image has only about 144 segments
+# Number of queries below which FAISS uses an algorithm that is slow here. The
+# default may be as large as 128000, but an image has only about 144 segments.
 BLAS_THRESHOLD = 20
 
 
 class ExactIndex:
-    """Search exactly in torch, on the device of the rows.
+    """Exact search in torch, on the device of the rows.
 
     Args:
-        features: Unit rows (M, D) of any precision.
+        features: Unit rows (M, D), floating point numbers of any precision.
     """
 
     def __init__(self, features: Tensor) -> None:
@@ -31,7 +31,15 @@ class ExactIndex:
 
     def search(self, queries: Tensor,
                num_neighbors: int) -> Tuple[Tensor, Tensor]:
-        """Return similarities and rows (Q, k), the most similar first."""
+        """Return the nearest rows of queries, the most similar first.
+
+        Args:
+            queries: Unit rows (Q, D).
+            num_neighbors: Number of neighbours k, at most M.
+
+        Returns:
+            Similarities (Q, k) and indices (Q, k) of the rows.
+        """
         return nearest_keys(
             queries.to(self.features.device),
             self.features,
@@ -39,16 +47,16 @@ class ExactIndex:
 
 
 class FaissIndex:
-    """Search with FAISS for the largest inner products.
+    """Search with FAISS for the rows with the largest inner products.
 
     Args:
         features: Unit rows (M, D).
         kind: Kind of index: 'flat' is exact; 'ivf' has inverted lists; 'sq'
             has inverted lists of half precision numbers.
-        num_lists: Number of inverted lists. None takes about 4 sqrt(M), but
-            leaves at least 39 rows a list, the number that FAISS needs for
-            training.
-        num_probes: Number of lists that are searched.
+        num_lists: Number of inverted lists. None takes 4 sqrt(M), or fewer
+            lists if they would have less than 39 rows each on average, which
+            FAISS needs for training.
+        num_probes: Number of lists that are searched for a query.
 
     Raises:
         ImportError: If FAISS is not installed.
@@ -80,7 +88,14 @@ class FaissIndex:
 
     def search(self, queries: Tensor,
                num_neighbors: int) -> Tuple[Tensor, Tensor]:
-        """Return similarities and rows (Q, k), the most similar first.
+        """Return the nearest rows of queries, the most similar first.
+
+        Args:
+            queries: Unit rows (Q, D).
+            num_neighbors: Number of neighbours k.
+
+        Returns:
+            Similarities (Q, k) and indices (Q, k) of the rows, on the CPU.
 
         Raises:
             ValueError: If the searched lists contain fewer than k rows.
@@ -95,13 +110,14 @@ class FaissIndex:
             settings.distance_compute_blas_threshold = before
         if (found < 0).any():
             raise ValueError(
-                f'`num_neighbors` must be less than {num_neighbors} for so '
-                'few lists: raise `num_probes`, or search exactly')
+                '`num_neighbors` must be at most the number of rows in the '
+                f'searched lists, got {num_neighbors}: raise `num_probes`, or '
+                'search exactly')
         return torch.from_numpy(similarities), torch.from_numpy(found)
 
 
 def import_faiss():
-    """Import FAISS, which belongs to an optional extra.
+    """Import FAISS, which an optional extra installs.
 
     Raises:
         ImportError: If FAISS is not installed.
@@ -119,7 +135,7 @@ def build_index(features: Tensor,
                 kind: str = 'exact',
                 num_lists: Optional[int] = None,
                 num_probes: int = 32):
-    """Build an index, whose method is `search(queries, num_neighbors)`.
+    """Build an index of rows with a method `search`.
 
     Args:
         features: Unit rows (M, D).
@@ -127,6 +143,9 @@ def build_index(features: Tensor,
             FAISS.
         num_lists: Number of inverted lists; see :class:`FaissIndex`.
         num_probes: Number of searched lists; see :class:`FaissIndex`.
+
+    Returns:
+        An :class:`ExactIndex` for 'exact', otherwise a :class:`FaissIndex`.
     """
     check_choice('kind', kind, KINDS)
     if kind == 'exact':
@@ -141,14 +160,16 @@ def recall_at_k(index,
                 num_neighbors: int,
                 num_queries: int = 256,
                 seed: int = 0) -> float:
-    """Return the share of the exact nearest rows that an index finds.
+    """Return the fraction of the truly nearest rows that an index finds.
+
+    The queries are random rows with added noise of a tenth of their length,
+    so that no query equals a row.
 
     Args:
-        index: FAISS index that contains `features`.
-        features: Rows (M, D).
+        index: Index of `features`.
+        features: Unit rows (M, D).
         num_neighbors: Number of neighbours k.
-        num_queries: Number of queries: random rows plus noise of a tenth of
-            their length, so that no query equals a row.
+        num_queries: Number of queries; at most M are used.
         seed: Seed of the random draws.
     """
     generator = torch.Generator().manual_seed(seed)

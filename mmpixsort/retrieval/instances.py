@@ -1,4 +1,4 @@
-"""A bank of instances with descriptions of their context, and its file.
+"""Define, check, read and write banks of instances with their context.
 
 Shapes: M instances, D embedding dimensions, E dimensions of the baseline
 feature, C classes.
@@ -18,13 +18,13 @@ KIND = 'instances'
 
 
 class InstanceRows(NamedTuple):
-    """Instances, one a row.
+    """Instances of a bank, one per row.
 
     Attributes:
         embeddings: Mean embeddings (M, D) of the instances, float32; unit
             rows if the embeddings of the head are unit vectors.
-        baseline: Unit rows (M, E) of another feature for comparison,
-            float32.
+        baseline: Another feature (M, E) of the instances for comparison,
+            unit rows in float32.
         classes: Classes (M,), int64 indices into `meta['classes']`.
         image_ids: Images (M,), int64 indices into `meta['images']`.
         numbers: Numbers (M,) of the instances within their image, int64 in
@@ -32,8 +32,8 @@ class InstanceRows(NamedTuple):
         boxes: Bounding boxes (M, 4), int64 x1, y1, x2, y2 in pixels of the
             image, end exclusive.
         areas: Numbers of pixels (M,), int64.
-        histograms: Class histograms (M, C) of the surroundings, float32; see
-            `context_histograms`.
+        histograms: Class histograms (M, C) of the surroundings of the
+            instances, float32; see `context_histograms`.
     """
 
     embeddings: Tensor
@@ -46,7 +46,7 @@ class InstanceRows(NamedTuple):
     histograms: Tensor
 
     def pick(self, rows: Tensor) -> 'InstanceRows':
-        """Return the instances of the given rows."""
+        """Return the instances at the given indices or bool mask of rows."""
         return InstanceRows(*(part[rows] for part in self))
 
 
@@ -55,13 +55,13 @@ FLOATS = ('embeddings', 'baseline', 'histograms')
 
 @dataclass(frozen=True)
 class StoredInstances:
-    """Contents of the file of a bank of instances.
+    """Bank of instances with its metadata, as a file stores it.
 
     Attributes:
         rows: Instances of the bank.
-        meta: Dict of JSON types with 'classes' (including background, if the
-            network has it), 'images', 'rules', 'split', 'fingerprint' of the
-            weights, 'checkpoint' and 'embed_dims'.
+        meta: Dict of JSON types with 'classes' (with the background if the
+            network predicts it), 'images', 'rules', 'split', 'fingerprint'
+            of the weights, 'checkpoint' and 'embed_dims'.
     """
 
     rows: InstanceRows
@@ -71,11 +71,11 @@ class StoredInstances:
         return len(self.rows.classes)
 
     def bank(self, *, baseline: bool = False) -> InstanceBank:
-        """Return the bank in the form that `score_context` takes.
+        """Return the bank in the form that `score_context` needs.
 
         Args:
-            baseline: Whether to use the baseline feature in place of the
-                embedding.
+            baseline: Whether the bank holds the baseline features instead of
+                the embeddings.
         """
         rows = self.rows
         return InstanceBank(
@@ -84,18 +84,23 @@ class StoredInstances:
 
 
 def join_instances(parts: list) -> InstanceRows:
-    """Join the instances of several images, in their order."""
+    """Join the instances of several images in the order of the images."""
     return InstanceRows(*map(torch.cat, zip(*parts)))
 
 
 def write_instances(stored: StoredInstances, path: Union[str, Path]) -> None:
     """Write a bank of instances, completely or not at all.
 
-    Equal banks give files of equal bytes.
+    The files of equal banks have equal bytes.
+
+    Args:
+        stored: Bank to write.
+        path: Path of the file. The ending .npz selects NumPy's format, any
+            other ending safetensors.
 
     Raises:
         ValueError: If the bank is invalid.
-        ImportError: If safetensors is not installed.
+        ImportError: If safetensors is needed and not installed.
     """
     check_instances(stored)
     write_table(path, stored.rows._asdict(),
@@ -105,11 +110,14 @@ def write_instances(stored: StoredInstances, path: Union[str, Path]) -> None:
 def read_instances(path: Union[str, Path]) -> StoredInstances:
     """Read and check a bank of instances.
 
+    Args:
+        path: Path of a file that :func:`write_instances` wrote.
+
     Raises:
         FileNotFoundError: If the file does not exist.
         ValueError: If the file is truncated, altered or not a bank of
             instances.
-        ImportError: If safetensors is not installed.
+        ImportError: If safetensors is needed and not installed.
     """
     tensors, meta = read_table(
         path, InstanceRows._fields, what='a bank of instances',
@@ -122,13 +130,17 @@ def read_instances(path: Union[str, Path]) -> StoredInstances:
 
 
 def check_instances(stored: StoredInstances) -> StoredInstances:
-    """Return the bank, or raise ValueError that names what is wrong."""
+    """Return the bank after a check of its shapes, data types and values.
+
+    Raises:
+        ValueError: If the bank is invalid; the message names the field.
+    """
     rows, meta = stored.rows, stored.meta
     count = len(stored)
     if count == 0:
         raise ValueError(
-            'a bank must hold at least one instance, got none; is the '
-            'annotation read, and is `min_area` below the area of things?')
+            'a bank must hold at least one instance, got none; check that '
+            'the annotation is loaded and that `min_area` is not too large')
     widths = dict(
         embeddings=meta['embed_dims'], histograms=len(meta['classes']),
         baseline=rows.baseline.shape[-1], boxes=4)
@@ -141,8 +153,8 @@ def check_instances(stored: StoredInstances) -> StoredInstances:
         if not value.isfinite().all():
             bad = (~value.isfinite().all(1)).nonzero().flatten()
             raise ValueError(
-                f'`{name}` of a bank must be finite; row {int(bad[0])} and '
-                f'{len(bad)} in all are not')
+                f'`{name}` of a bank must be finite; row {int(bad[0])} is '
+                f'not (invalid rows in all: {len(bad)})')
     for name, names in (('classes', 'classes'), ('image_ids', 'images')):
         value, limit = getattr(rows, name), len(meta[names])
         if value.min() < 0 or value.max() >= limit:
@@ -160,7 +172,7 @@ def check_fits_detector(stored: StoredInstances, *, fingerprint: str) -> None:
     """
     if stored.meta['fingerprint'] != fingerprint:
         raise ValueError(
-            'the bank must be of the weights that are loaded (fingerprint '
-            f'{fingerprint}), got one of {stored.meta["fingerprint"]}: its '
-            'rows would not be comparable; build it with '
+            'the bank must be made with the loaded weights (fingerprint '
+            f'{fingerprint}), got one made with {stored.meta["fingerprint"]}: '
+            'its rows would not be comparable; build it with '
             'tools/retrieve_instances.py build CONFIG CHECKPOINT')

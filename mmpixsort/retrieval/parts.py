@@ -1,8 +1,8 @@
 """Store a bank under construction in parts, so that a build can continue.
 
-A part holds the rows of consecutive images. It depends neither on the number
-of processes nor on what was built before: however often a build is
-interrupted, the joined bank is the same, byte for byte.
+A part is a file with the rows of consecutive images. It does not depend on
+the number of processes or on interruptions. The final bank is therefore the
+same, byte for byte, however often the build was interrupted.
 """
 import json
 import shutil
@@ -17,11 +17,15 @@ from mmpixsort.utils.table_file import load_tensors, save_tensors
 
 from .build import ImageRows
 
-PART_IMAGES = 16  # images in a part, which an interruption loses at most
+PART_IMAGES = 16  # images in a part; an interruption loses unfinished parts
 
 
 def open_folder(folder: Path, settings: Dict) -> None:
     """Create the folder of the parts, or check that it fits this build.
+
+    Args:
+        folder: Folder of the parts.
+        settings: Settings that the rows depend on, of JSON types.
 
     Raises:
         ValueError: If the folder contains parts of another build.
@@ -46,13 +50,19 @@ def part_ranges(num_images: int) -> List[range]:
 
 
 def part_path(folder: Path, images: range) -> Path:
-    """Return the path of the file of a part."""
+    """Return the path of the part that holds the given images."""
     return folder / f'part_{images.start:08d}.npz'
 
 
 def write_part(folder: Path, images: range,
                rows: List[ImageRows]) -> None:
-    """Write the rows of consecutive images, completely or not at all."""
+    """Write a part, completely or not at all.
+
+    Args:
+        folder: Folder of the parts.
+        images: Indices of the images of the part.
+        rows: Rows of each of these images.
+    """
     counts = torch.tensor([len(r.labels) for r in rows])
     save_tensors(part_path(folder, images), dict(
         zip(ImageRows._fields, map(torch.cat, zip(*rows))), counts=counts))
@@ -60,7 +70,15 @@ def write_part(folder: Path, images: range,
 
 def read_parts(folder: Path,
                num_images: int) -> Iterator[Tuple[int, ImageRows]]:
-    """Yield the index and the rows of every image."""
+    """Yield the index and the rows of every image, in order.
+
+    Args:
+        folder: Folder of the parts.
+        num_images: Number of images of the whole bank.
+
+    Raises:
+        ValueError: If a part is truncated or altered.
+    """
     for images in part_ranges(num_images):
         path = part_path(folder, images)
         with reading(path, 'a part of a bank; start anew with --restart'):
@@ -72,5 +90,5 @@ def read_parts(folder: Path,
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove the folder of the parts and what is in it."""
+    """Remove the folder of the parts with all its files."""
     shutil.rmtree(folder, ignore_errors=True)

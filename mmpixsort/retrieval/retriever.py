@@ -15,11 +15,13 @@ from .index import build_index
 
 
 class Votes(NamedTuple):
-    """Votes of the neighbours of segments.
+    """Votes of the nearest neighbours of segments.
 
     Attributes:
-        fractions: Shares of the votes (S, C) for each class; rows sum to 1.
-        neighbors: Rows (S, k) of the bank, the most similar first.
+        fractions: Fractions (S, C) of the votes for each class; rows sum to
+            1.
+        neighbors: Indices (S, k) of the neighbours in the bank, the most
+            similar first.
         similarities: Similarities (S, k) of the neighbours.
         neighbor_labels: Labels (S, k) of the neighbours.
     """
@@ -36,11 +38,12 @@ class Retriever:
     The method is described in section 3.3 of SegSort.
 
     Args:
-        bank: Bank that has been checked.
+        bank: Bank of annotated segments that :func:`check_bank` accepts.
         num_neighbors: Number of neighbours k; 15 or 21 in the authors'
             released scripts.
-        concentration: Factor of the similarities in the softmax that weights
-            the votes. None weights all votes equally.
+        concentration: Factor of the similarities, above 0, before a softmax
+            makes them the weights of the votes. None weights all votes
+            equally.
         ties: Rule for classes with equal votes. 'smallest' chooses the
             smallest class index, as in the authors' released code; 'nearest'
             chooses the class of the nearest neighbour among them.
@@ -48,8 +51,8 @@ class Retriever:
         device: Device of an exact search.
 
     Raises:
-        ValueError: If the bank has fewer rows than neighbours are asked for,
-            or an option is out of range.
+        ValueError: If the bank has fewer than k rows, or an option is out of
+            range.
     """
 
     def __init__(self,
@@ -77,7 +80,11 @@ class Retriever:
         self.labels = bank.labels
 
     def __call__(self, prototypes: Tensor) -> Votes:
-        """Return the votes for prototypes (S, D), on their device."""
+        """Return the votes for segments on the device of their prototypes.
+
+        Args:
+            prototypes: Prototypes (S, D) of the segments, unit rows.
+        """
         similarities, neighbors = self.index.search(prototypes,
                                                     self.num_neighbors)
         labels = self.labels.to(neighbors.device)[neighbors]

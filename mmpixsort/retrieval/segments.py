@@ -1,4 +1,4 @@
-"""Segment one image, in the same way for a bank and for a prediction.
+"""Segment one image without annotation, for prediction by retrieval.
 
 Shapes: D embedding dimensions, h w size of the map that is segmented, S
 segments.
@@ -18,7 +18,7 @@ class ImageSegments(NamedTuple):
     Attributes:
         segment_ids: Segment ids (h, w), int64 in [0, S).
         prototypes: Prototypes (S, D) of the segments, unit rows.
-        areas: Numbers of pixels (S,) of the map.
+        areas: Numbers of pixels (S,) of the segments in the map.
     """
 
     segment_ids: Tensor
@@ -37,11 +37,12 @@ def resize_embedding(embedding: Tensor, size: Sequence[int]) -> Tensor:
 
 @torch.no_grad()
 def cut_image(embedding: Tensor, segmenter: nn.Module) -> ImageSegments:
-    """Segment an image without padding, and drop empty segments.
+    """Segment an image that has no padding, and drop empty segments.
 
     Args:
         embedding: Map of unit vectors (D, h, w).
-        segmenter: Module from maps (B, D, h, w) to segment ids (B, h, w).
+        segmenter: Module that returns segment ids (B, h, w) for maps
+            (B, D, h, w).
     """
     ids = segmenter(embedding[None])[0]
     limit = segmenter.num_clusters

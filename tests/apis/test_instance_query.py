@@ -158,7 +158,7 @@ def test_retrieve_instances__predicted_bank_shows_predictions(run, tmp_path):
 def test_retrieve_instances__bank_of_other_weights(run, tmp_path):
     cfg, _, bank, out = files_of(run)
     tiny_bank.save_run(tmp_path, seed=1)
-    with pytest.raises(ValueError, match='weights that are loaded'):
+    with pytest.raises(ValueError, match='made with the loaded weights'):
         retrieve_instances(
             cfg, tmp_path / 'weights.pth', bank, out, image_id=0)
 

@@ -42,7 +42,7 @@ def test_read_groups__bad_files(tmp_path):
     with pytest.raises(FileNotFoundError, match='precompute_groups.py'):
         read_groups(tmp_path / 'none.png')
     (tmp_path / 'text.png').write_text('no image')
-    with pytest.raises(ValueError, match='Pillow knows no such image'):
+    with pytest.raises(ValueError, match='Pillow does not know its format'):
         read_groups(tmp_path / 'text.png')
     cv2.imwrite(str(tmp_path / 'rgb.png'), np.zeros((2, 3, 3), np.uint8))
     with pytest.raises(ValueError, match=r'got uint8 of shape \(2, 3, 3\)'):

@@ -91,7 +91,7 @@ def test_read_instance_map__other_images(tmp_path, values, suffix, text):
 def test_read_instance_map__no_image(tmp_path, content):
     path = tmp_path / 'map.png'
     path.write_bytes(content)
-    with pytest.raises(ValueError, match='Pillow knows no such image'):
+    with pytest.raises(ValueError, match='Pillow does not know its format'):
         read_instance_map(path)
 
 

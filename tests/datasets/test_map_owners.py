@@ -86,7 +86,7 @@ def test_loading__refuses_the_map_of_another_image(tmp_path, images, kind,
             load(results(images[1]))
     for _ in range(2):
         assert load(results(images[0]))['seg_fields']
-    with pytest.raises(ValueError, match='folder of its own'):
+    with pytest.raises(ValueError, match='in a separate folder'):
         load(results(images[1]))
 
 

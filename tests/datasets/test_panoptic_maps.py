@@ -86,7 +86,7 @@ def test_read_panoptic_map__palette_is_no_number(tmp_path):
 @pytest.mark.parametrize('content', [b'', b'text', b'\x89PNG'])
 def test_read_panoptic_map__no_image(tmp_path, content):
     (tmp_path / 'map.png').write_bytes(content)
-    with pytest.raises(ValueError, match='Pillow knows no such image'):
+    with pytest.raises(ValueError, match='Pillow does not know its format'):
         read_panoptic_map(tmp_path / 'map.png')
 
 

@@ -124,5 +124,5 @@ def test_check_fits():
     check_fits(make_bank(), fingerprint='abc', embed_dims=4)
     with pytest.raises(ValueError, match='must have 5 dims'):
         check_fits(make_bank(), fingerprint='abc', embed_dims=5)
-    with pytest.raises(ValueError, match='of the weights that are loaded'):
+    with pytest.raises(ValueError, match='made with the loaded weights'):
         check_fits(make_bank(), fingerprint='def', embed_dims=4)

@@ -2,8 +2,9 @@
 
 Each picture shows one to three shapes on a shaded, noisy ground. The colour of
 a shape is drawn independently of its kind, so that only the form tells which
-noun it is. The caption names the shapes and nothing else. Letters: H, W size,
-N pixels, S shapes.
+noun it is. The caption names the shapes and nothing else.
+
+Shapes: H W size, S shapes of a picture.
 """
 import math
 from itertools import combinations
@@ -22,8 +23,10 @@ SHAPE_PALETTE = ((40, 40, 40), (230, 80, 60), (70, 130, 230), (80, 190, 90),
 SHAPE_SPLITS = ('train', 'val', 'test', 'pairs')
 MIN_SIDE = 32
 MOST_SHAPES = 3
-NUM_TRIES = 32  # random places and colours, of which a suitable one is taken
-CONTRAST = .35  # least distance of shape and ground in RGB, each in [0, 1]
+NUM_TRIES = 32  # number of places and colours drawn to find a suitable one
+# minimum difference between the colours of a shape and the ground in at least
+# one of R, G and B, which lie in [0, 1]
+CONTRAST = .35
 
 
 class CaptionedScene(NamedTuple):
@@ -33,10 +36,10 @@ class CaptionedScene(NamedTuple):
         image: Picture (H, W, 3), uint8, RGB.
         labels: Labels (H, W), uint8 indices into SHAPE_CLASSES; 0 is the
             ground.
-        shapes: Names of the shapes in the picture, the hindmost first.
+        shapes: Names of the shapes in the picture, from back to front.
         caption: Caption, such as 'a disk and a bar'.
-        nouns: Names of the shapes in the caption, in its order. A dropped
-            shape is missing.
+        nouns: Names of the shapes that the caption mentions, in its order.
+            Dropped shapes are missing.
     """
 
     image: np.ndarray
@@ -61,7 +64,7 @@ class CaptionedShapes:
         drop_noun: Probability in [0, 1] with which a caption leaves out each
             shape; it may leave out all.
         held_out_pairs: Pairs of nouns that occur together only in the split
-            'pairs', all of whose scenes show such a pair.
+            'pairs'. Every scene of that split shows at least one pair.
 
     Raises:
         ValueError, TypeError: If an argument is out of range.
@@ -103,14 +106,15 @@ class CaptionedShapes:
         rng = np.random.default_rng(key)
         shapes = _draw_shapes(rng, self.compositions)
         image, labels = _paint(rng, shapes, self.size)
-        # a generator of its own, so that pictures do not depend on `drop_noun`
+        # the caption has its own generator, so that `drop_noun` does not
+        # change the picture
         nouns = _named(np.random.default_rng([*key, 1]), shapes,
                        self.drop_noun)
         return CaptionedScene(image, labels, shapes, describe(nouns), nouns)
 
 
 def describe(nouns: Sequence[str]) -> str:
-    """Return a phrase that names shapes.
+    """Return a phrase that lists shapes; it is empty for no shape.
 
     Example:
         >>> describe(['disk', 'bar', 'ring']), describe([])
@@ -143,7 +147,7 @@ def _pairs(pairs: Sequence[Sequence[str]]) -> List[frozenset]:
 
 def _compositions(held_out: List[frozenset],
                   split: str) -> Dict[int, List[Tuple[str, ...]]]:
-    """Return the sets of shapes that a split may show, by their size."""
+    """Return the sets of shapes of a split, grouped by number of shapes."""
     if split == 'pairs' and not held_out:
         raise ValueError('`held_out_pairs` must name a pair for the split '
                          "'pairs', got none")
@@ -185,7 +189,7 @@ def _paint(rng: np.random.Generator, shapes: Sequence[str],
     rows, columns = np.indices(size, dtype=np.float32)
     radii = min(size) * rng.uniform(.12, .22, len(shapes))
     centres = _places(rng, radii, size)
-    # floats of Python keep the maps in float32; numpy's would not
+    # Python floats keep the maps in float32; NumPy floats would not
     for name, radius, (y, x) in zip(shapes, radii.tolist(),
                                     centres.tolist()):
         angle = rng.uniform(0, 2 * math.pi)
@@ -203,7 +207,7 @@ def _paint(rng: np.random.Generator, shapes: Sequence[str],
 
 
 def _shading(rng: np.random.Generator, size: Tuple[int, int]) -> np.ndarray:
-    """Return brightness (H, W, 1) around 1: side light and blotches."""
+    """Draw a brightness (H, W, 1) around 1, with a gradient and blotches."""
     angle, depth = rng.uniform(0, 2 * math.pi), rng.uniform(0, .2)
     rows, columns = (np.linspace(-depth, depth, side, dtype=np.float32)
                      for side in size)
@@ -233,12 +237,16 @@ def _colour(rng: np.random.Generator, ground: np.ndarray) -> np.ndarray:
 
 
 def _first(values: np.ndarray, least: float) -> int:
-    """Return the index of the first value >= `least`, else of the largest."""
+    """Return the index of the first value of at least `least`.
+
+    If there is none, return the index of the largest value.
+    """
     enough = values >= least
     return int(enough.argmax() if enough.any() else values.argmax())
 
 
-# Approximate signed distances to shapes of radius 1, negative inside.
+# The following functions return approximate signed distances to the outlines
+# of shapes of radius 1, negative inside.
 def _disk(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.hypot(x, y) - 1
 

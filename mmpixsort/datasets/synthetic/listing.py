@@ -1,4 +1,4 @@
-"""The scenes of a generator as the list of images of a data set."""
+"""List generated scenes in the form in which data sets list their images."""
 from typing import List, Union
 
 from .sticks import ScatteredSticks
@@ -7,11 +7,17 @@ from .street_scenes import StreetScenes
 
 def scene_infos(kind: str,
                 scenes: Union[ScatteredSticks, StreetScenes]) -> List[dict]:
-    """List scenes by number; a name stands in for the path of a file.
+    """Return the entries of a data set for all scenes of a generator.
+
+    Scenes are not stored in files, so `img_path` is a name only.
 
     Args:
-        kind: Word that the names begin with.
-        scenes: Generator, with its size, split and seed.
+        kind: First word of all names.
+        scenes: Generator of the scenes.
+
+    Returns:
+        A dict for each scene with `img_id` (the index of the scene),
+        `img_path`, `height` and `width`.
     """
     height, width = scenes.size
     name = f'{kind}_{scenes.split}_{scenes.seed}'

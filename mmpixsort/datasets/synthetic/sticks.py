@@ -1,8 +1,10 @@
-"""Generate pictures of scattered sticks, which boxes cannot separate.
+"""Generate pictures of scattered sticks, instances that boxes cannot separate.
 
 De Brabandere et al., "Semantic Instance Segmentation with a Discriminative
-Loss Function", https://arxiv.org/abs/1708.02551, show such scenes: a stick
-that another stick crosses is still one instance. Letters: H, W size.
+Loss Function", https://arxiv.org/abs/1708.02551, show such scenes. A stick
+that another stick crosses is still one instance.
+
+Shapes: H W size.
 """
 from typing import NamedTuple, Tuple
 
@@ -24,7 +26,7 @@ class StickScene(NamedTuple):
     Attributes:
         image: Picture (H, W, 3), uint8, RGB.
         instances: Instance ids (H, W), int32: 0 is background, 1 to n are
-            the visible sticks, the lowest first.
+            the visible sticks from the lowest to the topmost.
     """
 
     image: np.ndarray
@@ -37,8 +39,8 @@ class Stick(NamedTuple):
     Attributes:
         centre: Centre (2,) of the bar.
         direction: Unit vector (2,) along the bar.
-        half_length: Half of the length in pixels, along `direction`.
-        half_width: Half of the width in pixels.
+        half_length: Half the length in pixels, along `direction`.
+        half_width: Half the width in pixels.
         colour: Colour (3,), RGB in [0, 1].
     """
 
@@ -58,7 +60,12 @@ class Stick(NamedTuple):
 
     def window(self, size: Tuple[int, int],
                margin: float) -> Tuple[slice, slice]:
-        """Return the slices of a picture that contain bar and margin."""
+        """Return the slices of the part of a picture that the bar covers.
+
+        Args:
+            size: Height and width of the picture in pixels.
+            margin: Number of pixels to add on each side of the bar.
+        """
         reach = (
             np.abs(self.direction) * self.half_length +
             np.abs(self.direction[::-1]) * self.half_width + margin)
@@ -134,7 +141,7 @@ def _pair(name: str, value: Tuple[int, int], meaning: str,
 
 def _generate(rng: np.random.Generator, size: Tuple[int, int],
               num_sticks: Tuple[int, int]) -> StickScene:
-    """Paint one scene from the ground up."""
+    """Generate one scene: the ground first, then one stick after another."""
     image = _ground(rng, size)
     owners = np.zeros(size, np.int32)
     palette = rng.uniform(.3, 1, (NUM_COLOURS, 3))
@@ -175,13 +182,14 @@ def _paint(image: np.ndarray, owners: np.ndarray, stick: Stick, ident: int,
     distance = np.maximum(
         np.abs(along) - stick.half_length,
         np.abs(across) - stick.half_width)
-    # only the shadow tells which of two crossing sticks of one colour is above
+    # if two crossing sticks have the same colour, only the shadow shows which
+    # of them lies above
     shadow = .45 * np.clip(1 - distance / softness, 0, 1)
     round_shade = 1 - .4 * np.minimum(across / stick.half_width, 1)**2
     slope = 1 + rng.uniform(-.15, .15) * along / stick.half_length
     grain = 1 + .08 * noise(rng, *distance.shape, cell=6, octaves=2)
     bar = (round_shade * slope * grain)[..., None] * stick.colour
-    # a pixel that the outline crosses in its middle is half covered
+    # a pixel is half covered if the outline passes through its centre
     cover = np.clip(.5 - distance, 0, 1)[..., None]
     below = image[window] * (1 - shadow[..., None])
     image[window] = below + cover * (bar - below)
@@ -189,7 +197,7 @@ def _paint(image: np.ndarray, owners: np.ndarray, stick: Stick, ident: int,
 
 
 def _renumber(owners: np.ndarray, count: int) -> np.ndarray:
-    """Renumber the visible sticks to 1, 2, ..."""
+    """Number the visible sticks 1, 2, ... without gaps, in their order."""
     seen = np.bincount(owners.ravel(), minlength=count + 1) > 0
     seen[0] = False
     numbers = np.where(seen, np.cumsum(seen), 0)

@@ -2,7 +2,9 @@
 
 World coordinates are in metres: x to the right, y up from the ground, z away
 from the camera. Picture coordinates are in pixels: column to the right, row
-down. Letters: H, W size of the picture.
+down.
+
+Shapes: H W size of the picture, N points.
 """
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -39,12 +41,12 @@ class Camera(NamedTuple):
 
 
 class Layer:
-    """A patch of the canvas on which one object is drawn.
+    """A rectangular part of the canvas on which one object is drawn.
 
     Args:
         shape: Size (H, W) of the canvas.
-        bounds: Left, top, right and bottom of the patch in canvas pixels;
-            the patch is cut at the border of the canvas.
+        bounds: Left, top, right and bottom of the part in canvas pixels. It
+            is cut at the border of the canvas.
     """
 
     def __init__(self, shape: Tuple[int, int], bounds: Sequence) -> None:
@@ -81,7 +83,14 @@ class Layer:
                 axes: Sequence,
                 colour: Sequence,
                 thickness: int = -1) -> None:
-        """Draw an ellipse with half axes `axes`; thickness -1 fills it."""
+        """Draw or fill an ellipse.
+
+        Args:
+            centre: Centre (x, y) in canvas pixels.
+            axes: Half the width and half the height in pixels.
+            colour: Colour, RGB in [0, 1].
+            thickness: Thickness of the line in pixels; -1 fills the ellipse.
+        """
         if self.empty:
             return
         point = (int(round(centre[0])) - self.left,
@@ -108,9 +117,14 @@ class Layer:
 
     def texture(self, picture: np.ndarray, corners: np.ndarray,
                 opacity: Optional[np.ndarray] = None) -> None:
-        """Warp a picture into the quadrilateral `corners` (4, 2).
+        """Warp a picture into a quadrilateral of the canvas.
 
-        The corners are given clockwise from the top left of the picture.
+        Args:
+            picture: Picture (h, w, 3), RGB in [0, 1].
+            corners: Canvas points (4, 2) of the corners of the picture,
+                clockwise from its top left corner.
+            opacity: Opacity (h, w) of the picture in [0, 1]; None makes it
+                opaque.
         """
         if self.empty:
             return
@@ -137,8 +151,9 @@ class Canvas:
     Args:
         shape: Size (H, W) of the picture.
         rng: Random generator of the grain of surfaces.
-        haze: Colour, RGB in [0, 1], that distant objects fade into.
-        visibility: Distance in metres at which 63 % of a colour has faded.
+        haze: Colour, RGB in [0, 1], into which distant objects fade.
+        visibility: Distance in metres at which 63 % of the colour of an
+            object has faded.
     """
 
     def __init__(self, shape: Tuple[int, int], rng: np.random.Generator,
@@ -153,14 +168,20 @@ class Canvas:
         self.objects: List[Dict] = []
 
     def layer(self, points: np.ndarray, margin: float = 2) -> Layer:
-        """Open a patch around canvas points (N, 2)."""
+        """Return an empty layer around canvas points (N, 2).
+
+        Args:
+            points: Points to enclose.
+            margin: Number of pixels to add on each side.
+        """
         low, high = points.min(0) - margin, points.max(0) + margin
         return Layer(self.shape, (low[0], low[1], high[0], high[1]))
 
     def fade(self, distance: float) -> float:
-        """Return the share of its colour that an object keeps at a distance.
+        """Return the fraction of its colour that an object keeps.
 
-        The distance is in metres.
+        Args:
+            distance: Distance of the object from the camera in metres.
         """
         return float(np.exp(-distance / self.visibility))
 
@@ -170,7 +191,15 @@ class Canvas:
                distance: float,
                instance: int = 0,
                grain: float = 0.12) -> None:
-        """Paint a layer over all layers that were committed before it."""
+        """Paint a layer over everything that was painted before it.
+
+        Args:
+            layer: Layer with an object.
+            class_id: Class of the object.
+            distance: Distance of the object from the camera in metres.
+            instance: Instance id of the object; 0 if it has none.
+            grain: Relative amplitude of the random texture of the surface.
+        """
         if layer.empty:
             return
         height, width = layer.mask.shape

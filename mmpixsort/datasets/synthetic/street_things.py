@@ -1,8 +1,8 @@
 """Paint the countable objects of a street: cars, people, poles, trees.
 
-Every function `paint_*` takes the canvas, the camera, the random generator
-and the place on the ground as x and z in metres, and paints one object. Sizes
-are those of real objects in metres.
+Functions `paint_*` paint one object. They take the canvas, the camera, the
+random generator and the position x and z of the object on the ground in
+metres. Objects have realistic sizes, given in metres.
 """
 from typing import Tuple
 
@@ -16,7 +16,7 @@ from .textures import muted_colour, named_colour, noise
 
 
 def _where(canvas: Canvas, camera: Camera, x: float, z: float) -> dict:
-    """Return attributes that say in words where a ground point lies."""
+    """Return words for the position and the distance of a ground point."""
     column = camera.project((x, 0, z))[0, 0] / canvas.shape[1]
     side = 'left' if column < 1 / 3 else 'right' if column > 2 / 3 else \
         'centre'
@@ -43,7 +43,7 @@ def paint_car(canvas: Canvas, camera: Camera, rng: np.random.Generator,
     box = outline([(left, 0, near), (right, height, near), (left, 0, far),
                    (right, height, far)])
     layer = canvas.layer(box)
-    # the long side towards the middle of the picture is visible
+    # of the long sides, the one towards the middle of the picture is visible
     inner = left if x > 0 else right
     layer.polygon(
         outline([(inner, .25, near), (inner, .25, far), (inner, belt, far),
@@ -110,7 +110,16 @@ def paint_pedestrian(canvas: Canvas, camera: Camera,
 
 def _person(layer: Layer, camera: Camera, foot: Tuple, tall: float,
             colours: Tuple, step: float) -> None:
-    """Paint legs, body, arms and head; `step` is half a stride in metres."""
+    """Paint the legs, body, arms and head of a person.
+
+    Args:
+        layer: Layer to paint on.
+        camera: Camera.
+        foot: Position (x, y, z) of the feet in metres.
+        tall: Height in metres.
+        colours: Colours of the top, the trousers and the skin.
+        step: Half the length of a step in metres.
+    """
     x, ground, z = foot
     top, trousers, skin = colours
     pixels = camera.focal / z
@@ -211,7 +220,15 @@ def paint_pole(canvas: Canvas, camera: Camera, rng: np.random.Generator,
 
 def paint_sign(canvas: Canvas, camera: Camera, rng: np.random.Generator,
                place: Tuple, where: dict) -> None:
-    """Paint a traffic sign, a direction board or a traffic light."""
+    """Paint a traffic sign, a direction board or a traffic light.
+
+    Args:
+        canvas: Canvas to paint on.
+        camera: Camera.
+        rng: Random generator.
+        place: Position (x, y, z) of its centre in metres.
+        where: Attributes of the object that tell its position in words.
+    """
     x, y, z = place
     kind = ('round sign', 'triangular sign', 'board',
             'traffic light')[rng.choice(4, p=(.3, .2, .25, .25))]
@@ -262,7 +279,7 @@ def paint_sign(canvas: Canvas, camera: Camera, rng: np.random.Generator,
 
 def paint_tree(canvas: Canvas, camera: Camera, rng: np.random.Generator,
                x: float, z: float) -> None:
-    """Paint a tree: a trunk and a blotchy crown with holes."""
+    """Paint a tree with a trunk and a crown that has holes."""
     tall = rng.uniform(4, 9)
     spread = tall * rng.uniform(0.25, 0.42)
     scale = camera.focal / z
@@ -293,7 +310,7 @@ def paint_tree(canvas: Canvas, camera: Camera, rng: np.random.Generator,
 
 
 def leaf_colour(rng: np.random.Generator) -> np.ndarray:
-    """Draw the colour of foliage in any season."""
+    """Draw the colour (3,) of foliage in a random season."""
     seasons = ((.16, .30, .10), (.30, .38, .14), (.45, .34, .10),
                (.42, .20, .10), (.28, .24, .20), (.10, .18, .10))
     base = np.array(seasons[rng.integers(len(seasons))])
@@ -303,7 +320,7 @@ def leaf_colour(rng: np.random.Generator) -> np.ndarray:
 
 def paint_clutter(canvas: Canvas, camera: Camera, rng: np.random.Generator,
                   x: float, z: float) -> None:
-    """Paint street furniture (a bin, a box) whose pixels are ignored."""
+    """Paint street furniture, such as a bin, whose pixels have no label."""
     wide, tall = rng.uniform(.3, .9), rng.uniform(.7, 1.4)
     corners = camera.project([(x - wide, 0, z), (x + wide, 0, z),
                               (x + wide * .9, tall, z),

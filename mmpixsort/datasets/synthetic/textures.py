@@ -1,8 +1,8 @@
 """Draw small random textures for synthetic scenes, as float32 arrays.
 
-Every function draws only from the generator `rng` that it is given. A texture
-is either a grey pattern (H, W) around 1.0, to be multiplied with a colour, or
-a colour picture (H, W, 3) in [0, 1].
+All random numbers come from the generator `rng` that a function receives. A
+texture is either a grey pattern (H, W) around 1, which is multiplied with a
+colour, or a colour picture (H, W, 3) in [0, 1].
 """
 from typing import Tuple
 
@@ -11,7 +11,7 @@ import numpy as np
 
 Colour = Tuple[float, float, float]
 
-# named base colours, RGB in [0, 1]; captions use the names
+# named colours, RGB in [0, 1]; captions use the names
 COLOURS = {
     'red': (0.62, 0.13, 0.12),
     'blue': (0.16, 0.27, 0.58),
@@ -38,7 +38,14 @@ def named_colour(rng: np.random.Generator,
 
 def muted_colour(rng: np.random.Generator, low: float, high: float,
                  tint: float) -> np.ndarray:
-    """Draw a grey of brightness in [low, high] with a tint of any hue."""
+    """Draw a nearly grey colour (3,), RGB in [0, 1].
+
+    Args:
+        rng: Random generator.
+        low: Minimum brightness.
+        high: Maximum brightness.
+        tint: Maximum relative deviation of R, G and B from grey.
+    """
     value = rng.uniform(low, high) * (1 + rng.uniform(-tint, tint, 3))
     return np.minimum(np.maximum(value, 0.02), 1.0).astype(np.float32)
 
@@ -72,7 +79,16 @@ def noise(rng: np.random.Generator,
 
 def stripes(height: int, width: int, period: float, angle: float,
             depth: float) -> np.ndarray:
-    """Return a pattern (H, W) of sine stripes with `depth` in [0, 1]."""
+    """Return a pattern (H, W) of light and dark stripes of equal width.
+
+    Args:
+        height: Height in pixels.
+        width: Width in pixels.
+        period: Width of a light and a dark stripe together, in pixels.
+        angle: Angle between the horizontal and the normal of the stripes,
+            in radians.
+        depth: Difference of the values from 1, in [0, 1].
+    """
     rows = np.arange(height, dtype=np.float32)[:, None]
     cols = np.arange(width, dtype=np.float32)[None]
     phase = (cols * np.cos(angle) + rows * np.sin(angle)) / period
@@ -81,7 +97,15 @@ def stripes(height: int, width: int, period: float, angle: float,
 
 def masonry(rng: np.random.Generator, height: int, width: int, row: int,
             depth: float) -> np.ndarray:
-    """Return a brick or slab pattern (H, W) with rows of `row` pixels."""
+    """Return a pattern (H, W) of bricks or slabs.
+
+    Args:
+        rng: Random generator.
+        height: Height in pixels.
+        width: Width in pixels.
+        row: Height of a row of bricks in pixels.
+        depth: Maximum deviation of the brightness of a brick from 1.
+    """
     pattern = np.ones((height, width), np.float32)
     brick = max(2 * row, 3)
     shades = rng.uniform(1 - depth, 1 + depth,
@@ -97,7 +121,7 @@ def masonry(rng: np.random.Generator, height: int, width: int, row: int,
 
 def facade(rng: np.random.Generator, height: int, width: int,
            wall: np.ndarray) -> np.ndarray:
-    """Return a house front (H, W, 3): wall, windows and ground floor."""
+    """Return a house front (H, W, 3) with windows and sometimes a shop."""
     picture = np.empty((height, width, 3), np.float32)
     kind = rng.integers(3)
     if kind == 0:
