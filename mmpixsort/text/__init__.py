@@ -1,4 +1,4 @@
-"""Everything about text: encoders, groupers, text banks, words, captions."""
+"""Modules for text: encoders, groupers, text banks, nouns and captions."""
 from mmpixsort.utils import engine  # noqa: F401  says what is missing
 
 from .bank import TextBank

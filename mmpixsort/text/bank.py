@@ -1,4 +1,4 @@
-"""The text bank: embeddings of the names of classes, compared with pixels.
+"""A bank of text embeddings of class names, which are compared with pixels.
 
 Shapes: C classes, N names, T templates, E dimensions of the joint space of
 images and texts.
@@ -23,36 +23,37 @@ from .vocabulary import Vocabulary, canonical_word, listed, make_vocabulary
 
 __all__ = ['TextBank', 'canonical_word']
 
-MAX_CACHED = 10_000  # names in the cache: 20 MB at 512 dimensions
-# Two embeddings of one name by one text tower have at least this cosine, in
+# largest number of names in the cache, which takes 20 MB at 512 dimensions
+MAX_CACHED = 10_000
+# smallest cosine of two embeddings of the same name by the same text tower, in
 # any precision
 SAME = .99
 
 
 @MODELS.register_module()
 class TextBank(nn.Module):
-    """Hold one embedding for each name of a vocabulary of classes.
+    """Store text embeddings of class names and compare points with them.
 
-    Each name is put into every template; its embedding is the normalised
-    mean of the normalised embeddings of these sentences. A class has one or
-    several names, and its similarity to a point is that of its nearest name.
-    Words that describe the background are a class like any other.
+    A class has one or more names, and every name has one embedding. To
+    compute it, the name is put into each template, the resulting sentences
+    are encoded, and their normalised embeddings are averaged and normalised
+    again. The similarity between a point and a class is the largest over the
+    names of the class. Words for the background form a class like any other.
 
-    The embeddings come either from a text encoder, or from a file, in which
-    case no text tower is needed. Checkpoints do not contain them but contain
-    the weights that they are made from, so a checkpoint fits every
-    vocabulary. When weights are loaded, embeddings that an encoder made are
-    dropped; embeddings from a file stay, and :meth:`ensure` compares them
-    with those of the encoder.
+    The embeddings are computed by a text encoder or read from a file; with a
+    file, no text tower is needed. Checkpoints do not contain the embeddings,
+    so a checkpoint fits every vocabulary. When weights are loaded, embeddings
+    that an encoder has computed are dropped. Embeddings from a file are kept,
+    and :meth:`ensure` compares them with those of the encoder.
 
     Args:
         classes: Names of the classes, in the order of the channels. None
-            means that they are set later, or are those of the file.
-        aliases: For a class, the names to encode in its place; see
-            :func:`make_vocabulary`.
+            takes the classes of `file`, or leaves them to be set later.
+        aliases: Dict from a class to the names that are encoded in place of
+            its own name; see :func:`make_vocabulary`.
         templates: Name of a list of templates ('simple', 'none', 'subset' or
             'varied'), or a list of sentences that contain `{}`. It is
-            ignored with `file`, which holds the templates it was made with.
+            ignored if `file` is given, because the file contains its own.
         file: Path of a .npz file that :meth:`save` wrote.
 
     Raises:
@@ -101,12 +102,12 @@ class TextBank(nn.Module):
 
     @property
     def num_classes(self) -> int:
-        """C."""
+        """Number of classes C."""
         return len(self.classes)
 
     @property
     def aliases(self) -> Dict[str, Tuple[str, ...]]:
-        """Names that are encoded for every class."""
+        """Dict from each class to the names that are encoded for it."""
         return self.vocabulary.as_aliases()
 
     @property
@@ -126,20 +127,21 @@ class TextBank(nn.Module):
             *,
             encode: Optional[Encode] = None,
             fingerprint: Optional[str] = None) -> None:
-        """Replace the vocabulary by other words.
+        """Replace the classes and their names.
 
         Names that were already encoded with the same weights are not encoded
-        again. If this fails, the bank stays as it was.
+        again. If an error is raised, the bank does not change.
 
         Args:
             classes: Names of the classes, in the order of the channels.
-            aliases: For a class, the names to encode in its place.
-            encode: Function from texts to unit rows (N, E), such as
+            aliases: Dict from a class to the names that are encoded in place
+                of its own name.
+            encode: Function that maps texts to unit rows (N, E), such as
                 `encode_text` of a dual encoder in evaluation mode. With None,
-                only words that the bank or its file knows are allowed.
-            fingerprint: Fingerprint of the weights behind `encode`. With
-                None, it is computed if `encode` is a method of a module;
-                otherwise it is unknown and every name is encoded.
+                all names must already be in the bank or its file.
+            fingerprint: Hash of the weights that `encode` uses. With None, it
+                is computed if `encode` is a module or a method of one;
+                otherwise it is unknown, and every name is encoded.
 
         Raises:
             ValueError: If the vocabulary is invalid, a word is unknown and
@@ -168,23 +170,24 @@ class TextBank(nn.Module):
                fingerprint: Optional[str] = None) -> None:
         """Encode the vocabulary unless the bank already holds embeddings.
 
-        Embeddings from a file are compared with the embeddings that the
-        encoder makes of two of the names. This happens once after the file,
-        or other weights, were loaded.
+        If the embeddings come from a file, two of the names are encoded and
+        compared with the file. This is done once after the file or new
+        weights were loaded.
 
         Args:
-            encode: Function from texts to unit rows; see
+            encode: Function that maps texts to unit rows; see
                 :meth:`set_vocabulary`.
-            fingerprint: Fingerprint of its weights; see
+            fingerprint: Hash of the weights that `encode` uses; see
                 :meth:`set_vocabulary`.
 
         Raises:
-            ValueError: If the bank has no classes, or its file was made by
+            ValueError: If the bank has no classes, or its file was made with
                 another text tower.
 
         Warns:
-            UserWarning: If the embeddings of a file disagree with the
-                encoder, and the file does not say which weights made it.
+            UserWarning: If the embeddings of a file differ from those of the
+                encoder, and the file does not contain the hash of the weights
+                that it was made with.
         """
         if self.is_ready:
             if self._from_file and encode is not None:
@@ -198,9 +201,10 @@ class TextBank(nn.Module):
             fingerprint=fingerprint)
 
     def forget(self) -> None:
-        """Drop the embeddings that an encoder made, as its weights change.
+        """Drop the embeddings that an encoder has computed.
 
-        The vocabulary and embeddings from a file are kept.
+        Call it when the weights of the encoder change. The vocabulary and
+        embeddings from a file are kept.
         """
         self._is_compared = False
         if not self._from_file:
@@ -209,7 +213,7 @@ class TextBank(nn.Module):
     def forward(self, points: Tensor) -> Tensor:
         """Return the cosines (..., C) between points (..., E) and classes.
 
-        Points may have any length; a point of zeros has the cosine 0. The
+        Points need not be normalised; a point of zeros has the cosine 0. The
         cosine of a class is the largest over its names. It is computed in
         float32 with autocast off (float64 points stay float64).
 
@@ -224,9 +228,9 @@ class TextBank(nn.Module):
                 '`file`')
         if points.shape[-1] != self.embeddings.shape[1]:
             raise ValueError(
-                f'`points` must have {self.embeddings.shape[1]} dims, those '
-                f'of the bank, got {points.shape[-1]}; build the bank with '
-                'the text tower of this model')
+                f'`points` must have {self.embeddings.shape[1]} dims, as the '
+                f'embeddings of the bank, got {points.shape[-1]}; build the '
+                'bank with the text tower of this model')
         with autocast_off(points.device):
             points, rows = full_precision(points, self.embeddings)
             cosines = normalize(points, dim=-1) @ rows.T
@@ -259,10 +263,10 @@ class TextBank(nn.Module):
 
         Args:
             path: Path of the .npz file.
-            classes: Classes to use, under any names that the file contains;
-                None means all classes of the file.
-            aliases: For a class, the names to use in its place; the file
-                must contain all of them.
+            classes: Classes to use, each of them a class or a name in the
+                file; None uses all classes of the file.
+            aliases: Dict from a class to the names that are used in place of
+                its own name; the file must contain all of them.
 
         Raises:
             FileNotFoundError: If the file does not exist.
@@ -274,7 +278,7 @@ class TextBank(nn.Module):
             file: TextBankFile,
             classes: Optional[Sequence[str]] = None,
             aliases: Optional[Mapping[str, Sequence[str]]] = None) -> None:
-        """Take over the contents of a text bank file; see :meth:`load`."""
+        """Use the contents of a text bank file; see :meth:`load`."""
         self.templates = file.prompts
         self.fingerprint = file.fingerprint
         self._cache = {
@@ -306,10 +310,11 @@ class TextBank(nn.Module):
                     f'{listed(have) or "none"}; give `encode` to add words')
 
     def _compare(self, encode: Encode, fingerprint: Optional[str]) -> None:
-        """Raise or warn if the rows of the file differ from the encoder's.
+        """Check that the embeddings of the file are those of the encoder.
 
-        An encoder whose text tower was removed cannot be compared; then
-        there is only a warning.
+        If they differ, an error is raised if the file contains the hash of
+        its weights; otherwise there is a warning. There is also a warning if
+        the encoder has no text tower to compare with.
         """
         own = fingerprint or getattr(
             getattr(encode, '__self__', encode), 'text_fingerprint', None)
@@ -321,7 +326,8 @@ class TextBank(nn.Module):
         try:
             with autocast_off(self.embeddings.device):
                 rows = embed_names(names, self.templates, encode)
-            rows = rows[:, :self.embeddings.shape[1]]  # E: see `forward`
+            # `forward` raises an error if the dimensions differ
+            rows = rows[:, :self.embeddings.shape[1]]
             cosine = (rows.to(self.embeddings)
                       * self.embeddings[places, :rows.shape[1]]).sum(1).min()
             seen = f'a cosine of {cosine:.3f}'
@@ -330,30 +336,30 @@ class TextBank(nn.Module):
             seen, is_same = f'no embedding: {error}', False
         except AttributeError as error:
             warnings.warn(
-                'the rows of the bank cannot be compared with those of this '
-                f'model, which has no text tower: {error}', stacklevel=3)
+                'the embeddings of the text bank cannot be checked, because '
+                f'this model has no text tower: {error}', stacklevel=3)
             self._is_compared = True
             return
-        text = (f'the rows of the bank must be those of the text tower of '
-                f'this model, which has for {names[0]!r} and {names[1]!r} '
-                f'{seen}; build the bank anew with this tower '
+        text = (f'the embeddings of the text bank must be those of the text '
+                f'tower of this model, got {seen} (for {names[0]!r} and '
+                f'{names[1]!r}); build the bank again with this tower '
                 '(tools/build_text_bank.py)')
         if not is_same and self.fingerprint:
             raise ValueError(
-                f'{text}; it was made with weights {self.fingerprint}')
+                f'{text}; its weights have the hash {self.fingerprint}')
         if not is_same:
-            warnings.warn(f'{text}, unless it was made with other templates '
-                          'than it notes: it does not say with which weights '
-                          'it was made', stacklevel=3)
+            warnings.warn(f'{text}. The bank does not say which weights it '
+                          'was made with; another possible cause is that it '
+                          'names wrong templates', stacklevel=3)
         self._is_compared = True
 
     def _encode(self, vocabulary: Vocabulary, encode: Encode,
                 fingerprint: Optional[str]) -> Tuple[dict, str]:
-        """Return a cache that contains the vocabulary, and its fingerprint.
+        """Return a cache with all embeddings, and the hash of its weights.
 
-        The cache holds names for one state of the weights only, or training
-        would fill the memory; if it has too many names, it holds those of
-        this vocabulary alone.
+        The cache is kept for one state of the weights only; otherwise it
+        would grow throughout training. If it contains too many names, it is
+        reduced to those of this vocabulary.
         """
         if fingerprint is None:
             owner = getattr(encode, '__self__', encode)
@@ -378,7 +384,7 @@ class TextBank(nn.Module):
         return cache, fingerprint
 
     def _use(self, vocabulary: Vocabulary) -> None:
-        """Arrange the rows of a vocabulary on the device of the bank."""
+        """Set the vocabulary, and copy its embeddings to the bank's device."""
         rows = torch.stack([
             self._cache[self._key(self.fingerprint, name)]
             for name in vocabulary.flat_names()
@@ -389,6 +395,6 @@ class TextBank(nn.Module):
             vocabulary.owners(), device=self.owners.device)
 
     def _load_from_state_dict(self, *args) -> None:
-        """Drop stale rows whenever weights are loaded into the model."""
+        """Drop outdated embeddings when weights are loaded into the model."""
         self.forget()
         super()._load_from_state_dict(*args)

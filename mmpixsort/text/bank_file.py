@@ -1,4 +1,4 @@
-"""Reader and writer of text bank files: .npz archives without pickles.
+"""Read and write text bank files, which are .npz archives without pickles.
 
 Shapes: N names, E dimensions of the joint space of images and texts.
 """
@@ -15,7 +15,7 @@ from mmpixsort.utils.table_file import load_tensors, save_tensors
 from .vocabulary import Vocabulary
 
 VERSION = 1
-UNIT = 1e-3  # largest difference between the length of a row and 1
+UNIT = 1e-3  # largest deviation of the length of a row from 1
 
 
 class TextBankFile(NamedTuple):
@@ -25,8 +25,8 @@ class TextBankFile(NamedTuple):
         vocabulary: Classes and their names.
         embeddings: Unit rows (N, E), float32, in the order of the names.
         prompts: Templates that the names were put into.
-        fingerprint: Fingerprint of the weights of the text tower; '' if it
-            is unknown.
+        fingerprint: Hash of the weights of the text tower; '' if it is
+            unknown.
     """
 
     vocabulary: Vocabulary
@@ -80,5 +80,5 @@ def read_text_bank(path: Union[str, Path]) -> TextBankFile:
             f'{str(path)!r} must be a text bank of version {VERSION} with a '
             f'unit row for each name, got version {meta["version"]} and rows '
             f'{tuple(rows.shape)} {rows.dtype} of lengths '
-            f'{lengths.flatten()[:4].tolist()}; build it anew')
+            f'{lengths.flatten()[:4].tolist()}; build it again')
     return bank

@@ -1,15 +1,15 @@
 """Read captions of images, with the nouns that were extracted from them.
 
-The ending of the file tells its format:
+The ending of the file name selects the format:
 
-- `.jsonl`: one caption a line, a JSON object with `img_path`, `caption` and,
-  once extracted, `nouns`;
+- `.jsonl`: one JSON object per line with `img_path`, `caption` and, once they
+  are extracted, `nouns`;
 - `.csv`, `.tsv`: a table with these columns, where nouns are separated by
   `;`. Values of a `.csv` may be quoted with `"` and then contain commas and
   line breaks; a `.tsv` has no quoting, so each line is a row;
 - `.json`: the captions of COCO.
 
-An image may have several captions, each an entry of its own.
+An image may have several captions; each of them is a separate entry.
 """
 import csv
 import json
@@ -31,8 +31,9 @@ class Caption(NamedTuple):
     Attributes:
         img_path: Path of the image, as written in the file.
         text: Text of the caption, unchanged.
-        nouns: Distinct nouns of the caption, folded; None if they have not
-            been extracted yet.
+        nouns: Distinct nouns of the caption in canonical spelling (see
+            :func:`.nouns.fold_text`); None if they have not been extracted
+            yet.
     """
 
     img_path: str
@@ -71,8 +72,8 @@ def read_captions(path: Union[str, Path]) -> Iterator[Caption]:
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: If the ending is unknown, or (with the line number) if a
-            path or a caption is missing or a row does not fit the header.
+        ValueError: If the ending is unknown, a path or a caption is missing,
+            or a row does not fit the header. The message names the line.
 
     Example:
         >>> import tempfile
@@ -85,8 +86,8 @@ def read_captions(path: Union[str, Path]) -> Iterator[Caption]:
     if not path.is_file():
         raise FileNotFoundError(f'captions {str(path)!r} not found')
     if path.suffix not in ENDINGS:
-        raise ValueError(f'captions must be a file of {", ".join(ENDINGS)}, '
-                         f'got {str(path)!r}')
+        raise ValueError('the file of captions must end in one of '
+                         f'{", ".join(ENDINGS)}, got {str(path)!r}')
     return _guarded(path)
 
 
@@ -124,13 +125,13 @@ def _read_table(path: Path) -> Iterator[Caption]:
         if len(row) != len(header):
             raise ValueError(
                 f'{where}: expected {len(header)} values '
-                f'({", ".join(header)}), got {len(row)}: {row}; a value with '
-                'a comma needs quotes in a .csv, a .tsv has no quoting')
+                f'({", ".join(header)}), got {len(row)}: {row}; in a .csv, '
+                'quote values that contain a comma; a .tsv has no quoting')
         yield caption
 
 
 def _rows(path: Path) -> Iterator[Tuple[str, List[str]]]:
-    """Yield the place of each row of a table, for errors, and its values."""
+    """Yield `path:line`, for error messages, and the values of each row."""
     style = (dict(delimiter='\t', quoting=csv.QUOTE_NONE)
              if path.suffix == '.tsv' else dict(strict=True))
     with path.open(encoding='utf-8-sig', newline='') as file:
@@ -154,14 +155,15 @@ def _read_coco(path: Path) -> Iterator[Caption]:
     if not isinstance(content, dict) or not {
             'images', 'annotations'} <= content.keys():
         raise ValueError(f'{path}: expected captions of COCO, an object with '
-                         '`images` and `annotations`; JSON lines end on '
-                         '.jsonl')
+                         '`images` and `annotations`; a file of JSON lines '
+                         'must end in .jsonl')
     for part, keys in (('images', ('id', 'file_name')),
                        ('annotations', ('image_id', ))):
         for entry in content[part]:
             check_entry(entry, keys, f'each of the {part} of {str(path)!r}')
     names = {image['id']: image['file_name'] for image in content['images']}
-    # the file is not sorted; captions of one image are brought together
+    # The file is not sorted by image. Sorting it puts the captions of an
+    # image next to each other.
     for entry in sorted(content['annotations'],
                         key=lambda e: (e['image_id'], e.get('id', 0))):
         where = f'{path}: annotation {entry.get("id")}'
@@ -173,29 +175,31 @@ def _read_coco(path: Path) -> Iterator[Caption]:
 
 
 def _caption(entry: dict, where: str) -> Caption:
-    """Return an entry of any format as a checked caption."""
+    """Check an entry that was read in any format, and return its caption."""
     for key in ('img_path', 'caption'):
         if not isinstance(entry, dict) or not isinstance(
                 entry.get(key), str) or (key == 'img_path'
                                          and not entry[key]):
             found = sorted(map(str, entry)) if isinstance(
                 entry, dict) else entry
-            raise ValueError(f'{where}: expected a text `{key}`, got {found}')
+            raise ValueError(f'{where}: expected a string `{key}`, got '
+                             f'{found}')
     if '://' in entry['img_path']:
-        raise ValueError(f'{where}: `img_path` must be a path, as images are '
-                         f'never fetched, got {entry["img_path"]!r}')
+        raise ValueError(f'{where}: `img_path` must be the path of a file, '
+                         'because images are never downloaded, got '
+                         f'{entry["img_path"]!r}')
     nouns = entry.get('nouns')
     if nouns is not None:
         if not isinstance(nouns, list) or not all(
                 isinstance(noun, str) for noun in nouns):
-            raise ValueError(f'{where}: expected a list of texts `nouns`, '
+            raise ValueError(f'{where}: expected a list of strings `nouns`, '
                              f'got {nouns!r}')
         nouns = unique_nouns(nouns)
     return Caption(entry['img_path'], entry['caption'], nouns)
 
 
 def unique_nouns(nouns: Iterable[str]) -> Tuple[str, ...]:
-    """Return the distinct nouns, folded, in order of first appearance."""
+    """Return the distinct nouns in canonical spelling, in order."""
     return tuple(dict.fromkeys(filter(None, map(fold_text, nouns))))
 
 

@@ -1,8 +1,8 @@
 """Extract nouns from captions with spaCy or NLTK, without a word list.
 
-Both need models, which have to be installed beforehand: nothing is
-downloaded here. Results depend on the versions of the library and the model;
-those of a lexicon (:mod:`.nouns`) do not.
+Both need models that must be installed beforehand; nothing is downloaded
+here. The results depend on the versions of the library and of the model,
+unlike the results of a word list (:mod:`.nouns`).
 """
 from pathlib import Path
 from typing import List, Optional, Sequence, Union
@@ -20,12 +20,14 @@ def build_extractor(kind: str = 'lexicon',
                     *,
                     lexicon: Optional[Union[str, Path]] = None,
                     spacy_model: str = 'en_core_web_sm'):
-    """Return a noun extractor, whose `many(texts)` handles many captions.
+    """Build a noun extractor of the given kind.
+
+    An extractor is called with one caption, or `many(texts)` with several.
 
     Args:
         kind: Kind of extractor: 'lexicon', 'spacy' or 'nltk'.
-        lexicon: Path of the word list of kind 'lexicon'; None means the
-            everyday nouns.
+        lexicon: Path of the word list, for kind 'lexicon'; None means the
+            list of everyday nouns in this package.
         spacy_model: Name or folder of an installed spaCy model, for kind
             'spacy'.
     """
@@ -34,12 +36,15 @@ def build_extractor(kind: str = 'lexicon',
         return LexiconExtractor.from_file(lexicon)
     if lexicon is not None:
         raise ValueError(f'`lexicon` must be None with {kind!r}, got '
-                         f'{str(lexicon)!r}; it belongs to \'lexicon\'')
+                         f'{str(lexicon)!r}; only \'lexicon\' uses it')
     return SpacyExtractor(spacy_model) if kind == 'spacy' else NltkExtractor()
 
 
 class SpacyExtractor:
-    """Extract the head nouns of spaCy's noun chunks, with their compounds.
+    """Extract nouns with the parser of spaCy.
+
+    For each noun chunk, the result is its head noun in the singular,
+    preceded by the nouns that form a compound with it.
 
     Args:
         model: Name or folder of an installed spaCy model with a parser.
@@ -58,8 +63,9 @@ class SpacyExtractor:
             self.pipeline = spacy.load(model)
         except OSError as error:
             raise ImportError(
-                f'the model {model!r} of spaCy is missing: python -m spacy '
-                f'download {model}, or name a folder') from error
+                f'the model {model!r} of spaCy is missing; install it with '
+                f'`python -m spacy download {model}`, or give the folder of '
+                'a model') from error
         meta = self.pipeline.meta
         self.fingerprint = f'spacy {meta.get("name")} {meta.get("version")}'
 
@@ -84,7 +90,9 @@ class SpacyExtractor:
 
 
 class NltkExtractor:
-    """Extract runs of neighbouring words that NLTK tags as common nouns.
+    """Extract common nouns with the part-of-speech tagger of NLTK.
+
+    Consecutive nouns, such as 'traffic light', are returned as one.
 
     Raises:
         ImportError: If NLTK or its data is missing.
@@ -102,8 +110,8 @@ class NltkExtractor:
             self('a dog')
         except LookupError as error:
             raise ImportError(
-                'data of NLTK is missing: python -m nltk.downloader '
-                f'{" ".join(NLTK_DATA)}') from error
+                'data of NLTK is missing; install it with `python -m '
+                f'nltk.downloader {" ".join(NLTK_DATA)}`') from error
 
     def __call__(self, text: str) -> List[str]:
         """Return the distinct nouns of a caption, in order."""
@@ -111,7 +119,8 @@ class NltkExtractor:
         found, run = {}, []
         for word, tag in [*tagged, ('', '')]:
             if tag in ('NN', 'NNS'):
-                # the likeliest singular; no word list can confirm it
+                # there is no word list to choose a singular, so take the
+                # most likely one
                 run.append(next(singulars(word.casefold()), word)
                            if tag == 'NNS' else word)
             elif run:

@@ -1,10 +1,10 @@
 """Extract nouns from captions with a word list, without any download.
 
-The result is the same on every machine. A word list (lexicon) gives each noun
-its aliases. In a caption the longest entry is taken ('hot dog' rather than
-'dog'), plurals are reduced to singulars, and an alias is reported as its
-noun. The lexicon knows words but no grammar: in 'a man can fly' it finds the
-noun 'fly' if that is listed.
+A word list (lexicon) contains nouns and, for each noun, its aliases. In a
+caption, the longest entry is taken ('hot dog' rather than 'dog'), plurals are
+reduced to singulars, and an alias is reported as its noun. The result is the
+same on every machine. Grammar is ignored: if 'fly' is in the list, it is found
+in 'a man can fly'.
 """
 import json
 import re
@@ -39,7 +39,8 @@ def fold_text(text: str) -> str:
 
 @lru_cache(maxsize=1)
 def _pattern() -> 're.Pattern':
-    # \w lacks the combining marks (Mn, Mc) that words of many scripts contain
+    # words of many scripts contain combining marks (Mn, Mc), which \w does
+    # not match
     marks = ''.join(
         chr(code) for code in range(0x300, 0x10000)
         if unicodedata.category(chr(code)) in ('Mn', 'Mc'))
@@ -48,10 +49,10 @@ def _pattern() -> 're.Pattern':
 
 
 def folded_words(text: str) -> List[str]:
-    """Split a text into folded words and the punctuation between them.
+    """Split a text into words in canonical spelling and punctuation marks.
 
-    A hyphen counts as a space. An apostrophe inside a word belongs to the
-    word, but the ending of a possessive is dropped.
+    A hyphen separates words like a space. An apostrophe inside a word belongs
+    to the word, but a possessive ending ('s) is dropped.
 
     Example:
         >>> folded_words("The dog's T-shirt, o'clock")
@@ -62,7 +63,7 @@ def folded_words(text: str) -> List[str]:
 
 
 def singulars(word: str) -> Iterator[str]:
-    """Yield the words that a word may be the plural of, likeliest first.
+    """Yield possible singular forms of a word, the most likely one first.
 
     Example:
         >>> list(singulars('buses')), list(singulars('glass'))
@@ -83,7 +84,7 @@ def singulars(word: str) -> Iterator[str]:
 
 
 def read_lexicon(path: Union[str, Path]) -> Dict[str, List[str]]:
-    """Read a word list: one `noun` or `noun: alias, alias` a line.
+    """Read a word list with one `noun` or `noun: alias, alias` per line.
 
     A `#` starts a comment.
 
@@ -97,8 +98,8 @@ def read_lexicon(path: Union[str, Path]) -> Dict[str, List[str]]:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f'lexicon {str(path)!r} not found; it is a '
-                                'text file with one noun a line')
+        raise FileNotFoundError(f'lexicon {str(path)!r} not found; it must '
+                                'be a text file with one noun per line')
     lexicon: Dict[str, List[str]] = {}
     lines = read_text(path, 'a word list').splitlines()
     for number, line in enumerate(lines, 1):
@@ -112,7 +113,8 @@ def read_lexicon(path: Union[str, Path]) -> Dict[str, List[str]]:
                              f'other line, got {line!r}')
         lexicon[noun] = [a.strip() for a in aliases.split(',') if a.strip()]
     if not lexicon:
-        raise ValueError(f'lexicon {str(path)!r} must hold a noun, got none')
+        raise ValueError(f'lexicon {str(path)!r} must contain at least one '
+                         'noun, got none')
     return lexicon
 
 
@@ -120,8 +122,9 @@ class LexiconExtractor:
     """Extract the nouns of a word list from captions.
 
     Args:
-        words: Nouns, or a dict from nouns to their aliases. A name may
-            consist of several words and belongs to one noun only.
+        words: List of nouns, or dict from nouns to their aliases. A name
+            (noun or alias) may consist of several words. It must belong to
+            one noun only.
 
     Raises:
         ValueError: If a name belongs to two nouns or contains no letter.
@@ -136,8 +139,8 @@ class LexiconExtractor:
                  ) -> None:
         if isinstance(words, str):
             raise TypeError('`words` must be a list of nouns or a dict of '
-                            f'aliases, got the text {words!r}; to read a file '
-                            'call `LexiconExtractor.from_file`')
+                            f'aliases, got the string {words!r}; to read a '
+                            'file, call `LexiconExtractor.from_file`')
         aliases = words if isinstance(words, Mapping) else {
             word: () for word in words}
         self.noun_of: Dict[Words, str] = {}
@@ -149,11 +152,11 @@ class LexiconExtractor:
     def _enter(self, name: str, noun: str) -> None:
         key = tuple(folded_words(name))
         if not key or not any(part.strip("'\u2019") for part in key):
-            raise ValueError(f'`words` must be names with letters, got '
-                             f'{name!r}')
+            raise ValueError(f'each name in `words` must contain a letter, '
+                             f'got {name!r}')
         if self.noun_of.setdefault(key, noun) != noun:
             raise ValueError(
-                f'`words` must assign a name to one noun, got {name!r} for '
+                f'`words` must assign each name to one noun, got {name!r} for '
                 f'{self.noun_of[key]!r} and {noun!r}')
 
     @classmethod
@@ -170,7 +173,7 @@ class LexiconExtractor:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the word list; extractors of equal hashes agree."""
+        """Hash of the word list; equal hashes mean equal results."""
         entries = sorted((*key, noun) for key, noun in self.noun_of.items())
         return sha256(json.dumps(entries).encode()).hexdigest()
 
@@ -192,7 +195,12 @@ class LexiconExtractor:
 
     def _match(self, words: List[str],
                start: int) -> Tuple[Optional[str], int]:
-        """Return the longest entry at a place, and its number of words."""
+        """Return the noun of the longest entry that begins at a word.
+
+        Returns:
+            The noun and the number of words of the entry; None and 1 if no
+            entry begins there.
+        """
         for length in range(min(self.longest, len(words) - start), 0, -1):
             *first, last = words[start:start + length]
             for ending in (last, *singulars(last)):

@@ -1,8 +1,8 @@
-"""Templates: sentences that a name is put into before it is encoded.
+"""Templates: sentences into which a class name is put before it is encoded.
 
 A text tower that was trained on sentences embeds sentences better than single
-words, and the mean over several sentences is less noisy than one. The lists
-here were written for this package.
+words, and the mean over several sentences is less noisy than the embedding of
+one. The lists here were written for this package.
 """
 from typing import Sequence, Tuple, Union
 
@@ -78,17 +78,17 @@ def check_templates(templates: Union[str, Sequence[str]]) -> Tuple[str, ...]:
         return TEMPLATES[templates]
     prompts = tuple(templates)
     if not prompts:
-        raise ValueError("`templates` must hold a sentence, got none; 'none' "
-                         'encodes bare names')
+        raise ValueError('`templates` must contain at least one sentence, '
+                         "got none; use 'none' to encode bare names")
     for prompt in prompts:
         parts = prompt.split('{}') if isinstance(prompt, str) else ()
         if len(parts) != 2 or any(brace in ''.join(parts) for brace in '{}'):
-            raise ValueError('`templates` must be sentences with one {} '
-                             'where the name goes, and no other braces, got '
+            raise ValueError('`templates` must be sentences with one {} in '
+                             'place of the name and no other braces, got '
                              f'{prompt!r}')
     if len(set(prompts)) < len(prompts):
         raise ValueError('`templates` must differ from each other, got '
-                         f'{len(prompts) - len(set(prompts))} twice')
+                         f'{len(prompts) - len(set(prompts))} repeated')
     return prompts
 
 

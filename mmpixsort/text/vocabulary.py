@@ -37,9 +37,9 @@ def make_vocabulary(
 
     Args:
         classes: One or more names of classes.
-        aliases: For a class, the names to encode in its place. A class that
-            is not a key keeps its own name. To keep the name of a class
-            beside others, list it among them.
+        aliases: Dict from a class to the names that are encoded in place of
+            its own name. To encode its own name too, add it to these names.
+            A class that is not in the dict keeps its own name.
 
     Raises:
         ValueError: If there is no class, a name is empty or occurs twice, or
@@ -59,16 +59,16 @@ def make_vocabulary(
     for word in named:
         if word not in classes:
             raise ValueError(
-                f'`aliases` must be of classes, got {word!r}; the classes '
-                f'are {listed(classes)}')
+                f'the keys of `aliases` must be classes, got {word!r}; the '
+                f'classes are {listed(classes)}')
     vocabulary = Vocabulary(
         classes, tuple(named.get(word, (word, )) for word in classes))
     owner: Dict[str, int] = {}
     for name, i in zip(vocabulary.flat_names(), vocabulary.owners()):
         if owner.setdefault(name, i) != i:
             raise ValueError(
-                f'`aliases` must name one class each, got {name!r} for '
-                f'{classes[owner[name]]!r} and {classes[i]!r}; drop one')
+                f'`aliases` must give each name to one class, got {name!r} '
+                f'for {classes[owner[name]]!r} and {classes[i]!r}; remove one')
     return vocabulary
 
 
@@ -93,7 +93,7 @@ def canonical_word(word: str) -> str:
 
 
 def listed(words: Sequence[str], limit: int = 20) -> str:
-    """Return a list of words for a message, cut after `limit` words."""
+    """Join words for a message, and cut the list after `limit` words."""
     rest = len(words) - limit
     return ', '.join(words[:limit]) + (f' and {rest} more' if rest > 0
                                        else '')
@@ -106,9 +106,10 @@ def _names(argument: str, words: Sequence[str]) -> Tuple[str, ...]:
                         f'string {words!r}; write [{words!r}]')
     names = tuple(map(canonical_word, words))
     if not names:
-        raise ValueError(f'`{argument}` must hold a name or more, got none')
+        raise ValueError(f'`{argument}` must contain at least one name, got '
+                         'none')
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        raise ValueError(f'`{argument}` must differ, got twice: '
-                         f'{listed(twice)}')
+        raise ValueError(f'`{argument}` must differ from each other, got '
+                         f'twice: {listed(twice)}')
     return names

@@ -183,7 +183,7 @@ def test_init_cfg__prefix_chooses_and_what_is_missing_is_named(
     dual = make_dual(init_cfg=dict(
         type='Pretrained', checkpoint=str(tmp_path / 'x.pth'),
         prefix='backbone.'))
-    with pytest.warns(UserWarning, match='no part of a CLIP'):
+    with pytest.warns(UserWarning, match='not part of a CLIP'):
         dual.init_weights()
     assert_same_clip(dual, model)
     with pytest.raises(FileNotFoundError, match='never downloaded'):

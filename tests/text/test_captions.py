@@ -88,17 +88,17 @@ def test_read_captions__folds_nouns(tmp_path, nouns, read):
 
 
 @pytest.mark.parametrize('name, content, text', [
-    ('x.jsonl', '{"img_path": "a"}', r'x.jsonl:1: expected a text `caption`'),
-    ('x.jsonl', '{"img_path": "", "caption": ""}', 'text `img_path`'),
+    ('x.jsonl', '{"img_path": "a"}', 'x.jsonl:1: expected a string `caption`'),
+    ('x.jsonl', '{"img_path": "", "caption": ""}', 'string `img_path`'),
     ('x.jsonl', '\n{"img_path"', r'x.jsonl:2: expected a JSON object'),
-    ('x.jsonl', '[1]', 'expected a text `img_path`'),
+    ('x.jsonl', '[1]', 'expected a string `img_path`'),
     ('x.jsonl', '{"img_path": "a", "caption": "", "nouns": "dog"}',
-     'a list of texts `nouns`'),
-    ('x.csv', 'path,caption\na,b', 'x.csv:2: expected a text `img_path`'),
-    ('x.csv', 'img_path,caption\na', 'x.csv:2: expected a text `caption`'),
+     'a list of strings `nouns`'),
+    ('x.csv', 'path,caption\na,b', 'x.csv:2: expected a string `img_path`'),
+    ('x.csv', 'img_path,caption\na', 'x.csv:2: expected a string `caption`'),
     ('x.csv', 'img_path,caption,nouns\na,A cat, a dog,cat;dog',
      r'x.csv:2: expected 3 values \(img_path, caption, nouns\), got 4: .*A c'),
-    ('x.csv', 'img_path,caption\na,A cat, a dog', 'got 3: .* needs quotes'),
+    ('x.csv', 'img_path,caption\na,A cat, a dog', 'got 3: .* quote values'),
     ('x.csv', 'img_path,caption,nouns\na,b', 'expected 3 values .*, got 2'),
     ('x.csv', 'img_path,caption\na,b\nb,"c', 'x.csv:3: expected a row'),
     ('x.csv', 'img_path,caption\na,"b" c', 'x.csv:2: expected a row'),
@@ -106,15 +106,15 @@ def test_read_captions__folds_nouns(tmp_path, nouns, read):
     ('x.tsv', 'img_path\tcaption\na\tb\nb\t"c\td"',
      'x.tsv:3: .* no quoting'),
     ('x.tsv', 'img_path\tnouns\tcaption\na\t\t"b\nc"',
-     'x.tsv:3: expected a text `caption`'),
-    ('x.json', '[]', 'JSON lines end on .jsonl'),
+     'x.tsv:3: expected a string `caption`'),
+    ('x.json', '[]', 'must end in .jsonl'),
     ('x.json', '{"images": [], "annotations": [{"image_id": 3, "id": 1}]}',
      'annotation 1: expected an `image_id`'),
     ('x.json', '{"images": [{"id": 3}], "annotations": []}',
      'each of the images of .*x.json. must have `file_name`, got'),
     ('x.json', '{"images": [], "annotations": [{"caption": "a"}]}',
      'each of the annotations of .*x.json. must have `image_id`, got'),
-    ('x.txt', '', 'must be a file of .jsonl'),
+    ('x.txt', '', 'must end in one of .jsonl'),
 ])
 def test_read_captions__says_where_it_is_wrong(tmp_path, name, content, text):
     (tmp_path / name).write_text(content)
@@ -152,5 +152,5 @@ def test_caption_statistics__hand_case():
 def test_read__refuses_addresses(tmp_path):
     path = tmp_path / 'x.csv'
     path.write_text('img_path,caption\nhttp://host/a.jpg,A dog')
-    with pytest.raises(ValueError, match='images are never fetched'):
+    with pytest.raises(ValueError, match='images are never downloaded'):
         list(read_captions(path))

@@ -150,12 +150,12 @@ def drop(*names):
      '2 weights are missing: ln_final.weight, visual.ln_post.bias'),
     (drop('transformer.resblocks.0.attn.in_proj_weight'),
      'missing: transformer.resblocks.0.attn.in_proj_weight'),
-    (drop('text_projection'), 'got none named text_projection'),
+    (drop('text_projection'), 'got no text_projection'),
     (drop('visual.conv1.weight'), 'got no `visual.conv1.weight` among'),
     (lambda s: {**s, 'visual.proj': s['visual.proj'][:9]},
-     r'1 weights have another shape .* visual.proj \(9, 24\), expected'),
+     r'1 weights have a shape that .* visual.proj \(9, 24\), expected'),
     (lambda s: {**s, **{f'ema.{k}': v for k, v in s.items()}},
-     '`prefix` must say which of 2 models'),
+     '`prefix` must select one of 2 models'),
 ])
 def test_read_clip__what_is_wrong_is_named(model, change, error):
     with pytest.raises(ValueError, match=error):

@@ -264,7 +264,7 @@ def test_encoder__bad_settings(changes, error):
 
 def test_encoder__bad_input():
     blocks = make_blocks()
-    with pytest.raises(ValueError, match='`start_layer` must be one of 3'):
+    with pytest.raises(ValueError, match='index of one of 3 layers'):
         MaskedRegionEncoder(start_layer=3)(blocks, make_tokens(), IDS, 4)
     with pytest.raises(ValueError, match=r'`ids` must have shape \(2, 6\)'):
         MaskedRegionEncoder()(blocks, make_tokens(), IDS[:, 1:], 4)

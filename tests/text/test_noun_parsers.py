@@ -34,7 +34,7 @@ def test_build_extractor__missing_library_names_the_extra(monkeypatch, kind):
 def test_build_extractor__bad_arguments():
     with pytest.raises(ValueError, match='`kind` must be one of lexicon'):
         build_extractor('magic')
-    with pytest.raises(ValueError, match="belongs to 'lexicon'"):
+    with pytest.raises(ValueError, match="only 'lexicon' uses it"):
         build_extractor('nltk', lexicon='words.txt')
 
 

@@ -97,8 +97,8 @@ def test_lexicon__fingerprint_follows_the_words():
 @pytest.mark.parametrize('words, error, text', [
     ('dog', TypeError, 'from_file'),
     ({'dog': ['hound'], 'fox': ['hound']}, ValueError, "'hound' for 'dog'"),
-    (['dog', ' '], ValueError, 'letters'),
-    (["'"], ValueError, 'letters'),
+    (['dog', ' '], ValueError, 'a letter'),
+    (["'"], ValueError, 'a letter'),
 ])
 def test_lexicon__bad_words(words, error, text):
     with pytest.raises(error, match=text):
@@ -120,7 +120,7 @@ def test_read_lexicon__bad_files(tmp_path, content, text):
     path.write_text(content)
     with pytest.raises(ValueError, match=text):
         read_lexicon(path)
-    with pytest.raises(FileNotFoundError, match='one noun a line'):
+    with pytest.raises(FileNotFoundError, match='one noun per line'):
         read_lexicon(tmp_path / 'none.txt')
 
 

@@ -189,8 +189,8 @@ def test_dual__builds_from_a_config_under_a_host_scope(open_clip):
 
 @pytest.mark.parametrize('changes, error', [
     (dict(model_name='ViT-Z-99'), "`model_name` must be one of open_clip's"),
-    (dict(model_name='hf-hub:some/model'), 'download a model of the hub'),
-    (dict(model_name='RN50'), 'whose CLS is the embedding'),
+    (dict(model_name='hf-hub:some/model'), 'download the model yourself'),
+    (dict(model_name='RN50'), 'embeds an image by its CLS'),
     (dict(model_name='ViT-B-16-SigLIP'), 'got timm_model_name'),
     (dict(model_name='roberta-ViT-B-32'), 'got hf_model_name'),
     (dict(model_name='coca_ViT-B-32'), 'got multimodal_cfg'),

@@ -181,8 +181,9 @@ def test_text_bank__file_of_another_tower_is_refused(tower, tmp_path,
                                                      templates):
     bank = saved(tower, tmp_path / 'x.npz', templates=templates)
     for _ in range(2):  # not only the first time
-        with pytest.raises(ValueError, match=r"those of the text tower .*'cat'"
-                           " and 'traffic light' a cosine of .*build the"):
+        with pytest.raises(
+                ValueError, match="those of the text tower .* a cosine of .*"
+                "'cat' and 'traffic light'.*build the"):
             bank.ensure(other_tower().encode_text)
     bank.ensure(tower.encode_text)  # its own
     count = len(tower.texts)
@@ -220,7 +221,7 @@ def test_text_bank__file_of_the_same_tower_in_other_company(tower, tmp_path):
 def test_text_bank__file_that_does_not_say_is_warned_about(tower, tmp_path):
     bank = saved(tower, tmp_path / 'x.npz', fingerprint='')
     with pytest.warns(UserWarning, match='those of the text tower .* does '
-                      'not say with which weights'):
+                      'not say which weights'):
         bank.ensure(other_tower().encode_text)
     assert bank.is_ready
 
@@ -310,7 +311,7 @@ def test_text_bank__one_form_of_unicode(tower):
     bank = made(tower, [decomposed], aliases={composed: ['cafe\u0301 bar']})
     assert bank.classes == (composed, )
     assert bank.aliases == {composed: (f'{composed} bar', )}
-    with pytest.raises(ValueError, match='must differ, got twice'):
+    with pytest.raises(ValueError, match='must differ .* got twice'):
         TextBank(classes=[composed, decomposed])
 
 
@@ -325,22 +326,22 @@ def test_text_bank__copies_with_its_model(tower):
 
 
 @pytest.mark.parametrize('change, error, text', [
-    (dict(classes=[]), ValueError, '`classes` must hold a name or more'),
+    (dict(classes=[]), ValueError, '`classes` must contain at least one'),
     (dict(classes='cat'), TypeError, r"write \['cat'\]"),
     (dict(classes=['cat', ' ']), ValueError, "must not be empty, got ' '"),
     (dict(classes=['cat', 3]), TypeError, 'a string, got int 3'),
     (dict(classes=['cat', 'dog', 'cat']), ValueError, 'got twice: cat'),
     (dict(aliases=dict(cow=['cow'])), ValueError,
-     "must be of classes, got 'cow'; the classes are cat, dog"),
-    (dict(aliases=dict(cat=[])), ValueError, 'must hold a name or more'),
+     "must be classes, got 'cow'; the classes are cat, dog"),
+    (dict(aliases=dict(cat=[])), ValueError, 'must contain at least one name'),
     (dict(aliases=dict(cat='kitten')), TypeError, "the string 'kitten'"),
     (dict(aliases=dict(cat=['dog'])), ValueError,
-     "one class each, got 'dog' for 'cat' and 'dog'"),
+     "each name to one class, got 'dog' for 'cat' and 'dog'"),
     (dict(classes=None, aliases=dict(a='b')), ValueError,
      '`classes` must be given with `aliases`'),
     (dict(templates='many'), ValueError, '`templates` must be one of none, '),
-    (dict(templates=[]), ValueError, '`templates` must hold a sentence'),
-    (dict(templates=['a photo']), ValueError, 'with one {} where'),
+    (dict(templates=[]), ValueError, '`templates` must contain at least'),
+    (dict(templates=['a photo']), ValueError, 'with one {} in place'),
     (dict(templates=['a {size} {}']), ValueError, 'and no other braces'),
     (dict(templates=['a {} }']), ValueError, 'and no other braces'),
     (dict(templates=['a {{}}']), ValueError, 'and no other braces'),
@@ -355,7 +356,7 @@ def test_text_bank__bad_input(change, error, text):
 @pytest.mark.parametrize('encode, text', [
     (lambda texts: torch.ones(1, 4), 'a row for each of 3 texts'),
     (lambda texts: torch.full((len(texts), 4), float('nan')),
-     "another for 'cat'; are the weights"),
+     "zeros for 'cat'; check that the"),
     (lambda texts: torch.zeros(len(texts), 4), 'finite rows that are not 0'),
 ])
 def test_text_bank__bad_encoder(encode, text):

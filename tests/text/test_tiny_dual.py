@@ -151,8 +151,8 @@ def test_encode_text__means_of_words():
 @pytest.mark.parametrize('text, error', [
     ('a big disk', "got 'big' in 'a big disk'"),
     ('disks', "got 'disks'"),
-    ('', 'must each hold a word'),
-    ('...', 'must each hold a word'),
+    ('', 'must contain a word'),
+    ('...', 'must contain a word'),
 ])
 def test_encode_text__unknown_word_is_named(text, error):
     with pytest.raises(ValueError, match=error):

@@ -24,27 +24,27 @@ from .dual_parts import (bounded_scale, check_images, check_texts,
 
 @MODELS.register_module()
 class BackboneDual(BaseModule):
-    """Map image regions to the embeddings of their words.
+    """Embed image regions in the space of fixed word embeddings.
 
-    Use it if there are embeddings of words but no image tower. It has a
-    backbone with its own weights, batch normalisation, and a linear
-    projection to the space of the word embeddings, which are not trained. A
-    text must be one of these words, without a template around it: set
-    `train_templates` of the head and `templates` of the bank to 'none'. The
-    embedding of a region is that of its area mean.
+    Use it if there are embeddings of words but no image tower that belongs to
+    them. Images pass through a backbone of the host, batch normalisation and
+    a linear projection. A region is embedded by projecting the mean of its
+    features. The word embeddings are not trained. A text must be one of these
+    words, without a template around it: set `train_templates` of the head
+    and `templates` of the bank to 'none'.
 
     Args:
         backbone: Config of a backbone of the host.
         in_channels: Number of channels C of the feature map that is
             projected.
-        text_file: Path of a .npz file of tools/build_text_bank.py. It is not
-            part of checkpoints, so it can be replaced by a file of other
-            words that the same text tower embedded.
-        in_index: Index of a level of the backbone, or several indices, whose
-            levels are resized to the first and concatenated.
-        freeze_backbone: Whether to train the projection only and keep the
-            backbone in evaluation mode.
-        init_cfg: Initialisation of weights, as in the host.
+        text_file: Path of a .npz file that tools/build_text_bank.py wrote.
+            Checkpoints do not contain it, so it can be replaced by a file
+            with other words that the same text tower embedded.
+        in_index: Index of a level of the backbone, or several indices. Several
+            levels are resized to the size of the first and concatenated.
+        freeze_backbone: Whether to keep the backbone fixed and in evaluation
+            mode, so that only the layers after it are trained.
+        init_cfg: Initialisation config of mmengine.
 
     Raises:
         FileNotFoundError: If the file does not exist.
@@ -67,7 +67,7 @@ class BackboneDual(BaseModule):
         self.place = {
             name: i for i, name in enumerate(file.vocabulary.flat_names())}
         self.register_buffer('text', file.embeddings, persistent=False)
-        # fingerprint of the tower that embedded the words; '' if unknown
+        # hash of the tower that embedded the words; '' if it is unknown
         self.text_fingerprint = file.fingerprint
         self.embed_dims = file.embeddings.shape[1]
         self.in_index = in_index
@@ -76,7 +76,7 @@ class BackboneDual(BaseModule):
         self.backbone = MODELS.build(backbone)
         if freeze_backbone:
             self.backbone.requires_grad_(False)
-        # channels have different scales, which would decide the embedding
+        # otherwise the channels with the largest values would dominate
         self.norm = nn.BatchNorm2d(in_channels)
         self.projection = nn.Linear(in_channels, self.embed_dims)
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / .07)))
@@ -102,7 +102,7 @@ class BackboneDual(BaseModule):
         Args:
             images: Images (B, 3, H, W).
             ids: Region (B, h, w) of each pixel, an integer in [0, K), or -1
-                where it is in no region.
+                for a pixel in no region.
             num_regions: Number of regions K; required with `ids`.
         """
         check_images(images, ids, num_regions)
@@ -121,16 +121,16 @@ class BackboneDual(BaseModule):
         for word in words:
             if word not in self.place:
                 raise ValueError(
-                    f'`texts` must be of the {len(self.place)} words of '
-                    f'`text_file`, without a template, got {word!r}; it '
-                    f'holds {listed(list(self.place), 10)}')
+                    f'`texts` must be among the {len(self.place)} words of '
+                    f'`text_file`, without a template, got {word!r}; the '
+                    f'words are {listed(list(self.place), 10)}')
         rows = torch.tensor(
             [self.place[word] for word in words], dtype=torch.long,
             device=self.text.device)
         return unit_rows(self.text[rows])
 
     def _features(self, images: Tensor) -> Tensor:
-        """Return features (B, C, h, w), without a frozen one's gradient."""
+        """Return features (B, C, h, w); a frozen backbone has no gradient."""
         train = torch.is_grad_enabled() and not self.freeze_backbone
         with torch.set_grad_enabled(train):
             levels = self.backbone(images)

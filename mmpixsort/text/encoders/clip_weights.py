@@ -1,10 +1,10 @@
-"""Read the weights of a CLIP from any common file, by names and shapes.
+"""Read the weights of a CLIP model from any common file format.
 
 A file may be an archive of OpenAI (TorchScript, half precision), a state dict
 of open_clip (.pt, .bin, .safetensors), or a training checkpoint that contains
 one. The weights are returned in float32 under the names of open_clip's `CLIP`,
-which are also those of OpenAI. The file name is not interpreted, except that
-the ending .safetensors selects the reader.
+which OpenAI uses too. The model is recognised by the names and shapes of its
+weights. Of the file name, only the ending .safetensors matters.
 """
 import math
 import re
@@ -20,7 +20,7 @@ from .script_archive import is_script, script_tensors
 
 WRAPPERS = ('state_dict', 'model')
 MARK = 'visual.conv1.weight'
-# entry in checkpoints of `OpenCLIPDual`: whether QuickGELU is its activation
+# entry in checkpoints of `OpenCLIPDual`: whether its activation is QuickGELU
 ACTIVATION = 'quick_gelu'
 # scalars that only the state dict of OpenAI's archives contains
 OPENAI_MARKS = ('input_resolution', 'context_length', 'vocab_size')
@@ -31,15 +31,16 @@ class ClipWeights(NamedTuple):
 
     Attributes:
         state: Float32 tensors under the names of open_clip's `CLIP`.
-        settings: Dict that `OpenCLIPDual(model_name=...)` takes. Shapes do
-            not reveal the number of heads; CLIP's rule of 64 dimensions a
-            head is assumed.
+        settings: Dict that `OpenCLIPDual(model_name=...)` takes. The number
+            of heads cannot be derived from shapes; 64 dimensions per head
+            are assumed, as in CLIP.
         unknown: Names in the file that are not part of such a model.
-        is_openai: Whether the weights are known to be OpenAI's, either by
-            the marks of their archives or by the `meta` of a converted file.
+        is_openai: Whether the weights are known to be OpenAI's, because the
+            file has `OPENAI_MARKS` or was converted from such a file.
         quick_gelu: Whether the weights were trained with the activation
-            QuickGELU, x * sigmoid(1.702 x), as those of OpenAI and, where so
-            noted, a checkpoint of `OpenCLIPDual`; None if it is unknown.
+            QuickGELU, x * sigmoid(1.702 x). It is True for the weights of
+            OpenAI, and read from checkpoints of `OpenCLIPDual`; None if it is
+            unknown.
     """
 
     state: Dict[str, Tensor]
@@ -52,7 +53,7 @@ class ClipWeights(NamedTuple):
 def read_clip(path: Union[str, Path],
               *,
               prefix: Optional[str] = None) -> ClipWeights:
-    """Read the weights of a CLIP from a file.
+    """Read the weights of a CLIP model from a file.
 
     Args:
         path: Path of the file.
@@ -61,15 +62,14 @@ def read_clip(path: Union[str, Path],
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: If the file contains no CLIP with a ViT or several of
-            them, or if weights are missing or their shapes do not fit
-            together.
+        ValueError: If the file does not contain exactly one CLIP model with
+            a ViT, weights are missing, or their shapes do not fit together.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'no file at `{path}`; weights are never '
-                                'downloaded: fetch the file by hand and give '
-                                'its path')
+                                'downloaded; download the file yourself and '
+                                'give its path')
     with reading(path, 'the weights of a CLIP'):
         entries = load_entries(path)
         meta = entries.get('meta')
@@ -107,9 +107,9 @@ def parse_clip(entries: Mapping[str, Any],
 
     Args:
         entries: Entries of the state dict.
-        prefix: Prefix of the names; None finds it.
-        is_openai: Whether the weights are known to be OpenAI's, whatever
-            the entries tell.
+        prefix: Prefix of the names; None searches for it.
+        is_openai: Whether the weights are known to be OpenAI's. With False,
+            they are if the entries contain all `OPENAI_MARKS`.
     """
     if prefix is None:
         prefix = find_prefix(entries)
@@ -158,8 +158,8 @@ def find_prefix(entries: Mapping[str, Any]) -> str:
             f'or open_clip, got no `{MARK}` among {len(entries)} entries, '
             f'{", ".join(list(map(str, entries))[:3])}, ...')
     if len(found) > 1:
-        raise ValueError(f'`prefix` must say which of {len(found)} models is '
-                         f'meant, one of {found}')
+        raise ValueError(f'`prefix` must select one of {len(found)} models '
+                         f'in the file, one of {found}, got None')
     return found[0]
 
 
@@ -171,7 +171,7 @@ def settings_of(tensors: Mapping[str, Tensor]) -> Dict[str, Any]:
     missing = [name for name in needed if name not in tensors]
     if missing:
         raise ValueError('the weights must be those of a CLIP with a ViT, '
-                         f'got none named {", ".join(missing)}')
+                         f'got no {", ".join(missing)}')
     width, _, patch, _ = tensors[MARK].shape
     side = math.isqrt(len(tensors['visual.positional_embedding']) - 1)
     vocab_size, text_width = tensors['token_embedding.weight'].shape
@@ -191,7 +191,7 @@ def settings_of(tensors: Mapping[str, Tensor]) -> Dict[str, Any]:
 
 def block_settings(tensors: Mapping[str, Tensor], tower: str,
                    width: int) -> Dict[str, Any]:
-    """Derive the number of layers, the MLP ratio and scales of a tower."""
+    """Derive the number of layers, MLP ratio and layer scale of a tower."""
     pattern = re.compile(re.escape(tower) + r'transformer\.resblocks\.(\d+)\.')
     layers = [int(m[1]) for m in map(pattern.match, tensors) if m]
     if not layers:
@@ -262,7 +262,7 @@ def _blocks(tower: str, settings: Mapping[str, Any]) -> Dict[str, tuple]:
 
 def check_shapes(tensors: Mapping[str, Tensor],
                  shapes: Mapping[str, tuple]) -> None:
-    """Raise an error that lists all missing and misshapen weights."""
+    """Raise an error that lists all weights that are missing or misshapen."""
     missing = [name for name in shapes if name not in tensors]
     if missing:
         raise ValueError(f'{len(missing)} weights are missing: '
@@ -274,5 +274,5 @@ def check_shapes(tensors: Mapping[str, Tensor],
             shape == () and tensors[name].numel() == 1)
     ]
     if wrong:
-        raise ValueError(f'{len(wrong)} weights have another shape than the '
-                         f'rest of the model says: {"; ".join(wrong)}')
+        raise ValueError(f'{len(wrong)} weights have a shape that does not '
+                         f'fit the other weights: {"; ".join(wrong)}')

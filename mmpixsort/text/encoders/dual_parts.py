@@ -18,7 +18,7 @@ def unit_rows(rows: Tensor, valid: Optional[Tensor] = None) -> Tensor:
 
     Args:
         rows: Rows (..., E).
-        valid: Mask (...) of type bool; rows where it is False become 0.
+        valid: Mask (...) of type bool; rows with False are set to 0.
     """
     with autocast_off(rows.device):
         rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
@@ -34,8 +34,8 @@ def embed_means(features: Tensor, project: Callable[[Tensor], Tensor],
         features: Feature maps (B, C, h, w).
         project: Function from means (..., C) to rows (..., E), such as a
             linear layer.
-        ids: Region (B, H, W) of each pixel, an integer in [0, K), or -1
-            where it is in no region. None embeds no regions.
+        ids: Region (B, H, W) of each pixel, an integer in [0, K), or -1 for
+            a pixel in no region. None embeds no regions.
         num_regions: Number of regions K.
     """
     image = unit_rows(project(features.mean((2, 3))))
@@ -47,10 +47,10 @@ def embed_means(features: Tensor, project: Callable[[Tensor], Tensor],
 
 
 def bounded_scale(log_scale: Tensor) -> Tensor:
-    """Return exp of a parameter, bounded by 100 as in CLIP.
+    """Return exp(`log_scale`), limited to at most 100 as in CLIP.
 
-    The gradient ignores the bound: otherwise a scale at the bound, such as
-    that of OpenAI's weights, could never decrease.
+    The gradient ignores the limit. Otherwise a scale of 100, as in the
+    weights of OpenAI, could never decrease.
 
     Example:
         >>> bounded_scale(torch.tensor(9.))
@@ -62,7 +62,7 @@ def bounded_scale(log_scale: Tensor) -> Tensor:
 
 def check_images(images: Tensor, ids: Optional[Tensor],
                  num_regions: int) -> None:
-    """Raise unless the arguments of `encode_image` fit together."""
+    """Raise an error unless the arguments of `encode_image` are valid."""
     if images.dim() != 4 or images.shape[1] != 3 or (
             not images.is_floating_point()):
         raise ValueError(
@@ -77,8 +77,8 @@ def check_images(images: Tensor, ids: Optional[Tensor],
 
 
 def check_texts(texts: Sequence[str]) -> None:
-    """Raise unless `texts` is a sequence of strings."""
+    """Raise an error unless `texts` is a sequence of strings."""
     if isinstance(texts, str) or not all(
             isinstance(text, str) for text in texts):
         raise TypeError(f'`texts` must be a sequence of strings, got {texts!r}'
-                        '; a single one is written [text]')
+                        '; write [text] for a single text')

@@ -1,4 +1,4 @@
-"""Encode regions of an image with extra tokens in the layers of a ViT.
+"""Encode regions of an image by additional tokens in the layers of a ViT.
 
 Shapes: B images, K regions of an image, P patches, W width of the tower.
 """
@@ -19,42 +19,42 @@ from mmpixsort.registry import MODELS
 
 @MODELS.register_module()
 class MaskedRegionEncoder(nn.Module):
-    """Embed all regions of an image at once, each in its context.
+    """Embed all regions of an image in one pass, with their context.
 
     Every region has a token that starts as a copy of the CLS token. In each
     layer it attends to itself and to the patches, with a bias that depends on
     `context`; see :mod:`mmpixsort.functional.words.region_attention`. The
-    ordinary tokens never attend to it, so the embedding of the image does
-    not change. Patches attend to the whole image, except with 'isolated'.
-    The encoder has no weights of its own.
+    ordinary tokens never attend to region tokens, so the embedding of the
+    image does not change. Patches attend to the whole image, except with
+    'isolated'. The encoder has no weights of its own.
 
-    This reconstructs the contextually aware masking of
-    https://arxiv.org/abs/2304.01114, whose exact rule is not published.
+    This is our version of the contextually aware masking of
+    https://arxiv.org/abs/2304.01114, which does not state the exact rule.
 
     Args:
-        context: Rule by which a region token attends to patches. 'hard': to
-            the patches of its region; 'soft': also to other patches, with a
-            bias; 'none': to all patches alike; 'late': to all patches alike
-            before `start_layer`, then to those of its region; 'isolated': to
-            the patches of its region, which themselves attend only to one
-            another. 'isolated' is the baseline without context; it runs a
-            second stream of patches.
-        start_layer: Layer at whose input the region tokens are copied from
-            CLS; with 'late', the first layer with restricted attention. A
-            negative number counts from the end: -3 means the last three
-            layers, as in SAN. If `cls_bias` is minus infinity, a token that
-            attends to all patches alike equals CLS, so that 'late' equals
-            'hard'.
-        soft_bias: Number that 'soft' subtracts from the logits of patches of
-            other regions, 0 or more.
-        cls_bias: Bias on the logit of CLS. 0 lets region tokens attend to
-            CLS; minus infinity does not, as in SAN.
+        context: Patches to which a region token attends. 'hard': the patches
+            of its region; 'soft': all patches, with a lower weight for those
+            of other regions; 'none': all patches equally; 'late': all patches
+            equally before `start_layer`, and those of its region from there
+            on; 'isolated': the patches of its region, which attend only to
+            each other too. 'isolated' is the baseline without context, and
+            costs a second stream of patches.
+        start_layer: Index of the layer before which the region tokens are
+            copied from CLS; with 'late', of the first layer in which they
+            attend to their region only. A negative index counts from the
+            end: -3 selects the last three layers, as in SAN. If `cls_bias` is
+            minus infinity, 'late' gives the same result as 'hard', because
+            region tokens equal CLS before `start_layer`.
+        soft_bias: Number, 0 or more, that 'soft' subtracts from the attention
+            logits of patches of other regions.
+        cls_bias: Number that is added to the attention logit of CLS. With 0,
+            region tokens attend to CLS; with minus infinity, as in SAN, they
+            do not.
 
     Raises:
-        ValueError: If a value is out of range, 'late' starts at layer 0, or
-            'isolated' starts later or attends to CLS, which would bring in
-            context.
-            context.
+        ValueError: If a value is out of range, 'late' is used with
+            `start_layer` 0, or 'isolated' with another `start_layer` or
+            `cls_bias` than the defaults, which would add context.
 
     Example::
 
@@ -73,11 +73,11 @@ class MaskedRegionEncoder(nn.Module):
         check_non_negative('soft_bias', soft_bias)
         if context == 'late' and start_layer == 0:
             raise ValueError("`start_layer` must not be 0 with the context "
-                             "'late', which would be 'hard'")
+                             "'late', which would then equal 'hard'")
         if context == 'isolated' and (start_layer != 0 or cls_bias != CLOSED):
             raise ValueError(
                 "`start_layer` must be 0 and `cls_bias` minus infinity with "
-                "the context 'isolated', since CLS carries context, got "
+                "the context 'isolated', because CLS contains context, got "
                 f'{start_layer} and {cls_bias}')
         self.context = context
         self.start_layer = start_layer
@@ -93,8 +93,8 @@ class MaskedRegionEncoder(nn.Module):
                 `ln_1`, `attn` (an `nn.MultiheadAttention`, batch first),
                 `ln_2`, `mlp` and optionally `ls_1` and `ls_2`.
             tokens: Input (B, 1 + P, W) of the first layer, CLS first.
-            ids: Region (B, P) of each patch, an integer in [0, K), or -1
-                where the patch is in no region.
+            ids: Region (B, P) of each patch, an integer in [0, K), or -1 for
+                a patch in no region.
             num_regions: Number of regions K.
 
         Returns:
@@ -128,25 +128,28 @@ class MaskedRegionEncoder(nn.Module):
     def _check(self, blocks: Sequence[nn.Module], tokens: Tensor,
                ids: Tensor) -> None:
         if not -len(blocks) <= self.start_layer < len(blocks):
-            raise ValueError(f'`start_layer` must be one of {len(blocks)} '
-                             f'layers, got {self.start_layer}')
+            raise ValueError('`start_layer` must be the index of one of '
+                             f'{len(blocks)} layers, got {self.start_layer}')
         if ids.shape != (len(tokens), tokens.shape[1] - 1):
             raise ValueError(
                 f'`ids` must have shape {(len(tokens), tokens.shape[1] - 1)},'
-                f' one a patch, got {tuple(ids.shape)}')
+                f' one id per patch, got {tuple(ids.shape)}')
         for block in blocks:
             check_block(block)
 
 
 class Patches:
-    """Second stream of patches, which attend only to their own region."""
+    """Patch tokens that attend only to patches of their own region.
+
+    They pass through the layers beside the ordinary patch tokens.
+    """
 
     def __init__(self, tokens: Tensor, ids: Tensor) -> None:
         self.tokens = tokens[:, 1:]
         self.bias = confinement_bias(ids, tokens.dtype)[:, None]
 
     def step(self, block: nn.Module) -> None:
-        """Run a layer on the patches."""
+        """Apply a layer to the patch tokens."""
         query, key, value = project(block.attn, block.ln_1(self.tokens))
         self.tokens = finish(
             block, self.tokens,
@@ -156,7 +159,7 @@ class Patches:
 
 def region_step(block: nn.Module, regions: Tensor, tokens: Tensor,
                 bias: Tensor) -> Tensor:
-    """Run a layer on region tokens, which attend to themselves and others.
+    """Apply a layer to region tokens; each attends to itself and `tokens`.
 
     Args:
         block: Layer; see :meth:`MaskedRegionEncoder.forward`.

@@ -1,4 +1,4 @@
-"""A dual encoder of images, regions and texts with a CLIP of open_clip.
+"""A dual encoder of images, regions and texts that uses CLIP of open_clip.
 
 Shapes: B images, K regions of an image, E dimensions of the joint space.
 """
@@ -30,15 +30,15 @@ CHUNK = 256
 
 @MODELS.register_module()
 class OpenCLIPDual(BaseModule):
-    """Embed images, their regions and texts with a CLIP that has a ViT.
+    """Embed images, image regions and texts with a CLIP that has a ViT.
 
-    The model is that of Radford et al., "Learning Transferable Visual Models
+    CLIP is the model of Radford et al., "Learning Transferable Visual Models
     From Natural Language Supervision", ICML 2021,
-    https://arxiv.org/abs/2103.00020, run by open_clip
+    https://arxiv.org/abs/2103.00020. It is run by open_clip
     (`pip install mmpixsort[text]`). Nothing is ever downloaded. Images may
-    have any size: the positional embedding is resized. The data preprocessor
-    must normalise them; the weights of OpenAI and most of those of open_clip
-    need RGB with `mean=[122.771, 116.746, 104.094]` and
+    have any size, because the positional embedding is resized. The data
+    preprocessor must normalise them: OpenAI's weights and most weights of
+    open_clip need RGB with `mean=[122.771, 116.746, 104.094]` and
     `std=[68.501, 66.632, 70.323]`.
 
     Args:
@@ -46,18 +46,18 @@ class OpenCLIPDual(BaseModule):
             or its settings `dict(embed_dim=..., vision_cfg=...,
             text_cfg=...)`.
         pretrained: Path of a file of weights; see
-            :mod:`mmpixsort.text.encoders.clip_weights`. None means random
-            weights, or those of `init_cfg` or of a checkpoint.
+            :mod:`mmpixsort.text.encoders.clip_weights`. With None, the
+            weights are random until `init_cfg` or a checkpoint is loaded.
         freeze: Parts that get no gradient and stay in evaluation mode:
             'all', 'image', 'text' or 'none'. Only 'all' freezes the scale.
         regions: Config of a :class:`MaskedRegionEncoder`. None embeds a
-            region by the area mean of its projected patch tokens.
+            region by the mean of its projected patch tokens.
         quick_gelu: Whether the activation is QuickGELU, x * sigmoid(1.702
-            x), which the weights of OpenAI need. None follows the weights
-            that are loaded last, if they tell (those of OpenAI, converted
-            files and checkpoints of this class do), and `model_name`
-            otherwise. A value that contradicts the weights is kept, with a
-            warning.
+            x), which the weights of OpenAI need. None takes the activation
+            that belongs to the loaded weights, if it is known (for weights of
+            OpenAI and checkpoints of this class), and otherwise that of
+            `model_name`. A value that contradicts the weights is kept, with
+            a warning.
         init_cfg: Initialisation config of mmengine.
             `dict(type='Pretrained', checkpoint=...)` takes the same files as
             `pretrained`.
@@ -136,7 +136,7 @@ class OpenCLIPDual(BaseModule):
             self._take_activation(weights.quick_gelu)
 
     def _take_activation(self, quick: bool) -> None:
-        """Use the activation of the weights, unless the user set another."""
+        """Use the activation of the weights, unless the user chose one."""
         asked = self.asked_activation
         if asked is not None and asked != quick:
             warnings.warn(
@@ -150,7 +150,7 @@ class OpenCLIPDual(BaseModule):
     def _load_from_state_dict(self, state_dict, prefix, metadata, strict,
                               missing_keys, unexpected_keys,
                               error_msgs) -> None:
-        """Load a checkpoint, and adopt the activation that it notes."""
+        """Load a checkpoint, and use the activation that is stored in it."""
         key = f'{prefix}{ACTIVATION}'
         present = self.quick_gelu.clone()
         super()._load_from_state_dict(
@@ -159,7 +159,7 @@ class OpenCLIPDual(BaseModule):
         self.quick_gelu.copy_(present)
         if key in state_dict:
             self._take_activation(bool(state_dict[key]))
-        elif key in missing_keys:  # the weights do not tell it
+        elif key in missing_keys:  # other weights do not store it
             missing_keys.remove(key)
 
     @property
@@ -185,8 +185,8 @@ class OpenCLIPDual(BaseModule):
             images: Normalised images (B, 3, H, W). A side that is no
                 multiple of the patch size is resized to the nearest one.
             ids: Region (B, h, w) of each pixel, an integer in [0, K), or -1
-                where it is in no region. The ids are resized to the grid of
-                patches, on which a small region may vanish.
+                for a pixel in no region. The ids are resized to the grid of
+                patches, in which a small region may be lost.
             num_regions: Number of regions K; required with `ids`.
         """
         check_images(images, ids, num_regions)
@@ -197,7 +197,8 @@ class OpenCLIPDual(BaseModule):
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Return unit embeddings (N, E) of texts.
 
-        A text with more tokens than the tower takes (77 in CLIP) is cut.
+        A text is cut to the largest number of tokens that the tower takes,
+        which is 77 in CLIP.
         """
         check_texts(texts)
         device = self.clip.logit_scale.device
@@ -234,8 +235,8 @@ def model_settings(open_clip, model_name: Union[str, Mapping[str, Any]]
         if ':' in model_name:  # open_clip would download it
             raise ValueError(
                 f'`model_name` must be a name or a dict, got {model_name!r}; '
-                'download a model of the hub by hand, and pass the dict in '
-                'its `open_clip_config.json`')
+                'download the model yourself, and pass the dict in its '
+                '`open_clip_config.json`')
         settings = open_clip.get_model_config(model_name.replace('/', '-'))
         if settings is None:
             raise ValueError(f'`model_name` must be one of open_clip\'s, got '
@@ -270,19 +271,19 @@ def set_activation(clip: nn.Module, quick: bool) -> None:
 
 
 def check_tower(visual: nn.Module) -> None:
-    """Raise unless the image tower is a ViT whose CLS is the embedding."""
+    """Raise an error unless the image tower is a ViT that embeds by CLS."""
     kind = getattr(visual, 'pool_type', type(visual).__name__)
     if kind != 'tok' or getattr(visual, 'attn_pool', None) is not None:
         raise ValueError(
-            '`model_name` must be a model with a ViT whose CLS is the '
-            f'embedding, got {kind}; ViT-B-16 is one')
+            '`model_name` must be a model with a ViT that embeds an image by '
+            f'its CLS token, got {kind}; ViT-B-16 is one')
 
 
 def load_weights(clip: nn.Module, weights, path: str) -> None:
     """Load all weights into a CLIP, or raise an error."""
     if weights.unknown:
-        warnings.warn(f'`{path}` holds entries that are no part of a CLIP: '
-                      f'{", ".join(weights.unknown)}', stacklevel=4)
+        warnings.warn(f'`{path}` contains entries that are not part of a '
+                      f'CLIP: {", ".join(weights.unknown)}', stacklevel=4)
     try:
         clip.load_state_dict(weights.state)
     except RuntimeError as error:

@@ -1,8 +1,8 @@
 """Read the tensors of a TorchScript archive without running its code.
 
-`torch.jit.load` runs code of the file: any `__setstate__` in it, which may
-write files. This module reads the pickle of the archive with an unpickler
-that accepts tensors, containers and plain objects only.
+`torch.jit.load` runs every `__setstate__` method in the file, which may do
+anything, such as writing files. This module reads the pickle of the archive
+with an unpickler that accepts only tensors, containers and plain objects.
 """
 import collections
 import io
@@ -26,7 +26,7 @@ STORAGES = dict(
 
 
 class Node:
-    """An object of the archive with its attributes and none of its code."""
+    """An object of the archive: its attributes without its code."""
 
     def __init__(self, *args: Any) -> None:
         self.state: Any = {}
@@ -48,7 +48,7 @@ def script_tensors(path: Union[str, Path]) -> Dict[str, Tensor]:
     """Return the tensors of an archive under their dotted names.
 
     Args:
-        path: Path of a file of `torch.jit.save`. Such a file is not
+        path: Path of a file that `torch.jit.save` wrote. It is not
             compressed, so its tensors cannot be larger than the file.
 
     Raises:
@@ -63,8 +63,9 @@ def script_tensors(path: Union[str, Path]) -> Dict[str, Tensor]:
             RuntimeError, OSError) as error:
         raise ValueError(
             f'`{path}` must be a TorchScript archive of tensors, got '
-            f'{type(error).__name__}: {error}; export its state dict with '
-            'torch.save where you trust it') from error
+            f'{type(error).__name__}: {error}; if you trust it, load it with '
+            'torch.jit.load and write its state dict with torch.save'
+        ) from error
 
 
 def _read(archive: zipfile.ZipFile) -> Any:
@@ -75,7 +76,7 @@ def _read(archive: zipfile.ZipFile) -> Any:
 
 
 class _Reader(pickle.Unpickler):
-    """Unpickler of an archive that accepts a short list of names only."""
+    """Unpickler of an archive that accepts only a few classes."""
 
     def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
         super().__init__(io.BytesIO(stored_entry(archive, f'{root}data.pkl')))
@@ -93,14 +94,16 @@ class _Reader(pickle.Unpickler):
             return collections.OrderedDict
         if module == 'torch.jit._pickle':  # builds typed lists and dicts
             return _first
-        raise pickle.UnpicklingError(f'it names {module}.{name}')
+        raise pickle.UnpicklingError(f'it contains {module}.{name}, which is '
+                                     'not allowed')
 
     def persistent_load(self, saved: Tuple) -> Tensor:
         """Return the storage of a tensor as a flat tensor (N,)."""
         kind, dtype, key, _, count = saved
         if (kind != 'storage' or dtype not in STORAGES.values()
                 or not str(key).isalnum()):
-            raise pickle.UnpicklingError(f'it refers to {saved!r}')
+            raise pickle.UnpicklingError(f'it contains {saved!r}, which is '
+                                         'not allowed')
         content = bytearray(
             stored_entry(self.archive, f'{self.root}data/{key}'))
         if len(content) != count * dtype.itemsize:
@@ -126,13 +129,13 @@ def _rebuild(storage: Tensor, offset: int, size: Tuple[int, ...],
     last = offset + sum((n - 1) * step for n, step in zip(size, stride))
     if math.prod(size) > len(storage) or (
             math.prod(size) and last >= len(storage)):
-        raise pickle.UnpicklingError(f'a tensor of size {size} reaches over '
-                                     'the end of its storage')
+        raise pickle.UnpicklingError(f'a tensor of size {size} is larger '
+                                     'than its storage')
     return storage.as_strided(size, stride, offset)
 
 
 def _tensors_of(node: Any, prefix: str = '') -> Dict[str, Tensor]:
-    """Return the tensors of an object and of all objects below it."""
+    """Return the tensors of an object and of all objects inside it."""
     found: Dict[str, Tensor] = {}
     state = node.state if isinstance(node, Node) else {}
     for name, value in (state.items() if isinstance(state, dict) else ()):

@@ -17,19 +17,19 @@ TEXTS = 256  # number of texts that are encoded at once
 @torch.no_grad()
 def embed_names(names: Sequence[str], templates: Sequence[str],
                 encode: Encode) -> Tensor:
-    """Embed names as normalised means over their templates.
+    """Embed names, each by the normalised mean over all templates.
 
     Args:
         names: One or more names.
         templates: T sentences with `{}` in place of the name.
-        encode: Function from texts to rows (number of texts, E).
+        encode: Function that maps texts to rows (number of texts, E).
 
     Returns:
         Unit rows (N, E), float32, on the CPU.
 
     Raises:
-        ValueError: If `encode` returns a wrong number of rows, or rows that
-            are zero or not finite.
+        ValueError: If `encode` returns a wrong number of rows, or a row that
+            is zero or not finite.
     """
     step = max(1, TEXTS // len(templates))
     return torch.cat([
@@ -56,6 +56,7 @@ def _embed(names: Sequence[str], templates: Sequence[str],
     if not good.all():
         bad = names[int((~good).nonzero()[0])]
         raise ValueError(
-            '`encode` must return finite rows that are not 0, got another '
-            f'for {bad!r}; are the weights of the text tower loaded?')
+            '`encode` must return finite rows that are not 0, got NaN, '
+            f'infinity or zeros for {bad!r}; check that the weights of the '
+            'text tower are loaded')
     return rows

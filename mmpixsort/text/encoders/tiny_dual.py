@@ -23,24 +23,26 @@ IGNORED_WORDS = ('a', 'an', 'the', 'of', 'and', 'with', 'in', 'on', 'there',
 
 @MODELS.register_module()
 class TinyDual(nn.Module):
-    """Embed images by a small network and texts by a table of words.
+    """Embed images with a small network and texts with a table of words.
 
-    This is the encoder of the generated scenes of 64 x 64 pixels, with about
-    28 000 weights in its convolutions. The embedding of a text is a linear
-    layer on the mean of the rows of its words. So the order of words does
-    not matter, and a word outside the vocabulary, even a synonym, has no
-    embedding: open vocabularies need :class:`OpenCLIPDual`.
+    It is made for the generated scenes of 64 x 64 pixels, and has about
+    28 000 weights in its convolutions. A region is embedded by projecting the
+    mean of its features. A text is embedded by a linear layer on the mean of
+    the table rows of its words. So the order of words does not matter, and a
+    word that is not in the vocabulary has no embedding; an open vocabulary
+    needs :class:`OpenCLIPDual`.
 
     Args:
-        vocabulary: Words that may occur, in any case. An entry of several
-            words adds each of them.
+        vocabulary: Words that may occur; case is ignored. An entry of
+            several words adds each of them.
         embed_dims: Number of dimensions E.
-        width: Number of channels of the dilated convolutions at half the
-            resolution. The embedding of a region is that of its area mean.
+        width: Number of channels of the convolutions, which have half the
+            resolution of the image.
         context: Whether a feature depends on most of the image. With False
-            it depends on seven pixels, for an ablation.
-        ignored_words: Words that are skipped in a text. All texts of such
-            words alone, like 'a picture', have the same embedding.
+            it depends on 7 x 7 pixels, for an ablation.
+        ignored_words: Words that are skipped in a text. All texts that
+            consist of such words only, like 'a picture', have the same
+            embedding.
 
     Raises:
         ValueError: If a value is out of range, or the vocabulary is empty.
@@ -83,7 +85,7 @@ class TinyDual(nn.Module):
         Args:
             images: Images (B, 3, H, W).
             ids: Region (B, h, w) of each pixel, an integer in [0, K), or -1
-                where it is in no region.
+                for a pixel in no region.
             num_regions: Number of regions K; required with `ids`.
         """
         check_images(images, ids, num_regions)
@@ -104,8 +106,8 @@ class ConvTower(nn.Module):
     """A network of residual 3 x 3 convolutions at half the resolution.
 
     With context, the dilations of its five convolutions are 1, 2, 4, 8 and 1,
-    and a feature depends on 67 pixels along each side. Without, all but the
-    first are 1 x 1 convolutions, and it depends on seven.
+    and a feature depends on 67 x 67 pixels. Without context, all but the
+    first are 1 x 1 convolutions, and a feature depends on 7 x 7 pixels.
     """
 
     def __init__(self, width: int, embed_dims: int, context: bool) -> None:
@@ -118,12 +120,15 @@ class ConvTower(nn.Module):
                 nn.Conv2d(width, width, 3 if dilation else 1,
                           padding=dilation, dilation=dilation or 1),
                 nn.BatchNorm2d(width), nn.ReLU()) for dilation in dilations)
-        # sums of ReLUs have a large common mean, which would dominate
+        # Sums of ReLUs have a large common mean. Without the norm, it would
+        # make all embeddings similar.
         self.norm = nn.BatchNorm2d(width)
         self.head = nn.Linear(width, embed_dims)
 
     def features(self, images: Tensor) -> Tensor:
-        """Return features (B, width, h, w); h, w are H / 2, W / 2, rounded up.
+        """Return features (B, width, h, w) of images (B, 3, H, W).
+
+        h and w are H / 2 and W / 2, rounded up.
         """
         features = self.stem(images)
         for layer in self.layers:
@@ -132,7 +137,7 @@ class ConvTower(nn.Module):
 
 
 class WordTower(nn.Module):
-    """A linear layer on the mean of the table rows of the words of a text."""
+    """A linear layer on the mean of the table rows of a text's words."""
 
     def __init__(self, vocabulary: Sequence[str], embed_dims: int,
                  ignored_words: Sequence[str]) -> None:
@@ -163,12 +168,13 @@ class WordTower(nn.Module):
     def _rows(self, text: str) -> List[int]:
         words = lower_words(text)
         if not words:
-            raise ValueError(f'`texts` must each hold a word, got {text!r}')
+            raise ValueError('each of `texts` must contain a word, got '
+                             f'{text!r}')
         words = [word for word in words if word not in self.ignored]
         for word in words:
             if word not in self.index:
                 raise ValueError(
-                    f'`texts` must be of words in the vocabulary, got '
+                    f'`texts` must consist of words in the vocabulary, got '
                     f'{word!r} in {text!r}; the {len(self.index)} words are '
                     f'{", ".join(list(self.index)[:10])}, ...')
         return [self.index[word] for word in words]

@@ -31,11 +31,11 @@ def run_tower(tower: nn.Module,
             `ln_post` and `proj`, such as open_clip's `VisionTransformer`.
         blocks: Layers of the tower.
         images: Images (B, 3, H, W), normalised as the tower expects it.
-        ids: Region (B, h, w) of each pixel, an integer in [0, K), or -1
-            where it is in no region. None embeds no regions.
+        ids: Region (B, h, w) of each pixel, an integer in [0, K), or -1 for
+            a pixel in no region. None embeds no regions.
         num_regions: Number of regions K.
-        encoder: Encoder of the regions. None embeds a region by the area
-            mean of its projected patches.
+        encoder: Encoder of the regions. None embeds a region by the mean of
+            its projected patches.
     """
     tokens, grid = embed_patches(tower, images)
     if ids is not None:
@@ -64,10 +64,10 @@ def embed_patches(tower: nn.Module,
                   images: Tensor) -> Tuple[Tensor, Tuple[int, int]]:
     """Return the input (B, 1 + P, W) of the first layer, and (gh, gw).
 
-    An image whose sides are no multiples of the patch size is resized to the
-    nearest ones, so that every pixel lies in a patch. The positional
-    embedding is resized to the grid. No patch is dropped, even if the tower
-    drops some in training, since regions need all of them.
+    If a side of the images is not a multiple of the patch size, they are
+    resized to the nearest multiples, so that every pixel lies in a patch. The
+    positional embedding is resized to the grid. No patch is dropped, even if
+    the tower drops some in training, because regions need all patches.
     """
     grid = tuple(
         max(1, round(side / patch))
@@ -88,18 +88,19 @@ def embed_patches(tower: nn.Module,
 
 def resize_positions(positions: Tensor, grid: Sequence[int],
                      size: Sequence[int]) -> Tensor:
-    """Resize the positional embeddings of the patches, bicubic.
+    """Resize the positional embeddings of patches to another grid.
 
-    With antialiasing, as open_clip does when it loads weights of another
-    image size. CLS keeps its own.
+    The interpolation is bicubic with antialiasing, as in open_clip when it
+    loads weights of another image size. The embedding of CLS is kept.
 
     Args:
-        positions: (1 + gh * gw, D), CLS first.
-        grid: gh and gw.
-        size: Rows and columns of the result.
+        positions: Positional embeddings (1 + gh * gw, W), CLS first.
+        grid: Numbers of rows gh and columns gw of their grid.
+        size: Numbers of rows and columns of the new grid.
 
     Returns:
-        (1 + rows * columns, D); `positions` itself where nothing changes.
+        Positional embeddings (1 + rows * columns, W); `positions` itself if
+        the grids are equal.
 
     Raises:
         ValueError: If `positions` does not fit `grid`.
@@ -115,7 +116,7 @@ def resize_positions(positions: Tensor, grid: Sequence[int],
     if tuple(grid) == tuple(size):
         return positions
     patches = positions[1:].T.reshape(1, -1, *grid)
-    # bicubic is not there in half precision on every device
+    # not every device has bicubic interpolation in half precision
     patches = interpolate(
         patches.float() if patches.element_size() < 4 else patches,
         tuple(size), mode='bicubic', antialias=True)

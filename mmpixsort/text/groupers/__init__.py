@@ -1,4 +1,4 @@
-"""Group pixels into regions to be named, and compute features for this."""
+"""Groupers of pixels into regions, and the features that they use."""
 from .backbone_feature import BackboneFeature
 from .color_feature import ColorFeature
 from .region_grouper import RegionGrouper

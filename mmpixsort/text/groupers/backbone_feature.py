@@ -1,4 +1,4 @@
-"""A level of a frozen backbone of the host as the feature of a grouper."""
+"""Features for a grouper from a frozen backbone of the host."""
 import logging
 from typing import Sequence, Union
 
@@ -13,24 +13,24 @@ from mmpixsort.registry import MODELS
 
 @MODELS.register_module()
 class BackboneFeature(nn.Module):
-    """Compute features with a frozen backbone and the weights it names.
+    """Compute the features of a grouper with a frozen backbone of the host.
 
-    Use it in `RegionGrouper` if no self-supervised network is at hand. What
-    is grouped then depends on the task of the backbone: weights trained on
-    ImageNet classes come from image labels, so the grouping is not free of
-    supervision.
+    Use it in `RegionGrouper` if no self-supervised network is available. The
+    groups then depend on the task that the backbone was trained for. With
+    weights that were trained on the labels of ImageNet, the grouping is not
+    unsupervised.
 
-    The weights of `init_cfg` are loaded in the constructor.
+    The weights that `init_cfg` names are loaded in the constructor.
 
     Args:
         backbone: Config of a backbone of the host, with `init_cfg`.
         in_channels: Number of channels C of the feature map.
-        in_index: Index of a level of the backbone, or several indices, whose
-            levels are resized to the first and concatenated.
+        in_index: Index of a level of the backbone, or several indices. Several
+            levels are resized to the size of the first and concatenated.
 
     Raises:
         FileNotFoundError: If the file of weights does not exist.
-        ValueError: If there is no `init_cfg`, as random weights are useless.
+        ValueError: If `init_cfg` is missing; random weights are useless.
     """
 
     def __init__(self,
@@ -52,7 +52,7 @@ class BackboneFeature(nn.Module):
         self.eval()
 
     def train(self, mode: bool = True) -> 'BackboneFeature':
-        """Stay in evaluation mode, since nothing here is trained."""
+        """Stay in evaluation mode, because nothing here is trained."""
         return super().train(False)
 
     @torch.no_grad()
@@ -63,7 +63,7 @@ class BackboneFeature(nn.Module):
 
 
 def _load(backbone: nn.Module) -> None:
-    """Load the weights without the host's log line for each of them."""
+    """Load the weights without a line in the log for each of them."""
     logger = MMLogger.get_current_instance()
 
     def matters(record: logging.LogRecord) -> bool:

@@ -1,4 +1,4 @@
-"""The colours of an image as the feature of a grouper, without weights."""
+"""Features for a grouper that are the colours of the image."""
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
@@ -11,10 +11,11 @@ from mmpixsort.registry import MODELS
 class ColorFeature(nn.Module):
     """Average the channels of an image over blocks of pixels.
 
-    Use it to group pixels if no self-supervised network is at hand. Groups
-    compare the directions of features, which do not depend on brightness.
-    With a constant channel beside the colours they do, and directions differ
-    about as much as colours.
+    Use it to group pixels if no self-supervised network is available. It has
+    no weights. A grouper compares the directions of features, and the
+    direction of a colour does not depend on its brightness. An additional
+    constant channel changes this: then directions differ about as much as
+    colours.
 
     Args:
         stride: Number of pixels along each side of a block.

@@ -5,8 +5,8 @@ K regions of an image.
 
 "Associating Spatially-Consistent Grouping with Text-supervised Semantic
 Segmentation" (arXiv 2304.01114, 2023) also groups with a self-supervised
-model. We found no published description of its algorithm; this one is our
-own.
+model. We found no published description of its algorithm, so the algorithm
+here is our own.
 """
 from typing import Optional, Sequence, Union
 
@@ -28,30 +28,31 @@ METHODS = ('kmeans', 'spectral')
 
 @MODELS.register_module()
 class RegionGrouper(nn.Module):
-    """Cluster the features of each image, without gradients and words.
+    """Group the pixels of each image into regions by clustering features.
 
-    The method is spherical k-means, started from a grid of seeds. It runs on
-    features and locations (:class:`KMeansSegmenter`), or on the first K
-    eigenvectors of the graph of patches in place of the features. Afterwards
-    similar groups may be merged and small parts absorbed. The result is
-    deterministic: no random number is drawn.
+    The pixels are clustered by spherical k-means, which starts from a grid of
+    seeds. With the method 'kmeans', it compares features and locations
+    (:class:`KMeansSegmenter`); with 'spectral', the first K eigenvectors of
+    the graph of patches replace the features. Afterwards similar groups can
+    be merged, and small parts of groups can be given to their neighbours. No
+    random numbers are drawn, so the result is deterministic.
 
     Args:
-        feature: Module, or its config, from images (B, 3, H, W) to features
-            (B, C, h, w): `SSLFeature`, `ColorFeature` or any registered one.
-            It is frozen.
+        feature: Module that maps images (B, 3, H, W) to features
+            (B, C, h, w), or its config: `SSLFeature`, `ColorFeature`,
+            `BackboneFeature` or another registered module. It is frozen.
         grid: Number of seeds along y and x, or one number for both. Their
             product is K.
         method: 'kmeans', or 'spectral', which takes O((h w)^3) operations
-            and is limited to 784 patches an image.
+            and is limited to 784 patches per image.
         num_iters: Number of iterations of k-means.
-        frame: Origin and unit of the locations: 'centered', 'unit' or 'none'.
+        frame: Range of the pixel locations: 'centered', 'unit' or 'none'.
         location_weight: Factor of the locations.
-        merge_threshold: Cosine above which two groups are merged, wherever
-            they lie; it is compared with their mean cosine (average
-            linkage). This undoes over-segmentation. None merges nothing.
+        merge_threshold: Two groups are merged if the mean cosine between
+            their features (average linkage) is above this threshold, even if
+            they do not touch. None merges no groups.
         min_area: Smallest number of patches of a connected part of a group.
-            A smaller part is absorbed by its most similar neighbour.
+            A smaller part is added to its most similar neighbour.
 
     Raises:
         TypeError, ValueError: If a value is out of range.
@@ -95,7 +96,7 @@ class RegionGrouper(nn.Module):
         return self.segmenter.num_clusters
 
     def train(self, mode: bool = True) -> 'RegionGrouper':
-        """Stay in evaluation mode, since nothing here is trained."""
+        """Stay in evaluation mode, because nothing here is trained."""
         return super().train(False)
 
     @torch.no_grad()
@@ -127,7 +128,7 @@ class RegionGrouper(nn.Module):
         return self._tidy(features, ids)
 
     def _tidy(self, features: Tensor, ids: Tensor) -> Tensor:
-        """Merge groups, absorb small parts, and number the rest anew."""
+        """Merge similar groups, remove small parts, and renumber groups."""
         if self.merge_threshold is not None:
             ids = merge_similar(
                 features, ids, self.num_regions,

@@ -13,7 +13,8 @@ from mmpixsort.utils.extras import extra_error
 from mmpixsort.utils.reading import reading
 
 FACETS = ('token', 'key')
-# mean and deviation of ImageNet, R G B in [0, 255], as for the DINO models
+# mean and standard deviation of ImageNet, R G B in [0, 255], which the DINO
+# models expect
 MEAN = (123.675, 116.28, 103.53)
 STD = (58.395, 57.12, 57.375)
 
@@ -22,16 +23,16 @@ STD = (58.395, 57.12, 57.375)
 class SSLFeature(nn.Module):
     """Compute features with the last block of a frozen ViT of timm.
 
-    The network expects a normalisation of its own, which differs from that
-    of CLIP: the one of the model around it, `input_mean` and `input_std`, is
-    undone first. An image whose sides are no multiples of the patch size is
-    enlarged to the next ones, so that the grid of patches covers exactly the
-    image.
+    Images arrive with the normalisation of the surrounding model
+    (`input_mean` and `input_std`), such as that of CLIP. They are converted
+    to the normalisation that the network expects (`mean` and `std`). If a
+    side of an image is not a multiple of the patch size, it is enlarged to
+    the next multiple, so that the grid of patches exactly covers the image.
 
     Args:
         name: Name of a ViT of timm, such as 'vit_small_patch8_224.dino'.
-        checkpoint: Path of its weights, in any form that timm reads. None
-            means random weights, for tests or until a checkpoint is loaded.
+        checkpoint: Path of its weights, in any format that timm reads. With
+            None, the weights are random until a checkpoint is loaded.
             Nothing is downloaded.
         facet: Kind of feature. 'token': the normalised outputs of the last
             block; 'key': the keys of its attention, with all heads
@@ -68,7 +69,8 @@ class SSLFeature(nn.Module):
                                           'qkv'):
             raise ValueError(
                 "`facet` 'key' needs attention with joint queries, keys and "
-                f"values (qkv), {name!r} has none; take facet='token'")
+                f"values (qkv), which {name!r} does not have; use "
+                "facet='token'")
         scale = _column('input_std', input_std) / _column('std', std)
         shift = (_column('input_mean', input_mean) -
                  _column('mean', mean)) / _column('std', std)
@@ -76,7 +78,7 @@ class SSLFeature(nn.Module):
         self.register_buffer('shift', shift, persistent=False)
 
     def train(self, mode: bool = True) -> 'SSLFeature':
-        """Stay in evaluation mode, since nothing here is trained."""
+        """Stay in evaluation mode, because nothing here is trained."""
         return super().train(False)
 
     @torch.no_grad()
