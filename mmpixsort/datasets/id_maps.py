@@ -125,7 +125,7 @@ def _read(path: Union[str, Path], data: bytes) -> IdImage:
         if pages > 1:
             raise ValueError(
                 f'{str(path)!r} must hold one image, got {pages} pages: save '
-                'the page that holds the ids as a file of its own')
+                'the page that holds the ids as a separate file')
         if image.info.get('compression') in LOSSY_IN_TIFF:
             raise _lossy(path, f'a TIFF of {image.info["compression"]}')
         if image.mode not in MODES and not image.mode.startswith('I;16'):

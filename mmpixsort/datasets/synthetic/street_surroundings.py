@@ -59,12 +59,9 @@ def paint_horizon(canvas: Canvas, camera: Camera,
 
 def _ground_tile(rng: np.random.Generator, base: np.ndarray,
                  slab: float) -> np.ndarray:
-    """Return a ground texture (GROUND_TILE, GROUND_TILE, 3).
+    """Return a square ground texture of the colour `base`.
 
-    Args:
-        rng: Random generator.
-        base: Colour (3,), RGB in [0, 1].
-        slab: Distance of the joints between slabs in metres, 0 for no joints.
+    Slabs have joints at a distance of `slab` metres; 0 means no joints.
     """
     size = GROUND_TILE
     tile = 1 + .12 * noise(rng, size, size, size / 4, 3)
@@ -192,17 +189,11 @@ def _ground_shadow(rng: np.random.Generator, street: Street, x: np.ndarray,
 def paint_house(canvas: Canvas, camera: Camera, rng: np.random.Generator,
                 x: float, span: Tuple[float, float], tall: float,
                 detached: bool) -> None:
-    """Paint a house with its long side along the street.
+    """Paint a house of height `tall` with its long side along the street.
 
-    Args:
-        canvas: Canvas to paint on.
-        camera: Camera.
-        rng: Random generator.
-        x: Position of the long side in metres.
-        span: Near and far end z of the house in metres.
-        tall: Height of the house in metres.
-        detached: Whether the end that faces the camera is painted; it is
-            hidden if the house directly in front is at least as tall.
+    The long side stands at `x` and reaches from the near to the far end z of
+    `span`, in metres. The end that faces the camera is painted only if
+    `detached`; otherwise a house in front that is at least as tall hides it.
     """
     near, far = span
     outer = x + np.sign(x) * rng.uniform(6, 12)
@@ -230,12 +221,8 @@ def paint_fence(canvas: Canvas, camera: Camera, rng: np.random.Generator,
                 x: float, span: Tuple[float, float]) -> None:
     """Paint a fence or low wall along the street.
 
-    Args:
-        canvas: Canvas to paint on.
-        camera: Camera.
-        rng: Random generator.
-        x: Position of the fence in metres.
-        span: Near and far end z of the fence in metres.
+    It stands at `x` and reaches from the near to the far end z of `span`, in
+    metres.
     """
     tall = rng.uniform(.9, 1.9)
     near, far = span

@@ -112,13 +112,9 @@ def _person(layer: Layer, camera: Camera, foot: Tuple, tall: float,
             colours: Tuple, step: float) -> None:
     """Paint the legs, body, arms and head of a person.
 
-    Args:
-        layer: Layer to paint on.
-        camera: Camera.
-        foot: Position (x, y, z) of the feet in metres.
-        tall: Height in metres.
-        colours: Colours of the top, the trousers and the skin.
-        step: Half the length of a step in metres.
+    The person stands at `foot` (x, y, z), is `tall` high and sets each foot
+    `step` to the side, all in metres. `colours` belong to the top, the
+    trousers and the skin.
     """
     x, ground, z = foot
     top, trousers, skin = colours
@@ -222,12 +218,8 @@ def paint_sign(canvas: Canvas, camera: Camera, rng: np.random.Generator,
                place: Tuple, where: dict) -> None:
     """Paint a traffic sign, a direction board or a traffic light.
 
-    Args:
-        canvas: Canvas to paint on.
-        camera: Camera.
-        rng: Random generator.
-        place: Position (x, y, z) of its centre in metres.
-        where: Attributes of the object that tell its position in words.
+    Its centre is at `place` (x, y, z) in metres, and `where` holds the words
+    for its position.
     """
     x, y, z = place
     kind = ('round sign', 'triangular sign', 'board',

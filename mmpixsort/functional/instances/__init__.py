@@ -1,1 +1,1 @@
-"""Instances: discriminative loss, mean shift, maps of ids and context."""
+"""Functions for instances: losses, mean shift, maps of ids and context."""

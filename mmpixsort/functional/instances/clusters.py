@@ -13,11 +13,12 @@ from .meanshift_windows import nearest_center
 
 
 class Clusters(NamedTuple):
-    """A partition of pixels.
+    """A partition of pixels into instances.
 
     Attributes:
-        labels: (N,) int64, 1 to K by decreasing size, 0: none.
-        centers: (K, D) float32, of instance k at row k - 1.
+        labels: (N,) int64 instance of each pixel: 1 to K in the order of
+            decreasing size, 0 for pixels of no instance.
+        centers: (K, D) float32 centres; row k - 1 belongs to instance k.
     """
 
     labels: Tensor
@@ -32,12 +33,14 @@ def assign_nearest(embeddings: Tensor,
     """Label every pixel with its nearest centre.
 
     Args:
-        embeddings: (N, D).
-        centers: (K, D).
-        max_distance: Pixels farther from all centres get 0; None: no limit.
+        embeddings: (N, D) floating tensor.
+        centers: (K, D) floating tensor.
+        max_distance: Distance beyond which a centre is not assigned; None
+            does not limit it.
 
     Returns:
-        (N,) int64, 1 to K; 0 where no centre is near enough or K is 0.
+        (N,) int64 labels from 1 to K; 0 for pixels without a centre within
+        `max_distance`. Of equally near centres the first is assigned.
 
     Example:
         >>> centers = torch.tensor([[0.], [5.]])
@@ -56,12 +59,13 @@ def keep_large(clusters: Clusters, *, min_pixels: int = 1) -> Clusters:
     """Drop small instances and number the others by decreasing size.
 
     Args:
-        clusters: With labels in [0, K].
-        min_pixels: Instances with fewer get the label 0.
+        clusters: Partition of pixels, with labels in [0, K] in any order.
+        min_pixels: Minimum number of pixels of an instance; the pixels of
+            smaller ones get the label 0.
 
     Returns:
-        Of equal sizes, the one with the first pixel comes first: the numbers
-        depend on the partition alone.
+        The new partition. Of instances of equal size, the one with the first
+        pixel comes first, so that the numbers do not depend on the old ones.
 
     Example:
         >>> labels = torch.tensor([1, 2, 2, 3, 0, 3, 3])

@@ -46,7 +46,7 @@ def context_histograms(masks: Tensor, semantic: Tensor, num_classes: int,
         masks: (n, H, W) bool masks of the instances.
         semantic: (H, W) integer classes; pixels outside [0, C) are void and
             do not count.
-        num_classes: C.
+        num_classes: Number of classes C.
         rho: Width of the ring relative to the square root of the area of
             the instance, above 0; typical values are 0.5, 1 and 2.
 
@@ -56,7 +56,7 @@ def context_histograms(masks: Tensor, semantic: Tensor, num_classes: int,
 
     Raises:
         ValueError: If a shape is wrong or a value is out of range.
-        TypeError: If `semantic` is not of integers.
+        TypeError: If `semantic` does not hold integers.
 
     Example:
         >>> semantic = torch.tensor([[2, 1, 0, 1, 255]])
@@ -86,12 +86,13 @@ def context_histograms(masks: Tensor, semantic: Tensor, num_classes: int,
 
 
 def grow_masks(masks: Tensor, squared_radii: Tensor) -> Tensor:
-    """Dilate every mask by a disc of its own radius.
+    """Dilate every mask by a disc, with a separate radius for each mask.
 
-    A pixel belongs to the result if its squared distance to a pixel of the
-    mask is at most the squared radius. The distances g along the columns are
-    computed first. Along the rows, a pixel at a column distance of g then
-    covers sqrt(r^2 - g^2) pixels on either side.
+    A pixel belongs to the result if its distance to a pixel of the mask is
+    at most the radius r. The distance g to the mask within the column of
+    each pixel is computed first. If the distance is at most r, the pixels of
+    the same row up to sqrt(r^2 - g^2) away on either side belong to the
+    result.
 
     Args:
         masks: (n, H, W) bool masks.
@@ -129,8 +130,8 @@ def _cummin_from_end(values: Tensor, dim: int) -> Tensor:
 def _windows(masks: Tensor, squares: Tensor) -> Iterator[_Windows]:
     """Yield windows around all instances, grouped by similar window sizes.
 
-    Windows save time because most instances are small. The number of sizes
-    is at most the number of powers of two up to the side of the map.
+    Windows save time because most instances are small. There are few groups,
+    because sizes are grouped by powers of two.
     """
     # one pixel more than the radius, since the root may be rounded down
     margin = squares.sqrt().long() + 1
@@ -148,7 +149,15 @@ def _windows(masks: Tensor, squares: Tensor) -> Iterator[_Windows]:
 
 
 def _extent(occupied: Tensor, margin: Tensor) -> tuple:
-    """Return start and length (n,) of occupied places (n, L) with a margin."""
+    """Return the span of the occupied places along a side, with a margin.
+
+    Args:
+        occupied: (n, L) bool, True for occupied places.
+        margin: (n,) number of places to add on either side.
+
+    Returns:
+        First place (n,) and number of places (n,), cut at the ends.
+    """
     length = occupied.shape[1]
     marks = occupied.byte()
     first = marks.argmax(1) - margin
@@ -158,16 +167,20 @@ def _extent(occupied: Tensor, margin: Tensor) -> tuple:
 
 
 def _span(first: Tensor, count: int, length: int) -> Tensor:
-    """Return `count` places (m, count) from `first`, moved into the map."""
+    """Return `count` successive places (m, count) of a side of the map.
+
+    They start at `first` (m,), or earlier if they would exceed `length`.
+    """
     first = first.clamp(max=length - count)
     return first[:, None] + torch.arange(count, device=first.device)
 
 
 def context_consistency(query_hist: Tensor, retrieved_hist: Tensor) -> Tensor:
-    r"""Return the similarity of queries and retrieved instances in context.
+    r"""Return how similar the contexts of queries and retrieved instances are.
 
-    It is the mean over the retrieved instances of the intersection of
-    histograms, :math:`\sum_c \min(h_{qc}, h_{rc})`.
+    The similarity of two instances is the intersection of their histograms,
+    :math:`\sum_c \min(h_{qc}, h_{rc})`. It is averaged over the retrieved
+    instances of a query.
 
     Args:
         query_hist: (Q, C) histograms of the queries, as
@@ -175,9 +188,9 @@ def context_consistency(query_hist: Tensor, retrieved_hist: Tensor) -> Tensor:
         retrieved_hist: (Q, k, C) histograms of the retrieved instances.
 
     Returns:
-        (Q,) in [0, 1]. Retrieved instances without context (rows of 0) are
-        left out of the mean. The result is NaN for a query without context
-        and for one none of whose retrieved instances has a context.
+        (Q,) similarities in [0, 1]. Retrieved instances without context (a
+        histogram of zeros) are left out of the mean. The similarity is NaN if
+        the query or all of its retrieved instances have no context.
 
     Raises:
         ValueError: If the shapes do not fit.
@@ -203,6 +216,6 @@ def _check_masks(masks: Tensor, semantic: Tensor) -> None:
     if masks.dim() != 3 or masks.dtype != torch.bool:
         raise ValueError(
             '`masks` must be a bool tensor of shape (n, H, W), got '
-            f'{masks.dtype} of shape {tuple(masks.shape)}; an instance map '
-            'becomes masks by `map == ids[:, None, None]`')
+            f'{masks.dtype} of shape {tuple(masks.shape)}; for an instance '
+            'map, use `map == ids[:, None, None]`')
     check_labels('semantic', semantic, masks.shape[1:])

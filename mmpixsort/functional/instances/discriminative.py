@@ -1,6 +1,7 @@
 """Discriminative loss of pixel embeddings for instance segmentation.
 
-It pulls pixels to the mean of their instance and pushes means apart.
+The loss pulls pixels to the mean of their instance and pushes the means of
+different instances apart.
 
 De Brabandere, Neven, Van Gool, "Semantic Instance Segmentation with a
 Discriminative Loss Function", 2017, https://arxiv.org/abs/1708.02551.
@@ -31,12 +32,12 @@ class DiscriminativeTerms(NamedTuple):
     """Terms of the discriminative loss of each image, with diagnostics.
 
     Attributes:
-        pull: (B,) L_var, the pull of pixels to the mean of their instance.
-        push: (B,) L_dist, the push between means.
-        reg: (B,) L_reg, the mean length of the means.
+        pull: (B,) L_var, which pulls pixels to the mean of their instance.
+        push: (B,) L_dist, which pushes means apart.
+        reg: (B,) L_reg, the average length of the means.
         valid: (B,) bool, True for images with an instance.
-        num_instances: (B,) number of instances; this and the following
-            fields have no gradient.
+        num_instances: (B,) number of instances. This field and the following
+            ones have no gradient.
         active_pixels: (B,) number of pixels farther than `delta_var` from
             the mean of their instance.
         active_pairs: (B,) number of ordered pairs of means nearer than
@@ -76,51 +77,53 @@ def discriminative_loss(embeddings: Tensor,
         L_{reg} = \frac1C \sum_c \|\mu_c\|
 
     All images are processed at once, in float32, or in float64 for float64
-    embeddings, with autocast off. The memory is that of B * D * N numbers
-    for the gradient and of a few tensors of B * N and B * K * K numbers. A
-    pair of means that coincide contributes (2 delta_d)^2 without a gradient,
-    as the equation says.
+    embeddings, with autocast off. The memory holds B * D * N numbers for the
+    gradient and a few tensors of B * N and B * K * K numbers. Two means that
+    coincide add (2 delta_d)^2 to the sum of L_dist, but have no gradient.
 
     Args:
         embeddings: (B, D, *spatial) floating tensor with any number of
             spatial dimensions. Ignored pixels may hold any values, even NaN.
         instance_ids: (B, *spatial) integer instance of each pixel; or
-            (B, M, *spatial) bool masks of the instances, which may overlap
-            or be empty. Pixels with a negative id are ignored.
+            (B, M, *spatial) bool masks of M instances, which may overlap or
+            be empty. Pixels with a negative id are ignored.
         delta_var: Distance to the mean within which a pixel is not pulled,
             0 or more.
-        delta_dist: Half the distance beyond which two means do not repel
-            each other, 0 or more.
+        delta_dist: Half the distance beyond which two means do not push each
+            other apart, 0 or more.
         background: Meaning of id 0: 'ignore' ignores its pixels, 'instance'
-            treats it as any other instance.
+            treats it like any other instance.
         ignore_index: Id whose pixels are ignored.
-        distance: 'l2', 'l1', or 'cosine' for 1 - cos on the unit sphere. For
-            'cosine' both margins are in units of 1 - cos, and L_reg is 0.
+        distance: Distance d: 'l2', 'l1', or 'cosine' for 1 - cos between
+            unit vectors. With 'cosine' both margins are in units of 1 - cos,
+            and L_reg is 0.
         normalizer: Normalisation of the sums. 'paper': the equations above;
             'authors': as in the authors' released code, the pull is summed
             over instances, and the push is summed over pairs a < b and
             divided by C - 1; 'pixel': the pull is a mean over pixels;
             'active': pull and push are means over the pixels and pairs whose
             hinge is above 0.
-        push_scope: Set of means that repel each other: those of an 'image';
-            those of a 'class' within an image, averaged over classes, as in
-            the paper on Cityscapes; or those of the whole 'batch'.
+        push_scope: Set of instances in which means are pushed apart: all
+            instances of an 'image'; all instances of a 'class' of an image,
+            averaged over classes, as in the paper on Cityscapes; or all
+            instances of the 'batch'.
         class_ids: (B, *spatial) integer classes, or (B, M) with masks; they
             are needed for `push_scope='class'`. The class of an instance is
             the largest class of its pixels.
-        overlap: Instances that a pixel in several masks is pulled to: 'all',
-            or the 'nearest'.
+        overlap: Instances to which a pixel of several masks is pulled: 'all'
+            of them, or only the 'nearest'.
         min_pixels: Minimum area of an instance in pixels; smaller ones are
             ignored.
-        num_ids: Number of slots K, where all ids lie in [0, num_ids). The
-            loss compares K^2 pairs, so number the instances of every image
-            from 1. None accepts any ids, for which the host waits for the
-            device.
+        num_ids: Number of slots K; pixels with an id of K or more are
+            ignored. The loss compares K^2 pairs of slots, so number the
+            instances of every image from 1. None accepts any ids, but makes
+            the CPU wait for the device.
 
     Returns:
-        pull (B,), push (B,), reg (B,), and valid (B,) bool, which is True
-        for images with an instance. The terms of other images are zero with
-        a gradient. The push is zero for a single instance.
+        The pull (B,), push (B,) and reg (B,) of each image, and valid (B,),
+        which is True for images with an instance. The terms of other images
+        are zero and have a gradient of zero. The push of an image with a
+        single instance is zero.
 
     Raises:
         ValueError: If a shape, a dtype or an option is wrong.
@@ -149,7 +152,7 @@ def discriminative_terms(embeddings: Tensor, instance_ids: Tensor, *,
                          num_ids: Optional[int]) -> DiscriminativeTerms:
     """Compute the terms of :func:`discriminative_loss` with diagnostics.
 
-    The arguments are those of :func:`discriminative_loss`.
+    It takes the same arguments as :func:`discriminative_loss`.
     """
     check_non_negative('delta_var', delta_var)
     check_non_negative('delta_dist', delta_dist)
@@ -193,7 +196,7 @@ def _check_shapes(embeddings: Tensor, instance_ids: Tensor) -> None:
         if instance_ids.dim() != embeddings.dim() or got != (batch, *spatial):
             raise ValueError(
                 '`instance_ids` of type bool must be masks of shape (B, M, '
-                f'*spatial) of embeddings {tuple(embeddings.shape)}, got '
+                f'*spatial) for embeddings {tuple(embeddings.shape)}, got '
                 f'{tuple(instance_ids.shape)}')
     else:
         check_labels('instance_ids', instance_ids, (batch, *spatial))
@@ -202,7 +205,17 @@ def _check_shapes(embeddings: Tensor, instance_ids: Tensor) -> None:
 def _terms(hinges: Hinges, areas: Tensor, groups: Groups, *,
            normalizer: str, margin: float, distance: str,
            whole_batch: bool) -> DiscriminativeTerms:
-    """Combine the means and hinges of instances to the terms of images."""
+    """Compute the terms of images from the hinges of their instances.
+
+    Args:
+        hinges: Means and hinges of the instances.
+        areas: (B, K) areas in pixels.
+        groups: Groups of instances whose means are pushed apart.
+        normalizer: Normalisation of the sums.
+        margin: Distance beyond which two means do not push each other apart.
+        distance: 'l2', 'l1' or 'cosine'.
+        whole_batch: Whether all means of the batch are pushed apart.
+    """
     valid = groups.valid
     num = valid.sum(1)
     active = hinges.active.sum(1)
@@ -236,7 +249,7 @@ def _push(means: Tensor, groups: Groups, normalizer: str, margin: float,
         partners = partners[:, :, None] & partners[:, None]
         partners.diagonal(dim1=1, dim2=2).fill_(False)
         others = partners.sum(2, dtype=rows.dtype).view(batch, num_slots)
-        # the mean over images then equals the mean over all pairs
+        # with this factor the mean over images is the mean over all pairs
         images = groups.valid.any(1).sum()
         weights = images / (others + 1)
     hinge = (margin - _pair_distances(rows, distance)).relu() * partners
@@ -251,10 +264,10 @@ def _push(means: Tensor, groups: Groups, normalizer: str, margin: float,
 
 
 def _pair_distances(rows: Tensor, distance: str) -> Tensor:
-    """Return distances (B, K, K) of means (B, K, D)."""
+    """Return the distances (B, K, K) between means (B, K, D)."""
     if distance == 'cosine':
         return 1 - rows @ rows.transpose(1, 2)
-    # differences: the product form is inexact for means far from the origin
+    # the form with a matrix product is inexact for means far from the origin
     return torch.cdist(
         rows, rows, p=1 if distance == 'l1' else 2,
         compute_mode='donot_use_mm_for_euclid_dist')

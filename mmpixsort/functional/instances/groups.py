@@ -1,6 +1,6 @@
-"""Groups of instances that repel each other, and the weights of instances.
+"""Put the instances that are pushed apart into groups, and weight them.
 
-Shapes: B images, N pixels, M masks, K slots.
+Shapes: B images, M masks, K slots.
 """
 from typing import NamedTuple, Optional
 
@@ -12,12 +12,13 @@ from .slots import Slots
 
 
 class Groups(NamedTuple):
-    """Groups of instances: all those of an image, or those of each class.
+    """Groups of instances: one per image, or one per class of an image.
 
     Attributes:
         valid: (B, K) bool, True for slots that hold an instance.
-        weights: (B, K) weights of the instances in the mean over the groups
-            of an image of the means over the instances of a group.
+        weights: (B, K) weights of the instances, which sum to 1 in every
+            image with an instance. All groups of an image have the same
+            total weight, and all instances of a group the same weight.
         partners: (B, K, K) bool, True for pairs of different instances of
             one group.
         num_partners: (B, K) number of partners of each instance.
@@ -31,19 +32,19 @@ class Groups(NamedTuple):
 
 def group_instances(slots: Slots, class_ids: Optional[Tensor],
                     *, by_class: bool) -> Groups:
-    """Group the instances of every image, in one group or by class.
+    """Put the instances of an image into one group, or one group per class.
 
     Args:
         slots: Slots of the instances.
         class_ids: (B, *spatial) integer classes of the pixels, or (B, M)
             classes of the masks; used only with `by_class`.
-        by_class: Whether the instances of each class are a separate group.
+        by_class: Whether each class of an image has a separate group.
 
     Returns:
         :class:`Groups` of the batch.
 
     Raises:
-        ValueError: If classes are needed but are missing or of a wrong
+        ValueError: If classes are needed, but are missing or have a wrong
             shape.
     """
     valid = slots.valid
@@ -60,7 +61,7 @@ def group_instances(slots: Slots, class_ids: Optional[Tensor],
 
 
 def _slot_classes(slots: Slots, class_ids: Optional[Tensor]) -> Tensor:
-    """Return the class (B, K) of every slot."""
+    """Return the class (B, K) of every slot, the largest class in it."""
     if class_ids is None:
         raise ValueError("`class_ids` must be given with `push_scope` "
                          "'class', got None")

@@ -1,12 +1,13 @@
-"""Means of instances, and squared hinges of their pixels' distances to them.
+"""Means of instances, and squared hinges of the distances of pixels to them.
 
-Shapes: B images, D embedding dims, N pixels, K slots.
+Shapes: B images, D embedding dims, N pixels, n pixels of a piece, K slots for
+the instances of an image; slot K takes the pixels of no instance.
 
-The function has its own backward pass, because the plain expression keeps a
-dozen tensors of the size of the map. This one processes the map in pieces
-that fit into a cache. It allocates a single tensor of the size of the map:
-the slopes of the hinges, which the forward pass writes and which become the
-gradient.
+The backward pass is written out, because autograd would keep a dozen tensors
+of the size of the map. Both passes process the map in pieces that fit into a
+cache. They allocate a single tensor of the size of the map: the forward pass
+stores half the gradients of the hinges in it, and the backward pass turns
+them into the gradient of the map.
 """
 import mmap
 from contextlib import suppress
@@ -22,9 +23,9 @@ from .slot_sums import SlotSums
 from .slots import Slots
 
 DISTANCES = ('l2', 'l1', 'cosine')
-CHUNK_ELEMENTS = 1 << 19  # elements of a piece of the map: 2 MB
-# Bytes of a map from which on glibc asks the system for fresh pages whenever
-# it is allocated; below, it hands out those that were freed before.
+CHUNK_ELEMENTS = 1 << 19  # number of elements of a piece: 2 MB of float32
+# Size in bytes from which on glibc requests new memory pages for every tensor.
+# For smaller tensors it reuses pages that were freed before.
 FRESH_PAGES = 1 << 25
 
 
@@ -32,10 +33,11 @@ class Hinges(NamedTuple):
     """Means and summed hinges of instances, from which the loss is computed.
 
     Attributes:
-        means: (B, D, K) mean embeddings, of unit length for 'cosine'; 0 for
+        means: (B, D, K) mean embeddings, normalised for 'cosine'; 0 for
             unused slots.
         sums: (B, K) sums of the squared hinges of the pixels.
-        active: (B, K) number of pixels beyond the margin, without gradient.
+        active: (B, K) number of pixels beyond the margin; it has no
+            gradient.
     """
 
     means: Tensor
@@ -47,17 +49,19 @@ def instance_hinges(embeddings: Tensor, slots: Slots, *, margin: float,
                     distance: str) -> Hinges:
     r"""Compute the mean of each instance and the squared hinges of its pixels.
 
-    The hinges of instance c sum up to
-    :math:`\sum_i [d(x_i, \mu_c) - \delta]_+^2`. The result is differentiable
-    once. Exactly repeatable results on a GPU need
+    The sum of the squared hinges of instance c is
+    :math:`\sum_i [d(x_i, \mu_c) - \delta]_+^2`. It can be differentiated only
+    once. On a GPU, runs give exactly equal results only with
     `torch.use_deterministic_algorithms(True)`.
 
     Args:
-        embeddings: (B, D, N), of unit length for 'cosine'. Pixels without an
-            instance may hold any values, even NaN.
-        slots: Slots of the instances, with an index of each pixel.
-        margin: delta, the distance to the mean that is not penalised.
-        distance: 'l2', 'l1', or 'cosine': 1 - cos, half the square of l2.
+        embeddings: (B, D, N) embeddings, unit vectors for 'cosine'. Pixels
+            without an instance may hold any values, even NaN.
+        slots: Slots of the instances, with the index of each pixel.
+        margin: delta, the distance to the mean up to which a pixel is not
+            penalised.
+        distance: 'l2', 'l1', or 'cosine' for 1 - cos, which is half the
+            squared 'l2' distance of unit vectors.
 
     Returns:
         :class:`Hinges` of the batch.
@@ -103,7 +107,7 @@ class _InstanceHinges(torch.autograd.Function):
             grad_means = torch.zeros_like(means)
         if grad_sums is None:
             grad_sums = torch.zeros_like(sizes)
-        # of the mean, by itself and through the hinges of its pixels
+        # gradient of the means, directly and through the hinges of pixels
         shared = torch.addcmul(
             grad_means, grad_sums[:, None], pulled, value=-2)
         if ctx.lengths is not None:
@@ -113,7 +117,7 @@ class _InstanceHinges(torch.autograd.Function):
         columns = pad(torch.cat(
             [shared / sizes[:, None], grad_sums[:, None]], 1), (0, 1))
         grad, ctx.slopes = ctx.slopes, None
-        if grad is None:  # a second time through a graph that was retained
+        if grad is None:  # backward runs again on a retained graph
             grad = empty_map(*embeddings.shape, like=embeddings)
             _walk(embeddings, index, table, *ctx.options, grad)
         buffer = empty_map(*columns.shape[:2], _step(grad), like=grad)
@@ -131,16 +135,17 @@ def _walk(embeddings: Tensor, index: Tensor, table: Tensor, margin: float,
 
     Args:
         embeddings: (B, D, N) embeddings.
-        index: (B, N) slot of each pixel.
+        index: (B, N) slot of each pixel in [0, K].
         table: (B, D, K + 1) means of the slots.
-        margin: delta.
+        margin: Margin delta of the hinges.
         distance: 'l2', 'l1' or 'cosine'.
-        slopes: (B, D, N) tensor into which half the gradients of the hinges
-            are written; None if no gradient is needed.
+        slopes: (B, D, N) tensor into which half the gradients of the squared
+            hinges are written; None if no gradient is needed.
 
     Returns:
-        (B, 2, K + 1) sums of the hinges and numbers of pixels beyond the
-        margin, and (B, D, K + 1) sums of the slopes, 0 without `slopes`.
+        A tensor (B, 2, K + 1) with the sum of the squared hinges and the
+        number of pixels beyond the margin of each slot; and the sums
+        (B, D, K + 1) of the slopes in each slot, 0 if `slopes` is None.
     """
     dims, dump = table.shape[1], table.shape[2] - 1
     total = _sums(embeddings, 2, dump)
@@ -163,16 +168,22 @@ def _walk(embeddings: Tensor, index: Tensor, table: Tensor, margin: float,
 
 
 def empty_map(*shape: int, like: Tensor) -> Tensor:
-    """Return an uninitialised tensor of the data type and device of another.
+    """Return an uninitialised tensor with the dtype and device of another.
 
-    On other devices than a CPU this is `new_empty`. On a CPU a tensor of 32
-    MB or more lies in huge pages, because the first touch of each small page
-    is slow. With it the loss and its gradient at 512 x 1024 pixels take 9 %
-    less time at 16 dims and 11 % less at 32 dims than with `new_empty`: the
-    step of `python -m benchmarks --cases D1`, both functions in turn, medians
-    of 40 rounds on one thread of an Intel Xeon (family 6, model 207) whose
-    system gives huge pages on request (`madvise`). Where
-    THP_MEM_ALLOC_ENABLE=1 is set, torch does the same itself.
+    On a CPU, a tensor of 32 MB or more is placed in huge memory pages,
+    because the first access to each ordinary page is slow. Torch does the
+    same itself if THP_MEM_ALLOC_ENABLE=1 is set. Elsewhere the function is
+    `new_empty`.
+
+    Huge pages make the loss with its gradient at 512 x 1024 pixels 9 % faster
+    at 16 dims and 11 % faster at 32 dims. This was measured by the step of
+    `python -m benchmarks --cases D1` with and without them in turn, as medians
+    of 40 rounds on one thread of an Intel Xeon (family 6, model 207), on a
+    system that provides huge pages on request (`madvise`).
+
+    Args:
+        shape: Shape of the new tensor.
+        like: Tensor with the dtype and device of the new one.
     """
     size = prod(shape) * like.element_size()
     if (like.device.type != 'cpu' or size < FRESH_PAGES
@@ -180,7 +191,7 @@ def empty_map(*shape: int, like: Tensor) -> Tensor:
             or not hasattr(mmap, 'MADV_HUGEPAGE')):
         return like.new_empty(shape)
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    with suppress(OSError):  # advice; a kernel may have no huge pages
+    with suppress(OSError):  # some kernels have no huge pages
         memory.madvise(mmap.MADV_HUGEPAGE)
     return torch.frombuffer(memory, dtype=like.dtype).view(shape)
 
@@ -189,7 +200,7 @@ def _step(embeddings: Tensor) -> int:
     """Return the number of pixels of a piece."""
     batch, dims, length = embeddings.shape
     if embeddings.device.type != 'cpu':
-        return max(1, length)  # one piece needs the fewest launches
+        return max(1, length)  # one piece needs the fewest calls
     return max(1, min(length, CHUNK_ELEMENTS // max(1, batch * dims)))
 
 
@@ -212,22 +223,38 @@ def _take(table: Tensor, slots: Tensor, buffer: Tensor) -> Tensor:
 
 
 def _zero_where_(values: Tensor, gone: Tensor, zero: Tensor) -> None:
-    """Set values (B, D, n) to 0 where `gone` (B, n), even where NaN."""
+    """Set values (B, D, n), even NaN, to 0 where the mask `gone` is True.
+
+    Args:
+        values: Values to change in place.
+        gone: (B, n) bool mask.
+        zero: (B, 1, 1) zeros of the dtype of the values.
+    """
     torch.where(gone[:, None], zero, values, out=values)
 
 
 def _length(offset: Tensor, distance: str, buffer: Tensor) -> Tensor:
-    """Return the lengths (B, n) of offsets; `buffer` may be `offset`."""
+    """Return the distances (B, n) that offsets (B, D, n) from means give.
+
+    Intermediate results are written to `buffer`, which may be `offset`.
+    """
     if distance == 'l1':
         return torch.abs(offset, out=buffer).sum(1)
-    # a norm over strided channels takes a CPU ten times as long
+    # `norm` over the channels is ten times as slow on a CPU
     square = torch.mul(offset, offset, out=buffer).sum(1)
     return square.sqrt_() if distance == 'l2' else square.mul_(.5)
 
 
 def _slope_(offset: Tensor, length: Tensor, hinge: Tensor,
             distance: str) -> None:
-    """Turn offsets (B, D, n) into half the gradients of squared hinges."""
+    """Turn offsets into half the gradients of squared hinges, in place.
+
+    Args:
+        offset: (B, D, n) differences of pixels and their means.
+        length: (B, n) distances of pixels to their means.
+        hinge: (B, n) distances minus the margin, at least 0.
+        distance: 'l2', 'l1' or 'cosine'.
+    """
     factor = hinge
     if distance == 'l1':
         offset.sign_()

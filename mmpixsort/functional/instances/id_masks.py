@@ -1,7 +1,8 @@
-"""Masks, boxes and class scores of the instances in a map of ids.
+"""Compute masks, boxes and class scores of the instances in a map of ids.
 
-A map of ids holds the same information as a stack of n masks in 1/n of the
-memory. The stack is therefore made only at the end, where a host needs it.
+A map of ids holds the same information as a stack of n masks that do not
+overlap, in much less memory. Such a stack is therefore made only at the end,
+where a host needs it.
 
 Shapes: H W size, n instances, C classes.
 """
@@ -14,12 +15,13 @@ from mmpixsort.functional.segments.partition import region_boxes
 
 
 class ClassVotes(NamedTuple):
-    """Classes of instances by the vote of their pixels.
+    """Classes of instances from the votes of their pixels.
 
     Attributes:
-        labels: (n,) int64 majority class of the pixels; of equally frequent
-            classes the smallest.
-        scores: (n,) mean probability of this class, 0 without a pixel.
+        labels: (n,) int64 class that most pixels of each instance vote for;
+            of equally frequent classes the smallest.
+        scores: (n,) mean probability of this class over the pixels of the
+            instance; 0 for an instance without pixels.
     """
 
     labels: Tensor
@@ -27,12 +29,15 @@ class ClassVotes(NamedTuple):
 
 
 def vote_classes(ids: Tensor, probabilities: Tensor, count: int) -> ClassVotes:
-    """Classify instances by the vote of their pixels.
+    """Classify instances by the votes of their pixels.
+
+    Every pixel votes for its most probable class.
 
     Args:
-        ids: (H, W) int64 instance of each pixel in [0, n], 0 for none.
+        ids: (H, W) int64 instance of each pixel in [0, n]; 0 for pixels of
+            no instance.
         probabilities: (C, H, W) class probabilities.
-        count: n.
+        count: Number of instances n.
 
     Returns:
         :class:`ClassVotes` of the instances 1 to n.
@@ -49,7 +54,7 @@ def vote_classes(ids: Tensor, probabilities: Tensor, count: int) -> ClassVotes:
         minlength=(count + 1) * num_classes).view(count + 1, num_classes)
     labels = votes.argmax(1)
     own = rows.gather(0, labels[owners][None])[0]
-    # float32 would lose small addends in large instances
+    # a long sum in float32 would lose small addends
     sums = own.new_zeros(count + 1, dtype=torch.double).index_add_(
         0, owners, own.double())
     scores = (sums / votes.sum(1).clamp(min=1)).to(rows.dtype)
@@ -64,7 +69,7 @@ def masks_of_ids(ids: Tensor, numbers: Tensor) -> Tensor:
         numbers: (n,) ids of the instances to return.
 
     Returns:
-        (n, H, W) bool.
+        (n, H, W) bool masks.
 
     Example:
         >>> masks_of_ids(torch.tensor([[2, 0, 1]]), torch.tensor([1, 2]))
@@ -79,12 +84,13 @@ def boxes_of_ids(ids: Tensor, count: int) -> Tensor:
     """Return the bounding boxes of the instances of a map of ids.
 
     Args:
-        ids: (H, W) int64 instance of each pixel in [0, n], 0 for none.
-        count: n.
+        ids: (H, W) int64 instance of each pixel in [0, n]; 0 for pixels of
+            no instance.
+        count: Number of instances n.
 
     Returns:
-        (n, 4) float32 x1, y1, x2, y2 in pixels, where x2 and y2 are one more
-        than the last column and row; zeros for an id without a pixel.
+        (n, 4) float32 boxes x1, y1, x2, y2 in pixels, end exclusive; zeros
+        for an instance without pixels.
 
     Example:
         >>> boxes_of_ids(torch.tensor([[0, 1, 1], [0, 0, 1]]), 2)
@@ -107,7 +113,8 @@ def paint_masks(masks: Tensor, scores: Optional[Tensor] = None) -> Tensor:
             lies on top. None means that all scores are equal.
 
     Returns:
-        (H, W) int64 map: k + 1 where mask k lies on top, 0 outside masks.
+        (H, W) int64 map of ids: k + 1 where mask k lies on top, 0 outside all
+        masks.
 
     Example:
         >>> masks = torch.tensor([[[1, 1, 0, 0]], [[0, 1, 1, 0]]])

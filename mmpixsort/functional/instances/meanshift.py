@@ -1,13 +1,13 @@
-"""Mean shift of pixel embeddings from many seeds: instances at test time.
+"""Find instances at test time by mean shift of pixel embeddings.
 
 Shapes: N pixels, D embedding dims, M seeds, K instances.
 
 De Brabandere et al., "Semantic Instance Segmentation with a Discriminative
-Loss Function", 2017, https://arxiv.org/abs/1708.02551, section 2.3: take a
-pixel as centre, move the centre to the mean of the pixels within a bandwidth
-until it stops, label these pixels, remove them and repeat. The paper uses
-one seed at a time; here M seeds move together, and seeds that end close to
-each other are one instance.
+Loss Function", 2017, https://arxiv.org/abs/1708.02551, section 2.3, use one
+seed at a time. They take a pixel as centre, move the centre to the mean of the
+pixels within a bandwidth until it stops, label these pixels, remove them and
+repeat. Here M seeds move together, and seeds that end close to each other
+become one instance.
 """
 import warnings
 from typing import Callable, Optional
@@ -53,11 +53,12 @@ def seed_mean_shift(embeddings: Tensor,
         c \leftarrow \text{mean} \{x_i : \|x_i - c\| \le b,\;
         x_i \text{ of no instance}\}
 
-    until it stops. The end points are then taken in the order of decreasing
-    numbers of pixels within b. An end point becomes the centre of a new
-    instance unless it lies closer than b to the centre of another instance,
-    or other instances already own most of the pixels within b of it. At the
-    end every pixel is labelled by the nearest centre within b.
+    until it stops. The end points are then considered in the order of
+    decreasing numbers of pixels within b. An end point becomes the centre of
+    a new instance unless it lies closer than b to the centre of another
+    instance, or too many of the pixels within b of it belong to other
+    instances (`min_purity`). At the end every pixel is labelled with the
+    nearest centre within b.
 
     A step takes O(M N D) operations and at most 2^22 similarities in memory.
     The computation runs in float32 with autocast off and waits for the
@@ -67,34 +68,35 @@ def seed_mean_shift(embeddings: Tensor,
 
     Args:
         embeddings: (N, D) floating tensor; it is not normalised here.
-        bandwidth: b, above 0. If the discriminative loss is zero, any b
-            between 2 delta_var and 2 (delta_dist - delta_var) finds the
-            exact instances; the authors' code uses delta_dist.
+        bandwidth: Bandwidth b, above 0. If the discriminative loss is zero,
+            any b between 2 delta_var and 2 (delta_dist - delta_var) finds
+            the exact instances; the authors' code uses delta_dist.
         seeds: (M, D) points to start from, such as centres that a network
-            predicts. There is a single round then, and no other seeds.
-        scores: (N,) floating tensor: the pixels are cut into `num_seeds`
-            runs, and the pixel with the highest score in each run is a seed.
-            None draws the seeds at random.
-        num_seeds: M, the number of seeds of a round.
+            predicts. The search then has a single round with these seeds.
+        scores: (N,) floating scores of the pixels. The pixels are split into
+            `num_seeds` parts in their order, and the pixel with the highest
+            score in each part is a seed. None draws the seeds at random.
+        num_seeds: Number of seeds M of a round.
         num_iters: Maximum number of steps of a seed.
         tolerance: Length of a step, 0 or more, at which a seed stops.
         min_pixels: Minimum number of pixels of an instance.
-        min_purity: Fraction in [0, 1) of the pixels within b of an end point
-            that no other instance owns; a new instance must exceed it.
-        max_instances: Maximum of K; None does not limit it.
+        min_purity: Fraction in [0, 1). A new instance must own more than this
+            fraction of the pixels within b of its centre.
+        max_instances: Maximum number of instances K; None does not limit it.
         max_failures: Number of consecutive rounds without a new instance
             after which the search stops.
-        reassign: Label of pixels outside all instances: 'none' leaves 0,
-            'nearest' assigns the nearest centre.
-        max_visits: Number of pixels that all seeds may visit in all steps
-            before the search stops with the instances found so far; None
-            does not limit it. For separate clusters among outliers, an
-            instance takes about 5 N visits. With `seeds`, only `num_iters`
-            limits the search.
-        report: Function that is called with a warning if `max_visits` has
+        reassign: Label of pixels farther than b from all centres: 'none'
+            leaves 0, 'nearest' assigns the nearest centre.
+        max_visits: Maximum number of visits, where each step of a seed counts
+            as one visit to each of the pixels it is compared with. The
+            search then stops with the instances found so far. None does not
+            limit it. For separate clusters among outliers, an instance takes
+            about 5 N visits. With `seeds`, only `num_iters` limits the
+            search.
+        report: Function that is called with a message if `max_visits` has
             stopped the search.
-        generator: Generator of the random draws of seeds; None draws the
-            same seeds in every call.
+        generator: Random generator that draws the seeds; None draws the same
+            seeds in every call.
 
     Returns:
         :class:`Clusters` on the device of `embeddings`.
@@ -127,7 +129,8 @@ def seed_mean_shift(embeddings: Tensor,
                         embeddings.new_empty(0, embeddings.shape[1]).float())
     with autocast_off(embeddings.device):
         points = embeddings[kept].float()
-        # squared lengths far from zero would swallow the distances
+        # far from zero, squared lengths would be too large to resolve the
+        # distances
         origin = points.mean(0)
         points = points - origin
         if seeds is not None:
@@ -162,7 +165,7 @@ def _check_rows(embeddings: Tensor, seeds: Optional[Tensor],
 
 def _label(points: Tensor, centers: Tensor, rules: SearchRules,
            reassign: str) -> Clusters:
-    """Label the pixels by the centres that get at least `min_pixels`."""
+    """Label the pixels with the centres that have at least `min_pixels`."""
     labels = nearest_center(points, centers, rules.bandwidth)
     centers = keep_large(
         Clusters(labels, centers), min_pixels=rules.min_pixels).centers
@@ -178,5 +181,6 @@ def _what_was_cut(points: Tensor, centers: Tensor, rules: SearchRules,
     return (f'mean shift stopped at `max_visits` {max_visits} with '
             f'{len(centers)} instances; {int(free)} of {len(points)} pixels '
             'belong to none, and not all of them were searched. The '
-            f'embeddings form few clusters of radius {rules.bandwidth}, like '
-            'those of an untrained network; raise `max_visits` to search on')
+            'embeddings hardly form clusters of radius '
+            f'{rules.bandwidth}, like those of an untrained network; raise '
+            '`max_visits` to continue the search')

@@ -1,6 +1,9 @@
-"""The search of mean shift: rounds of seeds that move, then join.
+"""Search for the centres of instances in rounds of mean shift.
 
-Shapes: N pixels, D embedding dims, M seeds, K instances.
+In each round seeds move until they stop. Their end points, called modes, then
+become the centres of new instances where they fit.
+
+Shapes: N pixels, D embedding dims, M seeds or modes, K instances, b bandwidth.
 """
 import math
 from typing import NamedTuple, Optional, Tuple
@@ -16,7 +19,7 @@ from .meanshift_windows import (count_unowned, is_within, nearest_center,
 
 
 class SearchRules(NamedTuple):
-    """Arguments of :func:`seed_mean_shift` that all steps share."""
+    """Arguments of :func:`seed_mean_shift` that all functions here share."""
 
     bandwidth: float
     num_seeds: int
@@ -28,7 +31,7 @@ class SearchRules(NamedTuple):
     max_failures: int
 
     def check(self) -> 'SearchRules':
-        """Return the rules, or raise ValueError on a value out of range."""
+        """Return the rules, or raise an error for a value out of range."""
         check_positive('bandwidth', self.bandwidth)
         check_count('num_seeds', self.num_seeds)
         check_count('num_iters', self.num_iters)
@@ -37,8 +40,8 @@ class SearchRules(NamedTuple):
         check_non_negative('min_purity', self.min_purity)
         if self.min_purity >= 1:
             raise ValueError('`min_purity` must be below 1, got '
-                             f'{self.min_purity}; a share of 0.5 asks for '
-                             'more than half of the pixels')
+                             f'{self.min_purity}; with 0.5 a new instance '
+                             'must own more than half of the pixels')
         if self.max_instances is not None:
             check_count('max_instances', self.max_instances)
         check_count('max_failures', self.max_failures)
@@ -46,10 +49,10 @@ class SearchRules(NamedTuple):
 
 
 class Work:
-    """Counts how many pixels seeds have looked at.
+    """Count how many pixels the seeds have visited.
 
     Args:
-        max_visits: Pixels that they may look at; None: any number.
+        max_visits: Maximum number of visits; None does not limit it.
     """
 
     def __init__(self, max_visits: Optional[int]) -> None:
@@ -57,18 +60,30 @@ class Work:
 
     @property
     def is_over(self) -> bool:
-        """Whether it is time to stop."""
+        """Whether the maximum number of visits is reached."""
         return self.left <= 0
 
     def spend(self, num_seeds: int, num_pixels: int) -> None:
-        """Count a step of some seeds over some pixels."""
+        """Count a step in which each seed visits each of the pixels."""
         self.left -= num_seeds * num_pixels
 
 
 def search_centers(points: Tensor, scores: Optional[Tensor],
                    rules: SearchRules, generator: Optional[torch.Generator],
                    work: Work) -> Tensor:
-    """Return centres (K, D), round after round over what is left."""
+    """Find the centres of instances in rounds over the remaining pixels.
+
+    Args:
+        points: (N, D) pixels.
+        scores: (N,) scores by which seeds are chosen; None draws them.
+        rules: Rules of the search.
+        generator: Random generator that draws the seeds; None draws the same
+            seeds in every call.
+        work: Counter of the visits, which stops the search.
+
+    Returns:
+        (K, D) centres.
+    """
     if generator is None:
         generator = torch.Generator().manual_seed(0)
     centers = points[:0]
@@ -83,7 +98,7 @@ def search_centers(points: Tensor, scores: Optional[Tensor],
             break
         seeds = pick_seeds(candidates, scores, rules.num_seeds, generator)
         modes, ends = shift_seeds(points[rest], points[seeds], rules, work)
-        # a seed may end where it is not itself within the bandwidth
+        # the seed itself may lie farther than b from its end point
         untried[seeds] = False
         untried[rest] &= ~is_within(points[rest], ends, rules.bandwidth)
         before, centers = centers, join_modes(
@@ -92,7 +107,7 @@ def search_centers(points: Tensor, scores: Optional[Tensor],
         work.spend(len(modes), len(points))
         if new := len(centers) - len(before):
             failures = 0
-            # no pixel that is free lies within b of an earlier centre
+            # earlier centres need no check: free pixels are not within b
             free[rest] = nearest_center(
                 points[rest], centers[-new:], rules.bandwidth) == 0
             work.spend(new, len(rest))
@@ -101,7 +116,20 @@ def search_centers(points: Tensor, scores: Optional[Tensor],
 
 def pick_seeds(candidates: Tensor, scores: Optional[Tensor], num_seeds: int,
                generator: torch.Generator) -> Tensor:
-    """Return at most `num_seeds` of the candidates."""
+    """Choose seeds among the candidates, at random or by their scores.
+
+    Args:
+        candidates: (n,) indices of pixels.
+        scores: (N,) scores of all pixels. The candidates are split into runs
+            in their order, and the best of each run is chosen. None draws
+            the seeds at random.
+        num_seeds: Maximum number of seeds.
+        generator: Random generator.
+
+    Returns:
+        At most `num_seeds` indices of pixels; all candidates if these are
+        not more.
+    """
     count = len(candidates)
     if count <= num_seeds:
         return candidates
@@ -109,7 +137,7 @@ def pick_seeds(candidates: Tensor, scores: Optional[Tensor], num_seeds: int,
         drawn = torch.randint(
             count, (num_seeds, ), generator=generator, device=generator.device)
         return candidates[drawn.unique().to(candidates.device)]
-    # runs rather than the highest of all, which may lie in one instance
+    # the highest scores of all candidates might lie in one instance
     length = -(-count // num_seeds)
     num_runs = -(-count // length)
     runs = scores.new_full((num_runs * length, ), -torch.inf)
@@ -121,10 +149,17 @@ def pick_seeds(candidates: Tensor, scores: Optional[Tensor], num_seeds: int,
 
 def shift_seeds(points: Tensor, seeds: Tensor, rules: SearchRules,
                 work: Work) -> Tuple[Tensor, Tensor]:
-    """Shift seeds (M, D) to fixed points, or until the work is over.
+    """Shift seeds until they stop.
+
+    Args:
+        points: (N, D) pixels.
+        seeds: (M, D) points to start from.
+        rules: Rules of the search.
+        work: Counter of the visits, which stops the shifts.
 
     Returns:
-        Those with enough pixels, most pixels first, and all (M, D).
+        The end points with at least `min_pixels` pixels within b, in the
+        order of decreasing numbers of pixels; and all end points (M, D).
     """
     centers = seeds.clone()
     support = centers.new_zeros(len(centers))
@@ -132,7 +167,7 @@ def shift_seeds(points: Tensor, seeds: Tensor, rules: SearchRules,
     for _ in range(rules.num_iters):
         before = centers[moving]
         sums, counts = sums_within(points, before, rules.bandwidth)
-        # a given seed may lie where nothing is
+        # there may be no pixel near a seed that the caller has given
         means = torch.where(counts[:, None] > 0,
                             sums / counts.clamp(min=1)[:, None], before)
         centers[moving], support[moving] = means, counts
@@ -147,14 +182,18 @@ def shift_seeds(points: Tensor, seeds: Tensor, rules: SearchRules,
 
 def join_modes(centers: Tensor, modes: Tensor, points: Tensor,
                rules: SearchRules, free: Optional[Tensor] = None) -> Tensor:
-    """Append modes, best first, that are new instances.
+    """Append the modes that are centres of new instances to the centres.
 
     Args:
-        centers: (K, D) that have joined.
-        modes: (M, D).
-        points: (N, D).
+        centers: (K, D) centres found so far.
+        modes: (M, D) modes, in the order of decreasing numbers of pixels.
+        points: (N, D) pixels.
         rules: Rules of the search.
-        free: (N,) bool, pixels within b of no centre; None: found here.
+        free: (N,) bool, True for pixels farther than b from all centres.
+            None computes it.
+
+    Returns:
+        All centres, at most `max_instances`.
     """
     if free is None:
         free = nearest_center(points, centers, rules.bandwidth) == 0
@@ -164,8 +203,8 @@ def join_modes(centers: Tensor, modes: Tensor, points: Tensor,
         return centers
     owned = sums_within(points[~free], modes, rules.bandwidth)[1]
     joined = modes.new_ones(len(modes), dtype=torch.bool)
-    # Whether one joins depends on those before it alone: after n passes the
-    # first n are right, and where nothing changes all are.
+    # Whether a mode joins depends only on those before it. After n passes the
+    # first n decisions are final; once nothing changes, all are.
     while True:
         unowned, total = count_unowned(
             points[free], modes, joined, rules.bandwidth)
@@ -177,17 +216,17 @@ def join_modes(centers: Tensor, modes: Tensor, points: Tensor,
 
 
 def _are_near(first: Tensor, second: Tensor, bandwidth: float) -> Tensor:
-    """Return which rows lie within b of each other, (M, K) bool."""
+    """Return a mask (M, K) of the pairs of rows that are closer than b."""
     return torch.cdist(
         first, second,
         compute_mode='donot_use_mm_for_euclid_dist') < bandwidth
 
 
 def are_distinct(centers: Tensor, bandwidth: float) -> Tensor:
-    """Return a mask (M,) of the centres to keep, in their order.
+    """Return a mask (M,) of the centres to keep.
 
-    True for a centre that lies at least `bandwidth` away from every centre
-    kept before it.
+    It is True for a centre at a distance of at least `bandwidth` from every
+    centre that is kept before it.
     """
     earlier = _are_near(centers, centers, bandwidth).tril(-1)
     keep = earlier.new_ones(len(centers))

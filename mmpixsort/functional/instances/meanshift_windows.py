@@ -1,22 +1,24 @@
-"""Which pixels lie within a bandwidth of which centres, piece by piece.
+"""Find and count the pixels within a bandwidth of centres, in chunks.
 
-Shapes: N pixels, D embedding dims, M centres, K instances. All points lie
-near zero and are float32.
+Shapes: N pixels, n pixels of a chunk, D embedding dims, M or K centres, b
+bandwidth. All tensors are float32. Points must lie near zero, because squared
+distances are computed from squared lengths.
 """
 from typing import Iterator, Optional, Tuple
 
 import torch
 from torch import Tensor
 
-# Rows times pixels of one product: 16 MiB
+# maximum number of similarities of one product, 16 MiB
 MAX_SIMILARITIES = 2**22
 
 
 def _windows(points: Tensor, centers: Tensor,
              bandwidth: float) -> Iterator[Tuple[Tensor, Tensor]]:
-    """Yield pixels (n, D), and which lie within b of a centre (M, n), 0 or 1.
+    """Yield chunks of pixels (n, D) and masks of those within b of centres.
 
-    |x - c|^2 <= b^2 as c x - |x|^2 / 2 >= (|c|^2 - b^2) / 2.
+    A mask (M, n) is 1 if |x - c|^2 <= b^2, else 0. The condition is evaluated
+    as c x - |x|^2 / 2 >= (|c|^2 - b^2) / 2.
     """
     limits = (centers.square().sum(1, keepdim=True) - bandwidth**2) / 2
     for chunk in _chunks(points, len(centers)):
@@ -30,18 +32,18 @@ def _chunks(points: Tensor, num_rows: int) -> Tuple[Tensor, ...]:
 
 def sums_within(points: Tensor, centers: Tensor,
                 bandwidth: float) -> Tuple[Tensor, Tensor]:
-    """Return sums (M, D) and counts (M,) of the pixels within b."""
+    """Return the sum (M, D) and the number (M,) of pixels within b."""
     sums = torch.zeros_like(centers)
     counts = centers.new_zeros(len(centers))
     for chunk, window in _windows(points, centers, bandwidth):
-        # four times as fast on a CPU as `window @ chunk`
+        # four times as fast as `window @ chunk` on a CPU
         sums += (chunk.T @ window.T).T
         counts += window.sum(1)
     return sums, counts
 
 
 def is_within(points: Tensor, centers: Tensor, bandwidth: float) -> Tensor:
-    """Return which pixels (N,) lie within b of any centre."""
+    """Return a mask (N,) of the pixels within b of at least one centre."""
     return torch.cat([
         window.amax(0) > 0
         for _, window in _windows(points, centers, bandwidth)
@@ -50,8 +52,23 @@ def is_within(points: Tensor, centers: Tensor, bandwidth: float) -> Tensor:
 
 def count_unowned(points: Tensor, centers: Tensor, joined: Tensor,
                   bandwidth: float) -> Tuple[Tensor, Tensor]:
-    """Count pixels within b of each centre: in no earlier joined one, all."""
-    # M to 1, so that the first owner is the largest; 0: no owner
+    """Count the pixels within b of each centre, with and without owned ones.
+
+    A centre that has joined owns the pixels within b of it that no earlier
+    one owns.
+
+    Args:
+        points: (N, D) pixels.
+        centers: (M, D) centres.
+        joined: (M,) bool, True for centres that have joined.
+        bandwidth: Bandwidth b.
+
+    Returns:
+        Number (M,) of pixels that no earlier centre owns, and number (M,) of
+        all pixels.
+    """
+    # ranks fall from M to 1, so that a maximum finds the first owner; a rank
+    # of 0 means that a pixel has no owner
     ranks = torch.arange(
         len(centers), 0, -1, device=points.device, dtype=points.dtype)
     owners, ranks = (ranks * joined)[:, None], ranks[:, None]
@@ -66,30 +83,31 @@ def count_unowned(points: Tensor, centers: Tensor, joined: Tensor,
 
 def nearest_center(points: Tensor, centers: Tensor,
                    max_distance: Optional[float]) -> Tensor:
-    """Return the number (N,) of the nearest centre, from 1 on; 0: none.
+    """Label every pixel with its nearest centre.
 
-    As :func:`mmpixsort.functional.instances.clusters.assign_nearest`, for
-    points that lie near zero and are float32.
+    It returns the same labels (N,) as
+    :func:`mmpixsort.functional.instances.clusters.assign_nearest`, but needs
+    float32 points near zero.
     """
     labels = points.new_zeros(len(points), dtype=torch.long)
     if not len(centers) or not len(points):
         return labels
     limit = torch.inf if max_distance is None else max_distance
     halves = centers.square().sum(1, keepdim=True) / 2
-    # K to 1, so that the first of equals is the largest
+    # ranks fall from K to 1, so that a maximum finds the first of equals
     ranks = torch.arange(
         len(centers), 0, -1, device=points.device, dtype=points.dtype)
     start = 0
     for chunk in _chunks(points, len(centers)):
-        # c x - |c|^2 / 2, which |x|^2 / 2 exceeds by half the squared distance
+        # c x - |c|^2 / 2 = (|x|^2 - |x - c|^2) / 2
         closeness = torch.addmm(-halves, centers, chunk.T)
-        # maxima of values: a search for the index is slow on a CPU
+        # the search for the index of a maximum is slow on a CPU
         best = closeness.amax(0)
         least = (chunk.square().sum(1) - limit**2) / 2
         first = closeness.eq_(best).mul_(ranks[:, None]).amax(0)
         near = labels[start:start + len(chunk)]
         near.copy_(len(centers) + 1 - first)
-        # not `<`: of NaN too
+        # the comparison with `<` would not catch NaN
         near.masked_fill_(~(best >= least), 0)
         start += len(chunk)
     return labels

@@ -21,17 +21,18 @@ def overlap_hinges(embeddings: Tensor, masks: Tensor, *, margin: float,
                    min_pixels: int) -> Tuple[Slots, Hinges]:
     """Compute the means and squared hinges of instances given as masks.
 
-    It does the same as :func:`instance_hinges`, with one slot per mask. The
-    memory is that of the masks: B * M * N numbers.
+    It does the same as :func:`instance_hinges`, with one slot per mask. It
+    needs memory for a few tensors of B * M * N numbers.
 
     Args:
-        embeddings: (B, D, N), of unit length for 'cosine'. Pixels that no
-            mask covers may hold any values, even NaN.
+        embeddings: (B, D, N) embeddings, unit vectors for 'cosine'. Pixels
+            that no mask covers may hold any values, even NaN.
         masks: (B, M, N) bool masks of the instances.
-        margin: delta, the distance to the mean that is not penalised.
+        margin: delta, the distance to the mean up to which a pixel is not
+            penalised.
         distance: 'l2', 'l1' or 'cosine'.
-        overlap: Masks that a pixel counts for: 'all' masks that cover it,
-            or only the one with the 'nearest' mean.
+        overlap: Masks to which a pixel contributes a hinge: 'all' masks that
+            cover it, or only the one with the 'nearest' mean.
         min_pixels: Minimum area of a mask in pixels; smaller ones are
             ignored.
 

@@ -1,7 +1,7 @@
-"""Assignment of the pixels of a batch to slots, one slot per instance.
+"""Assign the pixels of a batch to slots, one slot per instance.
 
 Shapes: B images, N pixels of an image, K slots for the instances of an image.
-Slot K takes the pixels of no instance; nothing is read from it.
+Slot K takes the pixels of no instance and is not used further.
 """
 from typing import NamedTuple, Optional, Tuple
 
@@ -18,9 +18,9 @@ class Slots(NamedTuple):
     """Slots of the instances of each image.
 
     Attributes:
-        index: (B, N) int64 slot of each pixel in [0, K], where K stands for
-            no instance. None if instances are given as masks.
-        areas: (B, K) areas in pixels, in the precision of the loss.
+        index: (B, N) int64 slot of each pixel in [0, K], where K means no
+            instance. None if instances are given as masks.
+        areas: (B, K) areas in pixels, in the dtype of the loss.
         valid: (B, K) bool, True for slots that hold an instance.
     """
 
@@ -42,12 +42,12 @@ def instance_slots(instance_ids: Tensor,
         instance_ids: (B, *spatial) integer instance of each pixel; pixels
             with a negative id are ignored.
         background: Meaning of id 0: 'ignore' ignores its pixels, 'instance'
-            treats it as any other instance.
+            treats it like any other instance.
         ignore_index: Id whose pixels are ignored.
-        num_ids: Number of slots K, where all ids lie in [0, num_ids). The
-            loss compares K^2 pairs, so number the instances of every image
-            from 1. None accepts any ids and numbers them image by image,
-            for which the host waits for the device.
+        num_ids: Number of slots K; pixels with an id of K or more are
+            ignored. The loss compares K^2 pairs of slots, so number the
+            instances of every image from 1. None accepts any ids and numbers
+            them image by image, but makes the CPU wait for the device.
         min_pixels: Minimum area of an instance in pixels; smaller ones are
             ignored.
         dtype: Data type of the areas.
@@ -83,11 +83,11 @@ def instance_slots(instance_ids: Tensor,
 
 
 def _number_by_image(ids: Tensor) -> Tuple[Tensor, int]:
-    """Number the ids (B, N) of every image from 0 in increasing order.
+    """Number the ids (B, N) of every image 0, 1, ... in increasing order.
 
     Returns:
-        Numbers (B, N), -1 where an id is negative; and the largest number of
-        ids in an image, at least 1.
+        Numbers (B, N), -1 for ids of -1; and the largest number of ids of an
+        image, at least 1.
 
     Example:
         >>> _number_by_image(torch.tensor([[7, -1, 3, 7], [9, 9, 9, 9]]))

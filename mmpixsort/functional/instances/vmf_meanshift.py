@@ -1,11 +1,12 @@
-"""Mean shift on the sphere: instances are the modes of a vMF density.
+"""Find instances as the modes of a density on the unit sphere.
 
 Shapes: N rows (pixels or segments), D embedding dims, M seeds, K modes.
 
 Kobayashi and Otsu, "Von Mises-Fisher Mean Shift for Clustering on a
 Hypersphere", ICPR 2010. The density is a mixture with one von Mises-Fisher
-component per row; its concentration is that of segment sorting (Hwang et
-al., "SegSort", ICCV 2019, https://arxiv.org/abs/1910.06962, eq. 1).
+(vMF) component per row. The concentration kappa means the same as in segment
+sorting (Hwang et al., "SegSort", ICCV 2019, https://arxiv.org/abs/1910.06962,
+eq. 1).
 """
 from typing import NamedTuple, Optional, Tuple
 
@@ -28,9 +29,8 @@ class Modes(NamedTuple):
     """Modes of a density of rows, and the mode that each row belongs to.
 
     Attributes:
-        labels: (N,) int64 mode of each row in [0, K), in the order of
-            decreasing density; -1 for a row that is ignored.
-        modes: (K, D) unit rows.
+        labels: (N,) int64 mode of each row in [0, K); -1 for ignored rows.
+        modes: (K, D) modes in the order of decreasing density, unit rows.
     """
 
     labels: Tensor
@@ -54,10 +54,10 @@ def vmf_mean_shift(embeddings: Tensor,
         m \leftarrow \frac{s}{\|s\|}, \qquad
         s = \sum_i w_i \exp(\kappa (x_i \cdot m - 1)) x_i
 
-    until it stops moving. The end points are then taken in the order of
-    decreasing density: one is kept as a mode unless its cosine to a mode
-    kept before exceeds `merge_threshold`. Every row belongs to its nearest
-    mode, and modes without a row are dropped.
+    until it stops moving. The end points are then considered in the order of
+    decreasing density. An end point is kept as a mode unless its cosine to a
+    mode that was kept before exceeds `merge_threshold`. Every row belongs to
+    its nearest mode, and modes without a row are dropped.
 
     A step takes O(M N D) operations and at most 2^22 similarities in memory;
     the selection of the modes takes M^2. The computation runs in float32, or
@@ -66,8 +66,9 @@ def vmf_mean_shift(embeddings: Tensor,
 
     Args:
         embeddings: (N, D) unit rows: pixels, or prototypes of segments.
-        concentration: kappa, above 0. A larger one finds more modes.
-        merge_threshold: Cosine in [-1, 1] above which two modes are one.
+        concentration: Concentration kappa, above 0. A larger one finds more
+            modes.
+        merge_threshold: Cosine in [-1, 1] above which two modes are merged.
         seeds: (M, D) unit rows to start from, such as the prototypes of
             segments when the rows are pixels. None starts from every row,
             which is meant for rows that are prototypes.
@@ -121,18 +122,18 @@ def vmf_shift(embeddings: Tensor, log_weights: Tensor, modes: Tensor,
               concentration: float) -> Tuple[Tensor, Tensor]:
     """Move modes by one step of :func:`vmf_mean_shift`.
 
-    Kernels are divided by the largest one seen so far, chunk by chunk, so
-    that they do not underflow even if a mode lies far from all rows.
+    Rows are processed in chunks. Kernels are divided by the largest one so
+    far, so that they do not underflow even if a mode is far from all rows.
 
     Args:
         embeddings: (N, D) unit rows, at least one.
         log_weights: (N,) finite logarithms of the weights of the rows.
         modes: (M, D) unit rows to move.
-        concentration: kappa, above 0.
+        concentration: Concentration kappa, above 0.
 
     Returns:
-        Moved unit rows (M, D), and the logarithm (M,) of the density at
-        `modes`, up to a constant.
+        Moved modes (M, D), unit rows, and the logarithm (M,) of the density
+        at `modes`, up to a constant.
     """
     sums = torch.zeros_like(modes)
     density = modes.new_zeros(len(modes))
@@ -147,7 +148,7 @@ def vmf_shift(embeddings: Tensor, log_weights: Tensor, modes: Tensor,
         shrink = (before - top).exp()
         sums = sums * shrink[:, None] + kernel @ chunk
         density = density * shrink + kernel.sum(1)
-    # if opposite rows cancel, there is no direction to move to
+    # if opposite rows cancel each other, a mode stays where it is
     length = sums.norm(dim=1, keepdim=True)
     moves = length > 1e-6 * density[:, None]
     moved = torch.where(moves, sums / length.clamp(min=1e-30), modes)
@@ -156,7 +157,18 @@ def vmf_shift(embeddings: Tensor, log_weights: Tensor, modes: Tensor,
 
 def _climb(cloud: Tuple[Tensor, Tensor], seeds: Tensor, concentration: float,
            num_iters: int, tolerance: float) -> Tuple[Tensor, Tensor]:
-    """Move seeds until they stop; return modes and log densities (M,)."""
+    """Move seeds until they stop.
+
+    Args:
+        cloud: Rows (N, D) and the logarithms (N,) of their weights.
+        seeds: (M, D) rows to start from.
+        concentration: Concentration kappa.
+        num_iters: Maximum number of steps of a seed.
+        tolerance: Length of a step at which a seed stops.
+
+    Returns:
+        End points (M, D) and the logarithms (M,) of their densities.
+    """
     modes = normalize(seeds, dim=1)
     if not len(cloud[0]) or not len(modes):
         return modes[:0], modes.new_zeros(0)
@@ -172,7 +184,11 @@ def _climb(cloud: Tuple[Tensor, Tensor], seeds: Tensor, concentration: float,
 
 
 def _distinct(modes: Tensor, density: Tensor, threshold: float) -> Tensor:
-    """Return the modes that no denser mode is similar to, densest first."""
+    """Return the modes to keep in the order of decreasing density.
+
+    A mode is kept unless its cosine to a mode that was kept before exceeds
+    `threshold`.
+    """
     ranked = modes[density.argsort(descending=True, stable=True)]
     earlier = (ranked @ ranked.T > threshold).tril(-1)
     keep = earlier.new_ones(len(ranked))
@@ -186,7 +202,7 @@ def _distinct(modes: Tensor, density: Tensor, threshold: float) -> Tensor:
 
 def _assign(points: Tensor, modes: Tensor) -> Modes:
     """Label points with their nearest mode, and drop modes without points."""
-    # among unit rows the nearest one is the most similar one
+    # the nearest of unit rows is the one with the largest cosine
     nearest = assign_nearest(points, modes) - 1
     if not len(modes):
         return Modes(nearest, modes)

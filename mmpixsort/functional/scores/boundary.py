@@ -1,4 +1,4 @@
-r"""Boundary F score: how well predicted class boundaries are placed.
+r"""Compute the boundary F score, which rates predicted class boundaries.
 
 Shapes: B images, H W size, C classes, N points on outlines.
 
@@ -6,9 +6,9 @@ Csurka et al., "What is a good evaluation measure for semantic
 segmentation?", BMVC 2013, section 3; Perazzi et al., "A Benchmark Dataset
 and Evaluation Methodology for Video Object Segmentation", CVPR 2016 (DAVIS).
 A boundary pixel of one map is matched if the other map has a boundary pixel
-of the same class within a given distance. Precision is the matched fraction
-of the predicted boundary, recall that of the true boundary, and F is their
-harmonic mean.
+of the same class within a given distance. Precision is the fraction of the
+predicted boundary that is matched, recall is the fraction of the true boundary
+that is matched, and F is the harmonic mean of precision and recall.
 """
 import math
 from typing import NamedTuple, Optional
@@ -19,7 +19,7 @@ from torch.nn.functional import pad
 
 from mmpixsort.functional.checks import check_count, check_labels
 
-CHUNK = 1 << 22  # number of points times offsets that are looked up at once
+CHUNK = 1 << 22  # maximum number of pixels that are looked up at once
 RINGS = (9, 81)  # numbers of offsets after which matched points are dropped
 
 
@@ -27,11 +27,12 @@ class BoundaryCounts(NamedTuple):
     """Numbers of boundary pixels of each class, which add up over images.
 
     Attributes:
-        matched_predicted: (C,) int64, predicted boundary pixels near a true
-            one.
-        predicted: (C,) int64, all predicted boundary pixels.
-        matched_true: (C,) int64, true boundary pixels near a predicted one.
-        true: (C,) int64, all true boundary pixels.
+        matched_predicted: (C,) int64 number of predicted boundary pixels with
+            a true one nearby.
+        predicted: (C,) int64 number of predicted boundary pixels.
+        matched_true: (C,) int64 number of true boundary pixels with a
+            predicted one nearby.
+        true: (C,) int64 number of true boundary pixels.
     """
 
     matched_predicted: Tensor
@@ -41,12 +42,14 @@ class BoundaryCounts(NamedTuple):
 
 
 class BoundaryScores(NamedTuple):
-    """Boundary scores of each class in [0, 1], NaN without any boundary.
+    """Boundary scores of each class in [0, 1].
 
     Attributes:
-        precision: (..., C) matched fraction of the predicted boundary.
-        recall: (..., C) matched fraction of the true boundary.
-        f: (..., C) harmonic mean of both.
+        precision: (..., C) fraction of the predicted boundary that is
+            matched; this and the other scores are NaN for a class without a
+            boundary in both maps.
+        recall: (..., C) fraction of the true boundary that is matched.
+        f: (..., C) harmonic mean of precision and recall.
     """
 
     precision: Tensor
@@ -57,22 +60,23 @@ class BoundaryScores(NamedTuple):
 def boundary_mask(labels: Tensor,
                   *,
                   ignore_index: Optional[int] = None) -> Tensor:
-    """Return a mask of the pixels whose label differs from a 4-neighbour's.
+    """Return a mask of the pixels with a 4-neighbour of a different label.
 
-    Both sides of a boundary are marked, each one pixel wide, so the marked
-    pixels of a class are the inner outline of its mask. The border of the
-    image is no boundary. The DAVIS code marks one side only.
+    A boundary is thus marked on both sides, one pixel wide each, and the
+    marked pixels of a class are the inner outline of its mask. The border of
+    the image is no boundary. The DAVIS code marks only one side.
 
     Args:
         labels: (B, H, W) integer labels.
-        ignore_index: Label whose boundaries are not marked; None marks all.
+        ignore_index: Label whose boundaries are not marked; None marks all
+            boundaries.
 
     Returns:
-        (B, H, W) bool, True for boundary pixels.
+        (B, H, W) bool mask, True for boundary pixels.
 
     Raises:
         ValueError: If `labels` does not have three dimensions.
-        TypeError: If `labels` are not integers.
+        TypeError: If `labels` does not hold integers.
 
     Example:
         >>> boundary_mask(torch.tensor([[[0, 0, 1, 1]]])).tolist()
@@ -102,31 +106,31 @@ def boundary_counts(prediction: Tensor,
     """Count the boundary pixels of every class and those that are matched.
 
     A boundary pixel is matched if the other map has a boundary pixel of the
-    same class at a Euclidean distance of at most `tolerance`. Void pixels,
-    whose true label is `ignore_index`, are ignored: the prediction is set to
-    void there too, and a boundary with void does not count. Boundary pixels
-    of either map within the tolerance of void are left out as well, because
-    the pixel that would match them may be void.
+    same class at a Euclidean distance of at most `tolerance`. Pixels whose
+    true label is `ignore_index` are void and are ignored in both maps:
+    boundaries between void and a class do not count. Boundary pixels of
+    either map within the tolerance of void are left out as well, because the
+    pixel that would match them may be void.
 
     Args:
-        prediction: (H, W) integer labels; a label outside [0, C) is a class
-            that is not counted.
-        truth: (H, W) integer labels, likewise.
-        tolerance: Largest distance of a match in pixels, 0 or more.
-        num_classes: C.
+        prediction: (H, W) integer predicted labels. A label outside [0, C) is
+            a class that is not counted.
+        truth: (H, W) integer true labels. A label outside [0, C) other than
+            void is a class that is not counted.
+        tolerance: Maximum distance of a match in pixels, 0 or more.
+        num_classes: Number of classes C.
         ignore_index: Label of void in `truth`.
-        void_edges: Whether to treat void as one more class that is not
-            counted, as the class-wise masks of Csurka et al. do, and to
-            leave nothing out. Use it for data sets that separate all objects
-            by a band of void, such as VOC: hardly any boundary would be left
-            otherwise.
+        void_edges: Whether to treat void as a class that is not counted, as
+            in the masks of Csurka et al., and to leave no pixel out. Use it
+            for data sets such as VOC, which separate all objects by a band of
+            void, because hardly any boundary would be left otherwise.
 
     Returns:
         :class:`BoundaryCounts` of one image.
 
     Raises:
         ValueError: If the shapes differ or an option is out of range.
-        TypeError: If labels are not integers.
+        TypeError: If a map does not hold integers.
 
     Example:
         >>> truth = torch.tensor([[0, 0, 0, 0, 1, 1]])
@@ -164,9 +168,10 @@ def boundary_counts(prediction: Tensor,
 def boundary_scores(counts: BoundaryCounts) -> BoundaryScores:
     """Compute precision, recall and F of each class from boundary counts.
 
-    If only one map has a boundary of the class, the fraction of the other
-    map is 1 by convention and F is 0, as in DAVIS. If neither map has one,
-    all three are NaN, so that a mean may leave the class out (DAVIS: 1).
+    If only the prediction has a boundary of a class, its recall is 1 by
+    convention, as in DAVIS; if only the truth has one, its precision is 1. F
+    is 0 in both cases. If neither map has one, all three scores are NaN, so
+    that a mean can leave the class out; DAVIS uses 1 instead.
 
     Args:
         counts: Counts of shape (..., C), of one image or summed over many.
@@ -204,20 +209,20 @@ def _outline(labels: Tensor, num_classes: int,
 
 def _has_match(outline: Tensor, points: Tensor, classes: Tensor,
                tolerance: int) -> Tensor:
-    """Return which points have a pixel of their class in the disc around.
+    """Return which points have an outline pixel of their class nearby.
 
-    Instead of a dilation for every class, the disc is read at the points
-    only, so the cost does not depend on C. Most points are matched close by
-    and are not searched further.
+    Only the discs around the points are searched, so the cost does not
+    depend on C; a dilation for every class would. The search goes outwards,
+    and points that are matched are not searched further.
 
     Args:
-        outline: (H, W) int64 class at boundary pixels, -1 elsewhere.
+        outline: (H, W) int64 class of outline pixels, -1 elsewhere.
         points: (H, W) bool mask of the N points.
         classes: (N,) classes of the points.
         tolerance: Radius of the disc in pixels.
 
     Returns:
-        (N,) bool.
+        (N,) bool, True for points with such a pixel in their disc.
     """
     padded = pad(outline, [tolerance] * 4, value=-1)
     width = padded.shape[1]
@@ -234,7 +239,7 @@ def _has_match(outline: Tensor, points: Tensor, classes: Tensor,
 
 
 def _disc(radius: int, device: torch.device) -> Tensor:
-    """Return the offsets y and x (2, K) of a disc, nearest first."""
+    """Return the offsets y and x (2, K) in a disc, the nearest first."""
     steps = torch.arange(-radius, radius + 1, device=device)
     y, x = torch.meshgrid(steps, steps, indexing='ij')
     squares, order = (y**2 + x**2).flatten().sort()
@@ -243,10 +248,16 @@ def _disc(radius: int, device: torch.device) -> Tensor:
 
 
 def _near_void(void: Tensor, points: Tensor, tolerance: int) -> Tensor:
-    """Return which of N points (H, W) have void in the disc around (N,)."""
+    """Return a mask (N,) of the points with a void pixel nearby.
+
+    Args:
+        void: (H, W) bool mask of the void pixels.
+        points: (H, W) bool mask of the N points.
+        tolerance: Radius of the disc around a point in pixels.
+    """
     y, x = (part + tolerance for part in points.nonzero(as_tuple=True))
-    # number of void pixels of a row before each column; the difference of two
-    # such numbers counts the void pixels between them
+    # number of void pixels of a row before each column; it differs between
+    # two columns if there is a void pixel between them
     before = pad(void.long(), [tolerance + 1] + [tolerance] * 3).cumsum(1)
     found = torch.zeros_like(y, dtype=torch.bool)
     for dy in range(-tolerance, tolerance + 1):

@@ -1,4 +1,4 @@
-"""Scores of the predicted instances of one image against the true ones.
+"""Compute scores of the predicted instances of one image.
 
 Shapes: H W size, P predicted and T true instances, X IoU thresholds.
 
@@ -7,8 +7,8 @@ phenotyping: a collation study", Machine Vision and Applications 27, 2016.
 Precision over thresholds: Caicedo et al., "Nucleus segmentation across
 imaging experiments: the 2018 Data Science Bowl", Nature Methods 16, 2019.
 
-The score is 1 if an image has neither predicted nor true instances, and 0 if
-it has only one kind.
+Both scores are 1 if an image has neither predicted nor true instances, and 0
+if it has only one kind.
 """
 from typing import Dict, List, NamedTuple, Optional, Sequence, Set
 
@@ -18,7 +18,8 @@ from torch import Tensor
 from mmpixsort.functional.checks import check_labels
 from mmpixsort.functional.precision import autocast_off
 
-# quotients, so that an IoU of exactly 13 / 20 does not exceed 0.65
+# 0.5, 0.55, ..., 0.95 as quotients, so that the rounded IoU 13 / 20 does not
+# exceed the threshold 0.65
 IOU_THRESHOLDS = tuple(step / 20 for step in range(10, 20))
 # float32 represents every integer up to this one
 MAX_COUNT = 2**24
@@ -39,11 +40,11 @@ class InstanceOverlaps(NamedTuple):
 
 
 class BestDice(NamedTuple):
-    """Mean Dice of instances with their best partners of the other map.
+    """Mean Dice of instances with their best partners in the other map.
 
     Attributes:
-        pred: () float64 in [0, 1], mean over predicted instances.
-        truth: () float64 in [0, 1], mean over true instances.
+        pred: () float64 mean over predicted instances, in [0, 1].
+        truth: () float64 mean over true instances, in [0, 1].
     """
 
     pred: Tensor
@@ -54,21 +55,21 @@ def instance_overlaps(pred: Tensor, truth: Tensor) -> InstanceOverlaps:
     """Count the pixels shared by the instances of two maps of ids.
 
     Ids may be of any size and have gaps; instances are returned in the order
-    of their ids. An instance all of whose pixels are ignored has no row. The
-    memory is that of P * T counts.
+    of their ids. An instance is missing from the result if all its pixels
+    are ignored. The memory holds P * T counts.
 
     Args:
         pred: Integer ids of predicted instances, (H, W) or any other shape;
-            0 or less where there is none.
-        truth: Integer ids of true instances, of the same shape; 0 where
-            there is none. Pixels with a negative id are ignored in both
+            0 or less for pixels of no instance.
+        truth: Integer ids of true instances, of the same shape; 0 for pixels
+            of no instance. Pixels with a negative id are ignored in both
             maps.
 
     Returns:
         :class:`InstanceOverlaps` with P predicted and T true instances.
 
     Raises:
-        TypeError: If a map is not of integers.
+        TypeError: If a map does not hold integers.
         ValueError: If the shapes of the maps differ.
 
     Example:
@@ -97,8 +98,8 @@ def mask_overlaps(pred: Tensor,
                   valid: Optional[Tensor] = None) -> InstanceOverlaps:
     """Count the pixels shared by two stacks of masks.
 
-    Masks of one stack may overlap. A mask without a valid pixel has no row
-    in the result.
+    Masks of one stack may overlap. A mask without valid pixels is missing
+    from the result.
 
     Args:
         pred: (P, H, W) bool masks of predicted instances.
@@ -194,7 +195,8 @@ def count_difference(intersection: Tensor, pred_areas: Tensor,
                      truth_areas: Tensor) -> int:
     """Return the difference in count, DiC = P - T.
 
-    The arguments are those of :func:`best_dice`.
+    P and T are the numbers of predicted and true instances. The arguments
+    are the same as for :func:`best_dice`.
     """
     _check_overlaps(intersection, pred_areas, truth_areas)
     return len(pred_areas) - len(truth_areas)
@@ -209,15 +211,16 @@ def precision_at_iou(
 ) -> Tensor:
     """Compute the precision TP / (TP + FP + FN) at each IoU threshold.
 
-    TP is the largest number of disjoint pairs with an IoU above the
-    threshold, FP and FN are the numbers of instances left over. The mean
-    over the default thresholds is the score of the Data Science Bowl 2018.
+    TP is the largest number of disjoint pairs of a predicted and a true
+    instance with an IoU above the threshold. FP and FN are the numbers of
+    predicted and true instances left over. The mean over the default
+    thresholds is the score of the Data Science Bowl 2018.
 
     Args:
         intersection: (P, T) number of pixels shared by each pair.
         pred_areas: (P,) areas of the predicted instances in pixels.
         truth_areas: (T,) areas of the true instances in pixels.
-        thresholds: IoU thresholds in [0, 1); a pair whose IoU equals the
+        thresholds: IoU thresholds in [0, 1). A pair with an IoU equal to the
             threshold does not match.
 
     Returns:
@@ -248,10 +251,13 @@ def precision_at_iou(
 
 
 def _num_pairs(fits: Tensor) -> int:
-    """Return the size of the largest one-to-one matching in fits (P, T).
+    """Return the size of the largest one-to-one matching of rows and columns.
 
     It is found by augmenting paths: a row may take the column of another
     row if that row can move to another column.
+
+    Args:
+        fits: (P, T) bool, True for pairs that may be matched.
     """
     partners: Dict[int, List[int]] = {}
     for row, column in fits.nonzero().tolist():
@@ -275,8 +281,8 @@ def _check_masks(name: str, masks: Tensor, size: Sequence[int]) -> None:
             or masks.shape[1:] != size):
         raise ValueError(
             f'`{name}` must be bool masks of size {tuple(size)}, got '
-            f'{masks.dtype} of shape {tuple(masks.shape)}; the masks of an '
-            'instance map are `map == ids[:, None, None]`')
+            f'{masks.dtype} of shape {tuple(masks.shape)}; for an instance '
+            'map, use `map == ids[:, None, None]`')
 
 
 def _check_overlaps(intersection: Tensor, pred_areas: Tensor,

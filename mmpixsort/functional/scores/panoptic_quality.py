@@ -1,6 +1,6 @@
-r"""Panoptic quality (PQ), computed without panopticapi.
+r"""Compute the panoptic quality (PQ) without the package panopticapi.
 
-Shapes: H W size, C classes, T classes of things, which come first.
+Shapes: H W size, C classes, of which the first T are things.
 
 Kirillov et al., "Panoptic Segmentation", CVPR 2019,
 https://arxiv.org/abs/1801.00868, section 4:
@@ -19,7 +19,7 @@ from torch import Tensor
 from mmpixsort.functional.checks import check_count, check_labels
 
 OFFSET = 1000  # factor of the instance in a panoptic id, as in mmdet
-NO_SEGMENT = -1
+NO_SEGMENT = -1  # id of pixels that belong to no segment
 
 
 class PanopticCounts(NamedTuple):
@@ -39,10 +39,11 @@ class PanopticCounts(NamedTuple):
 
 
 class ClassQuality(NamedTuple):
-    """Panoptic scores of each class in [0, 1], NaN without any segment.
+    """Panoptic scores of each class in [0, 1].
 
     Attributes:
-        pq: (C,) float64 panoptic quality.
+        pq: (C,) float64 panoptic quality; this and the other scores are NaN
+            for a class without any segment.
         sq: (C,) float64 segmentation quality, the mean IoU of the matched
             pairs; 0 without a match.
         rq: (C,) float64 recognition quality, the F1 score of the segments.
@@ -57,8 +58,10 @@ class _Overlaps(NamedTuple):
     """P predicted and Q true segments, and the K pairs of them that overlap.
 
     Attributes:
-        pred_ids: (P,) int64 ids; `NO_SEGMENT` where none is predicted.
-        true_ids: (Q,) int64 ids; `NO_SEGMENT` where the truth is void.
+        pred_ids: (P,) int64 ids of predicted segments, which may include
+            `NO_SEGMENT`.
+        true_ids: (Q,) int64 ids of true segments, which may include
+            `NO_SEGMENT` for void.
         rows: (K,) int64 index of each pair in `pred_ids`.
         columns: (K,) int64 index of each pair in `true_ids`.
         pixels: (K,) int64 number of shared pixels, above 0.
@@ -81,30 +84,30 @@ def panoptic_counts(prediction: Tensor,
                     ignore_index: int = 255) -> PanopticCounts:
     """Match the predicted and true segments of one image, and count them.
 
-    A segment is an instance of a thing class, or all pixels of a stuff
-    class. A crowd is a set of true pixels of a thing class whose instances
-    are not annotated; it is no segment. Two segments match if they have the
-    same class and an IoU above 0.5, where pixels of the prediction in void
-    are left out of the union. An unmatched prediction is not counted if more
-    than half of it lies in void or in a crowd of its class. Pixels that are
-    predicted as void belong to no segment.
+    A segment consists of the pixels of an instance of a thing class, or of
+    all pixels of a stuff class. A crowd consists of true pixels of a thing
+    class without annotated instances; it is no segment. Two segments match
+    if they have the same class and an IoU above 0.5, where predicted pixels
+    in void are left out of the union. An unmatched predicted segment is not
+    counted if more than half of it lies in void or in a crowd of its class.
+    Pixels that are predicted as void belong to no segment.
 
     Args:
-        prediction: (H, W) integer, class + 1000 * instance, where the
-            instance is ignored for stuff; C or a negative number is void.
+        prediction: (H, W) integer panoptic ids, class + 1000 * instance. The
+            instance of stuff is ignored; C or a negative number is void.
         semantic: (H, W) integer true classes in [0, C), or `ignore_index`
             for void.
         instances: (H, W) integer true instances of things: 1, 2, ..., or a
             negative number for a crowd. Values at other pixels are ignored.
-        num_classes: C, below 1000.
-        num_things: T, from 0 to C.
+        num_classes: Number of classes C, below 1000.
+        num_things: Number of thing classes T, from 0 to C.
         ignore_index: Label of void in `semantic`.
 
     Returns:
         :class:`PanopticCounts` of one image.
 
     Raises:
-        TypeError: If a map is not of integers.
+        TypeError: If a map does not hold integers.
         ValueError: If the shapes of the maps differ, a class is out of
             range, or a true thing pixel has neither an instance nor the mark
             of a crowd.
@@ -150,7 +153,7 @@ def panoptic_quality(counts: PanopticCounts, *,
 
     Args:
         counts: Counts of shape (C,), of one image or summed over many.
-        num_things: T, from 0 to C.
+        num_things: Number of thing classes T, from 0 to C.
 
     Returns:
         Dict of scores () float64 in [0, 1]: `PQ`, `SQ`, `RQ` over all
@@ -181,7 +184,16 @@ def panoptic_quality(counts: PanopticCounts, *,
 
 
 def check_classes(num_classes: int, num_things: int) -> None:
-    """Raise unless T lies in [0, C] and C fits into a panoptic id."""
+    """Raise unless the numbers of classes C and thing classes T are valid.
+
+    Args:
+        num_classes: C, which must fit into a panoptic id (below 1000).
+        num_things: T, which must lie in [0, C].
+
+    Raises:
+        TypeError: If a number is not an integer.
+        ValueError: If a number is out of range.
+    """
     check_count('num_classes', num_classes)
     check_count('num_things', num_things, minimum=0)
     if num_classes >= OFFSET:
@@ -208,9 +220,12 @@ def _check_maps(prediction: Tensor, semantic: Tensor,
 
 
 def _runs(*maps: Tensor) -> Tuple[Tensor, ...]:
-    """Return the values of runs of equal pixels, and the run lengths.
+    """Merge runs of pixels in which no map changes.
 
     Sorting is faster on runs, which are tens of times fewer than pixels.
+
+    Returns:
+        The value of each map in every run, and the lengths of the runs.
     """
     rows = [labels.flatten() for labels in maps]
     first = torch.ones_like(rows[0], dtype=torch.bool)
@@ -224,7 +239,11 @@ def _runs(*maps: Tensor) -> Tuple[Tensor, ...]:
 
 def _pred_ids(prediction: Tensor, num_classes: int,
               num_things: int) -> Tensor:
-    """Return ids of segments: class + 1000 * instance, or NO_SEGMENT."""
+    """Return the ids of predicted segments, and `NO_SEGMENT` for void.
+
+    The id of a thing is class + 1000 * instance; the id of stuff is the
+    class.
+    """
     classes = prediction % OFFSET
     void = (prediction < 0) | (classes == num_classes)
     wrong = classes[~void & (classes > num_classes)]
@@ -232,15 +251,19 @@ def _pred_ids(prediction: Tensor, num_classes: int,
         raise ValueError(
             f'`prediction` must be class + {OFFSET} * instance with classes '
             f'in [0, {num_classes}), or {num_classes} or negative for void, '
-            f'got class {int(wrong[0])}; `num_classes` must be that of the '
-            'model')
+            f'got class {int(wrong[0])}; set `num_classes` to the number of '
+            'classes of the model')
     ids = torch.where(classes < num_things, prediction, classes)
     return ids.masked_fill(void, NO_SEGMENT)
 
 
 def _true_ids(semantic: Tensor, instances: Tensor, num_classes: int,
               num_things: int, ignore_index: int) -> Tensor:
-    """Return ids of true segments; a crowd of the thing class c has id c."""
+    """Return the ids of true segments, and `NO_SEGMENT` for void.
+
+    The id of a thing is class + 1000 * instance; the id of stuff or of a
+    crowd is the class.
+    """
     void = semantic == ignore_index
     wrong = semantic[~void & ((semantic < 0) | (semantic >= num_classes))]
     if len(wrong):
@@ -260,10 +283,17 @@ def _true_ids(semantic: Tensor, instances: Tensor, num_classes: int,
 
 def _overlaps(pred_ids: Tensor, true_ids: Tensor,
               pixels: Tensor) -> _Overlaps:
-    """Count the shared pixels of every pair of ids that overlap."""
+    """Count the pixels shared by each pair of ids that overlaps.
+
+    Args:
+        pred_ids: Predicted id of each run.
+        true_ids: True id of each run.
+        pixels: Number of pixels of each run.
+    """
     pred_ids, rows = pred_ids.unique(return_inverse=True)
     true_ids, columns = true_ids.unique(return_inverse=True)
-    # only pairs that occur: there may be 10^4 segments on either side
+    # a table of all pairs could be too large: there may be 10^4 segments in
+    # each map
     pairs, places = torch.unique(
         rows * len(true_ids) + columns, return_inverse=True)
     return _Overlaps(pred_ids, true_ids, pairs // len(true_ids),
@@ -272,7 +302,11 @@ def _overlaps(pred_ids: Tensor, true_ids: Tensor,
 
 def _match(overlaps: _Overlaps, num_classes: int,
            num_things: int) -> PanopticCounts:
-    """Match segments; an IoU above 0.5 makes the match unique."""
+    """Match predicted and true segments, and count them by class.
+
+    Matches are unique, because a segment can have an IoU above 0.5 with one
+    other segment only.
+    """
     pred_ids, true_ids, rows, columns, shared = overlaps
     preds, trues = pred_ids[rows], true_ids[columns]
     same = (preds >= 0) & (trues >= 0) & (preds % OFFSET == trues % OFFSET)
@@ -285,7 +319,7 @@ def _match(overlaps: _Overlaps, num_classes: int,
     excused = _sums(shared * (in_void | in_crowd), rows, pred_ids)
     missed_pred = (pred_ids >= 0) & (2 * excused <= areas)
     missed_pred[rows[matched]] = False
-    # smaller ids stand for void and crowds
+    # ids below this are void and crowds, which are not counted
     missed_true = true_ids >= num_things
     missed_true[columns[matched]] = False
     classes = preds[matched] % OFFSET
@@ -298,5 +332,5 @@ def _match(overlaps: _Overlaps, num_classes: int,
 
 
 def _sums(values: Tensor, places: Tensor, like: Tensor) -> Tensor:
-    """Sum values (K,) by their places in a tensor of the shape of `like`."""
+    """Add values (K,) at their places to zeros of the shape of `like`."""
     return torch.zeros_like(like).index_add(0, places, values)

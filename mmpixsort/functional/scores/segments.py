@@ -1,11 +1,12 @@
-"""Scores of segments against labels, and accuracy of retrieval.
+"""Compare segments with labels, and compute the accuracy of retrieval.
 
 Shapes: B images, H W size, N pixels, S segments, C classes, Q queries, k
 neighbours.
 
-The majority class of a segment is the class of most of its labelled pixels;
-of equally frequent classes it is the smallest. Hwang et al., "SegSort", ICCV
-2019, https://arxiv.org/abs/1910.06962, section 3.3, label prototypes by it.
+The majority class of a segment is the most frequent class of its labelled
+pixels; of equally frequent classes it is the smallest. Hwang et al.,
+"SegSort", ICCV 2019, https://arxiv.org/abs/1910.06962, section 3.3, use it as
+the label of a prototype.
 """
 from typing import NamedTuple, Tuple
 
@@ -20,7 +21,7 @@ class RetrievalAccuracy(NamedTuple):
 
     Attributes:
         mean: () fraction of the k neighbours that have the label of the
-            query, averaged over queries (the accuracy in SPML's code).
+            query, averaged over queries. The code of SPML computes it.
         any: () fraction of the queries with at least one such neighbour.
     """
 
@@ -39,11 +40,11 @@ def overlap_counts(rows: Tensor,
     The result is a confusion matrix if the rows are predicted classes.
 
     Args:
-        rows: (...) integer row of each pixel: its segment, cluster or
-            predicted class. Pixels outside [0, num_rows) are ignored.
+        rows: (...) integer segment, cluster or predicted class of each pixel.
+            Pixels outside [0, num_rows) are ignored.
         labels: (...) integer labels; pixels outside [0, C) are ignored.
         num_rows: Number of segments, clusters or predicted classes.
-        num_classes: C.
+        num_classes: Number of classes C.
         ignore_index: Label of pixels that are ignored.
 
     Returns:
@@ -51,7 +52,7 @@ def overlap_counts(rows: Tensor,
 
     Raises:
         ValueError: If the shapes differ or a number is out of range.
-        TypeError: If rows or labels are not integers.
+        TypeError: If `rows` or `labels` do not hold integers.
 
     Example:
         >>> overlap_counts(torch.tensor([0, 0, 1]), torch.tensor([1, 1, 255]),
@@ -82,15 +83,15 @@ def majority_classes(segment_ids: Tensor,
 
     Args:
         segment_ids: (...) integer segment of each pixel in [0, S); pixels
-            outside are ignored.
+            with other values are ignored.
         labels: (...) integer labels; pixels outside [0, C) are ignored.
-        num_segments: S.
-        num_classes: C.
+        num_segments: Number of segments S.
+        num_classes: Number of classes C.
         ignore_index: Label of pixels that are ignored.
 
     Returns:
-        (S,) int64 class; of equally frequent classes the smallest, and -1
-        for a segment without a labelled pixel.
+        (S,) int64 majority classes; -1 for a segment without labelled
+        pixels.
 
     Example:
         >>> majority_classes(torch.tensor([0, 0, 1]), torch.tensor([3, 2, 0]),
@@ -113,13 +114,15 @@ def segment_purity(segment_ids: Tensor,
                    ignore_index: int = 255) -> Tensor:
     """Return the fraction of pixels with the majority class of their segment.
 
-    It is taken over all labelled pixels of the batch that lie in a segment.
+    It is computed over all labelled pixels of the batch that lie in a
+    segment.
 
     Args:
-        segment_ids: (B, H, W) integer segment of each pixel; any numbers,
-            separate for each image. A negative number means no segment.
+        segment_ids: (B, H, W) integer segment of each pixel. Ids may have
+            gaps and are separate for each image; a negative id means no
+            segment.
         labels: (B, H, W) integer labels; pixels outside [0, C) are ignored.
-        num_classes: C.
+        num_classes: Number of classes C.
         ignore_index: Label of pixels that are ignored.
 
     Returns:
@@ -127,7 +130,7 @@ def segment_purity(segment_ids: Tensor,
 
     Raises:
         ValueError: If a shape is wrong.
-        TypeError: If ids or labels are not integers.
+        TypeError: If a map does not hold integers.
 
     Example:
         >>> ids = torch.tensor([[[0, 0, 0, 7]]])
@@ -148,18 +151,20 @@ def oracle_labels(segment_ids: Tensor,
                   ignore_index: int = 255) -> Tensor:
     """Give every pixel the majority class of its segment.
 
-    This is the best labelling that gives all pixels of a segment one class.
+    No labelling that gives all pixels of a segment the same class agrees with
+    more labels.
 
     Args:
-        segment_ids: (B, H, W) integer segment of each pixel; any numbers,
-            separate for each image. A negative number means no segment.
+        segment_ids: (B, H, W) integer segment of each pixel. Ids may have
+            gaps and are separate for each image; a negative id means no
+            segment.
         labels: (B, H, W) integer labels; pixels outside [0, C) are ignored.
-        num_classes: C.
+        num_classes: Number of classes C.
         ignore_index: Label of pixels that are ignored.
 
     Returns:
         (B, H, W) int64 classes; `ignore_index` outside segments and in
-        segments without a labelled pixel.
+        segments without labelled pixels.
 
     Example:
         >>> ids = torch.tensor([[[0, 0, 0, 7]]])
@@ -176,7 +181,7 @@ def oracle_labels(segment_ids: Tensor,
 
 def retrieval_accuracy(neighbor_labels: Tensor,
                        labels: Tensor) -> RetrievalAccuracy:
-    """Return the fractions of neighbours with the label of their query.
+    """Compute how often retrieved neighbours have the label of their query.
 
     Args:
         neighbor_labels: (Q, k) integer labels of the neighbours; a negative
@@ -189,7 +194,7 @@ def retrieval_accuracy(neighbor_labels: Tensor,
 
     Raises:
         ValueError: If the shapes do not fit.
-        TypeError: If labels are not integers.
+        TypeError: If the labels are not integers.
 
     Example:
         >>> neighbor_labels = torch.tensor([[1, 1], [0, 2], [5, 4]])
@@ -212,8 +217,8 @@ def _table(segment_ids: Tensor, labels: Tensor, num_classes: int,
     """Number the segments of a batch and count their pixels of each class.
 
     Returns:
-        Number of the segment of each pixel (B, H, W), -1 for none; and the
-        counts (S, C).
+        Segment number (B, H, W) of each pixel, -1 for pixels in no segment;
+        and the counts (S, C).
     """
     if segment_ids.dim() != 3:
         raise ValueError('`segment_ids` must have shape (B, H, W), got '

@@ -430,7 +430,7 @@ def test_class_quality__class_without_a_match():
 
 @pytest.mark.parametrize('columns, text', [
     ([(17, 3, 0)], r'`prediction` .* in \[0, 5\), or 5 .* got class 17'),
-    ([(4017, 3, 0)], 'got class 17; `num_classes` must be that of the model'),
+    ([(4017, 3, 0)], 'got class 17; set `num_classes`'),
     ([(3, 7, 0)], r'`semantic` must lie in \[0, 5\) or be 255 .* got 7'),
     ([(3, -1, 0)], '`semantic` .* got -1; set `num_classes` or `ignore_ind'),
     ([(3, 1, 0)], r'`instances` must not be 0 .*PaintInstanceMap\(num_thin'),
