@@ -11,7 +11,7 @@ import mmpixsort
 PACKAGE = Path(mmpixsort.__file__).parent
 # Layer 1, in order: a room may import those before it, never one after it.
 ROOMS = ('losses', 'banks', 'samplers', 'layers', 'text', 'hooks', 'metrics',
-         'visualization', 'datasets', 'retrieval')
+         'datasets', 'visualization', 'retrieval')
 GROUND = ('functional', 'structures')
 SHARED = (*GROUND, 'registry', 'compat', 'utils')
 HOSTS = {'mmseg', 'mmdet', 'mmpretrain'}

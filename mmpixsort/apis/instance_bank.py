@@ -1,4 +1,4 @@
-"""Build a bank of instances, each with the classes around it.
+"""Build a bank of instances: their embeddings and the classes around them.
 
 Shapes: n instances of an image, H W its original size, D embedding
 dimensions, E dimensions of the baseline feature, C classes (including
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from mmpixsort.det.heads.embedding_trunk import resize_maps
-from mmpixsort.det.heads.panoptic_results import INSTANCE_OFFSET
+from mmpixsort.datasets.panoptic_maps import INSTANCE_OFFSET
 from mmpixsort.functional.checks import (check_choice, check_count,
                                          check_positive)
 from mmpixsort.functional.instances.context import context_histograms
@@ -39,8 +39,8 @@ from .bank import file_hash
 from .loading import load_detector
 
 FEATURES = ('logits', 'classifier')
-MASKS_AT_ONCE = 32  # instances of an image whose contexts are counted at once
-# prefixes of state that no embedding depends on
+MASKS_AT_ONCE = 32  # number of instances whose contexts are counted at once
+# prefixes of entries of the state dict that do not influence embeddings
 PASSING = ('head.bank.', 'head.clock.')
 
 
@@ -50,13 +50,13 @@ class InstanceRules(NamedTuple):
     Attributes:
         annotated: Whether masks and the classes around them come from the
             annotation; otherwise both are predicted.
-        min_area: Area in pixels of the image below which an instance is left
-            out.
+        min_area: Smallest area in pixels of the original image; smaller
+            instances are left out.
         rho: Radius of the ring around an instance, divided by the square
             root of its area.
-        feature: Baseline feature, which is averaged like the embedding:
-            'logits', those of the semantic branch, or 'classifier', the
-            input of its last convolution.
+        feature: Baseline feature that is stored beside the embedding:
+            'logits', the output of the semantic branch, or 'classifier', the
+            input of the last convolution of this branch.
     """
 
     annotated: bool = True
@@ -76,9 +76,11 @@ class ImageInstances(NamedTuple):
     """The instances of an image.
 
     Attributes:
-        ids: Instance ids (H, W), int64 from 1 to n; below 1 is no instance.
-        classes: Classes (n,) of the instances, int64.
-        semantic: Classes (H, W) of the pixels, int64; void outside [0, C).
+        ids: Instance id (H, W) of each pixel, int64 in [1, n]; a smaller
+            number means no instance.
+        classes: Class (n,) of each instance, int64.
+        semantic: Class (H, W) of each pixel, int64; a number outside [0, C)
+            means no class.
     """
 
     ids: Tensor
@@ -103,19 +105,19 @@ def build_instance_bank(cfg: Union[str, Path, Config],
                         rho: float = 1.,
                         feature: str = 'logits',
                         restart: bool = False) -> StoredInstances:
-    """Describe the instances of images one by one and write them as a bank.
+    """Embed the instances of images one by one and write them as a bank.
 
-    All ranks of a process group share the work. Parts of the bank are kept
-    in ``OUT.parts`` until it is complete; an interrupted build continues
+    All processes of a distributed run share the work. Finished parts are kept
+    in ``OUT.parts`` until the bank is complete; an interrupted build continues
     from them. The file does not depend on the number of processes.
 
-    `feature` selects the baseline that the embedding is compared with. Both
-    branches share a trunk, which learns from both losses. So the only part
-    of the network that learns from cross-entropy alone is the last
-    convolution of the semantic branch, whose output is 'logits'. Its input,
-    'classifier', has more dimensions, but the metric loss has shaped it too.
-    A fair baseline is a network that was trained without the metric loss:
-    build a bank with it as well, and see
+    `feature` selects the baseline that the embedding is compared with. The
+    semantic branch and the embedding branch share a trunk, which learns from
+    the losses of both. Only the last convolution of the semantic branch,
+    which computes 'logits', learns from cross-entropy alone. Its input,
+    'classifier', has more dimensions, but depends on the metric loss too. For
+    a fair baseline, train a network without the metric loss, build another
+    bank with it, and compare both with
     :func:`mmpixsort.apis.context_report.report_context`.
 
     Args:
@@ -131,7 +133,7 @@ def build_instance_bank(cfg: Union[str, Path, Config],
         restart: Whether to discard the parts of an interrupted build.
 
     Returns:
-        The bank, on every process.
+        The bank; every process returns it.
 
     Raises:
         ValueError: If the model, checkpoint and data do not fit together.
@@ -175,7 +177,7 @@ def build_instance_bank(cfg: Union[str, Path, Config],
 
 def _describe_parts(model: nn.Module, dataset, rules: InstanceRules,
                     folder: Path) -> None:
-    """Write the missing parts; every rank writes its share."""
+    """Write the missing parts of the bank; each process writes its share."""
     own = part_ranges(len(dataset))[get_rank()::get_world_size()]
     with progress(sum(map(len, own)), 'embedding') as advance:
         for part in own:
@@ -199,7 +201,7 @@ def context_classes(model: nn.Module, classes: Tuple[str, ...]) -> List[str]:
         names.append('background')
     if count != len(names):
         raise ValueError(f'the data set must have the {count} classes of '
-                         f'the net, got {len(names)}: {names}')
+                         f'the network, got {len(names)}: {names}')
     return names
 
 
@@ -208,7 +210,7 @@ def describe_image(model: nn.Module,
                    data: dict,
                    rules: InstanceRules,
                    image_id: int = -1) -> Tuple[InstanceRows, Tensor]:
-    """Describe the instances of an image.
+    """Compute the rows of a bank for the instances of an image.
 
     Args:
         model: Detector that :func:`load_detector` returned.
@@ -217,7 +219,8 @@ def describe_image(model: nn.Module,
         image_id: Index of the image, which is stored in the rows.
 
     Returns:
-        The rows, and a map (H, W) of their `numbers`, both on the CPU.
+        The rows, and a map (H, W) of instance ids, which are the `numbers` of
+        the rows; both on the CPU.
     """
     batch = model.data_preprocessor(pseudo_collate([data]), False)
     sample, = batch['data_samples']
@@ -242,7 +245,7 @@ def describe_image(model: nn.Module,
 def _describe(scene: ImageInstances, embeddings: Tensor, baseline: Tensor,
               rules: InstanceRules, num_classes: int, *,
               unit: bool) -> InstanceRows:
-    """Average maps (D, H, W) and (E, H, W) over each instance."""
+    """Average maps (D, H, W) and (E, H, W) over each instance to rows."""
     count, owners = len(scene.classes), scene.ids.flatten() - 1
     areas = owners[owners >= 0].bincount(minlength=count)
     kept = (areas >= rules.min_area).nonzero().flatten()
@@ -269,16 +272,16 @@ def annotated_scene(sample, num_classes: int) -> ImageInstances:
     if 'gt_instance_map' not in sample:
         raise ValueError(
             '`annotated` instances need `gt_instance_map` in the data '
-            'samples of the test: put mmpixsort.PaintInstanceMap and '
-            'mmpixsort.PackInstanceInputs into its pipeline, or take '
+            'samples: add mmpixsort.PaintInstanceMap and '
+            'mmpixsort.PackInstanceInputs to the test pipeline, or use '
             'annotated=False')
     ids = sample.gt_instance_map.data[0].long()
     size = tuple(sample.ori_shape[:2])
     if tuple(ids.shape) != size:
         raise ValueError(
             f'`gt_instance_map` must have the size {size} of the image, got '
-            f'{tuple(ids.shape)}: load annotations after Resize in the '
-            'pipeline of the test')
+            f'{tuple(ids.shape)}; load annotations after Resize in the test '
+            'pipeline')
     classes = sample.gt_instances.labels
     if 'gt_sem_seg' in sample:
         return ImageInstances(ids, classes, sample.gt_sem_seg.sem_seg[0])
@@ -288,7 +291,7 @@ def annotated_scene(sample, num_classes: int) -> ImageInstances:
 def predicted_scene(sample, num_classes: int) -> ImageInstances:
     """Return the predicted instances of an image."""
     found = sample.pred_instances
-    # where masks overlap, the first one, which has the best score, is on top
+    # the first mask, which has the best score, is on top where masks overlap
     ids = paint_masks(found.masks)
     if 'pred_panoptic_seg' in sample:
         semantic = sample.pred_panoptic_seg.sem_seg[0] % INSTANCE_OFFSET
@@ -298,7 +301,10 @@ def predicted_scene(sample, num_classes: int) -> ImageInstances:
 
 
 def _painted(ids: Tensor, classes: Tensor, num_classes: int) -> Tensor:
-    """Return a class map (H, W) of things; the last class is background."""
+    """Return the class (H, W) of each pixel from its instance.
+
+    Id 0 gets the last class, which is the background, and a negative id -1.
+    """
     background = classes.new_full((1, ), num_classes - 1)
     semantic = torch.cat([background, classes])[ids.clamp(min=0)]
     return semantic.masked_fill(ids < 0, -1)
@@ -310,7 +316,10 @@ def _classifier(head: nn.Module) -> nn.Module:
 
 def _original_maps(head: nn.Module, levels: List[Tensor], meta: dict,
                    feature: str) -> Tuple[Tensor, Tensor]:
-    """Return the embedding (D, H, W) and baseline (E, H, W) of an image."""
+    """Return the embedding (D, H, W) and baseline (E, H, W) of an image.
+
+    Both are resized to the original size of the image.
+    """
     with tap(_classifier(head)) as calls:
         logits, embeddings = head(levels)
     baseline = logits if feature == 'logits' else calls[-1][0]

@@ -1,11 +1,12 @@
-"""Instance maps: read from files, and cut into the instances that mmdet has.
+"""Read instance maps and convert them into the instances of MMDetection.
 
-A map (H, W) holds 0 for background, 1, 2, ... for instances and -1 where
-nothing counts.
+An instance map (H, W) holds the instance id of each pixel: 0 for background,
+1, 2, ... for instances and -1 for ignored pixels.
 """
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Union
 
+import mmengine.fileio as fileio
 import numpy as np
 
 from mmpixsort.functional.checks import check_count
@@ -13,33 +14,36 @@ from mmpixsort.utils.extras import extra_error
 
 from .id_maps import read_id_image
 
-BASES = (1, 256, 65536)  # of R, G, B
-BLOCK = 2**16  # pixels that are looked up at once, so that memory stays flat
+BASES = (1, 256, 65536)  # factors of R, G and B in an id
+BLOCK = 2**16  # number of pixels looked up at once, which limits the memory
 
 
-def read_instance_map(path: Union[str, Path]) -> np.ndarray:
-    """Read the ids of an image of labels.
+def read_instance_map(path: Union[str, Path],
+                      *,
+                      backend_args: Optional[dict] = None) -> np.ndarray:
+    """Read the instance ids of an image file.
 
-    One channel of 8, 16 or 32 bits holds ids. Three channels of 8 bits hold
-    R + 256 G + 65536 B, as COCO's panoptic files do. The palette of a PNG or
-    TIFF is for the eye: its indices are the ids.
+    An image of one channel of 8, 16 or 32 bits holds the ids themselves.
+    Three channels of 8 bits hold R + 256 G + 65536 B, as in COCO's panoptic
+    files. In an image with a palette, the indices are the ids.
 
     Args:
-        path: A file of one page that keeps every value (PNG, TIFF); ids need
-            not be consecutive.
+        path: Path of an image file of one page without loss (PNG, TIFF). The
+            ids need not be consecutive.
+        backend_args: Arguments of mmengine's fileio; None chooses a backend
+            by the path.
 
     Returns:
-        (H, W) int32.
+        Ids (H, W), int32.
 
     Raises:
-        FileNotFoundError: When there is no such file.
-        ValueError: When it is no such image, has alpha or several pages, or
-            is lossy.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is not such an image: it has an alpha channel
+            or several pages, or is compressed with loss.
     """
-    path = Path(path)
-    if not path.is_file():
+    if not fileio.isfile(path, backend_args):
         raise FileNotFoundError(f'instance map {str(path)!r} not found')
-    image = read_id_image(path)
+    image = read_id_image(path, fileio.get(path, backend_args))
     values = image.values
     if image.alpha is None and values.dtype.kind in 'iu':
         if values.ndim == 2:
@@ -56,21 +60,23 @@ def instances_of_map(ids: np.ndarray,
                      *,
                      label: int = 0,
                      ignore_id: Optional[int] = None) -> List[Dict]:
-    """Cut a map into the `instances` of a data set of MMDetection.
+    """Convert an instance map into the list `instances` of MMDetection.
 
     Args:
-        ids: (H, W) integers, 0 background, -1 ignored.
-        label: Class of every instance.
-        ignore_id: Another id to be ignored, 255 say; None: there is none.
+        ids: Instance map (H, W) of integers.
+        label: Class index of all instances.
+        ignore_id: Id of ignored pixels besides -1, such as 255; None if
+            there is none.
 
     Returns:
-        One dict per id in ascending order: `id`; `bbox` [x1, y1, x2, y2] in
-        pixels, the right and lower border outside; `bbox_label`;
-        `ignore_flag` 0 or 1; `mask` in the compressed run lengths of COCO.
+        One dict for each id except 0, in ascending order, with `id`; `bbox`,
+        [x1, y1, x2, y2] in pixels, end exclusive; `bbox_label`;
+        `ignore_flag`, 1 for ignored ids and else 0; and `mask`, in the
+        compressed run lengths of COCO.
 
     Raises:
-        ValueError: On a map of another shape or type, or with ids below -1.
-        ImportError: When pycocotools is missing.
+        ValueError: If the map has another shape or type, or an id below -1.
+        ImportError: If pycocotools is not installed.
     """
     check_count('label', label, 0)
     _check_map(ids)
@@ -80,7 +86,7 @@ def instances_of_map(ids: np.ndarray,
         plain = dict(size=list(ids.shape), counts=counts)
         mask = masks.frPyObjects(plain, *ids.shape)
         x, y, width, height = masks.toBbox(mask).tolist()
-        # mmdet takes the run lengths for broken unless they are a str
+        # mmdet ignores an instance if its run lengths are bytes
         mask['counts'] = mask['counts'].decode()
         instances.append(
             dict(
@@ -93,14 +99,14 @@ def instances_of_map(ids: np.ndarray,
 
 
 def places_of_ids(ids: np.ndarray, listed: Sequence[int]) -> np.ndarray:
-    """Return where each pixel's id stands in a list.
+    """Return the position of the id of each pixel in a list of ids.
 
     Args:
-        ids: (H, W) integers.
-        listed: n ids, each once.
+        ids: Ids (H, W), integers.
+        listed: List of n different ids.
 
     Returns:
-        (H, W) int32 in [0, n), n for an id that is not in the list.
+        Positions (H, W), int32 in [0, n); n if the id is not in the list.
 
     Example:
         >>> places_of_ids(np.array([[7, 300, 0]]), [300, 7]).tolist()
@@ -129,13 +135,14 @@ def _check_map(ids: np.ndarray) -> None:
         raise ValueError(f'`ids` must be an integer array (H, W), got {got}')
     if ids.size and ids.min() < -1:
         raise ValueError('`ids` must be -1, 0 or above, got '
-                         f'{ids.min()}; paint what is ignored as -1')
+                         f'{ids.min()}; mark ignored pixels with -1')
 
 
 def _run_lengths(ids: np.ndarray) -> Dict[int, List[int]]:
-    """Return COCO's run lengths of every id but 0, column by column.
+    """Return the run lengths of COCO for every id except 0.
 
-    All ids in one pass over the map: a mask each would take H x W x n.
+    The lengths go column by column. One pass over the map serves all n ids,
+    because n masks would take n H W bytes of memory.
     """
     flat = ids.T.ravel()
     borders = np.flatnonzero(np.diff(flat)) + 1
@@ -155,7 +162,7 @@ def _run_lengths(ids: np.ndarray) -> Dict[int, List[int]]:
 
 
 def _import_masks():
-    """Return pycocotools.mask, which comes with mmdet."""
+    """Import `pycocotools.mask`, which is installed with mmdet."""
     try:
         from pycocotools import mask
     except ImportError as error:

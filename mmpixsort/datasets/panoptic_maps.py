@@ -1,8 +1,8 @@
 """Read and join panoptic maps, in which each pixel holds a segment number.
 
-The task is that of Kirillov et al., "Panoptic segmentation", CVPR 2019. Files
-store the number of the segment of a pixel as a colour, R + 256 G + 65536 B. A
-list of segments beside the map tells what the numbers mean.
+Files store the segment number of a pixel as a colour, R + 256 G + 65536 B. A
+list of segments beside the map tells the class of each number. The task is
+described by Kirillov et al., "Panoptic segmentation", CVPR 2019.
 """
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple, Union
@@ -16,11 +16,13 @@ from .id_maps import read_id_image
 from .instance_maps import BASES
 
 MAX_ID = 2**24 - 1
-VOID = 255  # value of semantic maps for no class
-VOID_ID = 0
-# limit for one image: image, class and segment must fit in 64 bits together
+VOID = 255  # class of void pixels in semantic maps
+INSTANCE_OFFSET = 1000  # MMDetection's maps hold class + 1000 * instance
+VOID_ID = 0  # segment number of void pixels
+# maximum number of segments of an image, so that one integer of 64 bits can
+# hold the image, the class and the segment together
 MAX_SEGMENTS = 2**16 - 1
-# distance between the numbers of successive instances of one class
+# difference between the segment numbers of successive instances of a class
 CLASS_STEP = 256
 
 
@@ -45,7 +47,7 @@ def rgb_to_id(rgb: np.ndarray) -> np.ndarray:
     if rgb.ndim < 1 or rgb.shape[-1] != 3:
         raise ValueError('`rgb` must have shape (..., 3), got '
                          f'{rgb.shape}')
-    # uint8 would overflow
+    # the product would overflow in uint8
     return rgb.astype(np.int32) @ np.array(BASES, np.int32)
 
 
@@ -60,7 +62,7 @@ def id_to_rgb(ids: np.ndarray) -> np.ndarray:
 
     Raises:
         TypeError: If the numbers are not integers.
-        ValueError: If a number is out of the range of three bytes.
+        ValueError: If a number does not fit into three bytes.
 
     Example:
         >>> id_to_rgb(np.array([65793])).tolist()
@@ -71,7 +73,7 @@ def id_to_rgb(ids: np.ndarray) -> np.ndarray:
 
 
 def _integers(name: str, values: np.ndarray, most: int) -> np.ndarray:
-    """Return an array after checking its type and range."""
+    """Return an array after checking that it holds integers in [0, most]."""
     values = np.asarray(values)
     if values.dtype.kind not in 'iu':
         raise TypeError(f'`{name}` must be integers, got {values.dtype}; '
@@ -133,13 +135,13 @@ def join_maps(semantic: np.ndarray,
 
     Returns:
         Segment numbers (H, W), int32, 0 for void; and `segments_info`, a
-        list of dicts of `id`, `category`, `is_thing` and `iscrowd`, sorted
+        list of dicts with `id`, `category`, `is_thing` and `iscrowd`, sorted
         by id.
 
     Raises:
         TypeError: If the maps are not integers.
-        ValueError: If their shapes differ or a value is out of range. The
-            largest instance number is 8388606, the largest that fits.
+        ValueError: If the shapes of the maps differ or a value is out of
+            range. Instance numbers above 8388606 would not fit into int32.
 
     Example:
         >>> ids, segments = join_maps(

@@ -6,6 +6,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 
+from mmpixsort.functional.checks import check_count
 from mmpixsort.registry import HOOKS
 from mmpixsort.utils.wrapped import unwrap
 
@@ -38,9 +39,8 @@ class PrototypeBankHook(Hook):
                  *,
                  dataset: Optional[dict] = None,
                  max_images: Optional[int] = None) -> None:
-        if max_images is not None and max_images < 1:
-            raise ValueError(
-                f'`max_images` must be positive, got {max_images}')
+        if max_images is not None:
+            check_count('max_images', max_images)
         self.dataset = dataset
         self.max_images = max_images
 

@@ -32,6 +32,7 @@ class ComponentsBackend(nn.Module):
     Raises:
         TypeError: If a number has the wrong type.
         ValueError: If a number is out of range.
+        ImportError: If scipy or scikit-image is missing.
 
     Example:
         >>> mask = torch.tensor([[True, False, True, True]])
@@ -49,6 +50,7 @@ class ComponentsBackend(nn.Module):
         check_count('min_distance', min_distance)
         check_positive('smoothing', smoothing)
         check_count('min_pixels', min_pixels)
+        _libraries()  # an error before a training and not after it
         self.watershed = watershed
         self.min_distance = min_distance
         self.smoothing = smoothing
@@ -62,9 +64,6 @@ class ComponentsBackend(nn.Module):
         Args:
             embeddings: (D, H, W) embeddings, which are not used.
             mask: (H, W) bool mask of the pixels to cut into instances.
-
-        Raises:
-            ImportError: If scipy or scikit-image is missing.
         """
         inside = mask.cpu().numpy()
         ndimage, segmentation, feature, _ = _libraries()

@@ -46,6 +46,7 @@ class SeparatedComponentsBackend(nn.Module):
     Raises:
         TypeError: If a number has the wrong type.
         ValueError: If a number is out of range.
+        ImportError: If scipy or scikit-image is missing.
 
     Example:
         >>> mask = torch.ones(1, 4, dtype=torch.bool)
@@ -89,9 +90,6 @@ class SeparatedComponentsBackend(nn.Module):
         Args:
             embeddings: (D, H, W) floating tensor.
             mask: (H, W) bool mask of the pixels to cut into instances.
-
-        Raises:
-            ImportError: If scipy or scikit-image is missing.
         """
         mask = mask & embeddings.isfinite().all(0)
         pieces = self.pieces(embeddings, mask).cpu().numpy()

@@ -15,7 +15,7 @@ from mmpixsort.functional.scores.boundary import (BoundaryCounts,
                                                   boundary_scores)
 from mmpixsort.registry import METRICS
 
-from .samples import class_names, label_maps, percent
+from .samples import check_any_image, class_names, label_maps, percent
 
 AVERAGES = ('image', 'dataset')
 
@@ -87,6 +87,7 @@ class BoundaryFMetric(BaseMetric):
 
     def compute_metrics(self, results: list) -> Dict[str, float]:
         """Average over images or pool them, then average over classes."""
+        check_any_image(results)
         counts = torch.stack(results)
         if self.average == 'dataset':
             counts = counts.sum(0, keepdim=True)

@@ -13,7 +13,7 @@ from mmpixsort.functional.scores.segments import overlap_counts
 from mmpixsort.registry import METRICS
 from mmpixsort.utils.extras import extra_error
 
-from .samples import class_names, label_maps, percent
+from .samples import check_any_image, class_names, label_maps, percent
 
 
 @METRICS.register_module()
@@ -78,6 +78,7 @@ class ClusterMatchingMetric(BaseMetric):
 
     def compute_metrics(self, results: list) -> Dict[str, float]:
         """Match clusters on the sum over all images, then score."""
+        check_any_image(results)
         counts = torch.stack(results).sum(0)
         cluster_of = match_clusters(counts)
         matched = cluster_of >= 0

@@ -12,7 +12,8 @@ from mmpixsort.functional.scores.segments import majority_classes
 from mmpixsort.registry import METRICS
 
 from .group_oracle import groups_of
-from .samples import class_names, label_maps, percent, truth_map
+from .samples import (check_any_image, class_names, label_maps, percent,
+                      truth_map)
 
 
 class GroupCounts(NamedTuple):
@@ -93,6 +94,7 @@ class RegionNounAccuracy(BaseMetric):
 
     def compute_metrics(self, results: list) -> Dict[str, float]:
         """Compute both results; without foreground groups accuracy is NaN."""
+        check_any_image(results)
         right, total = torch.tensor(results, dtype=torch.double).sum(0)
         return dict(
             region_noun_accuracy=percent(right / total),

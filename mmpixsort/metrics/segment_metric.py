@@ -14,7 +14,8 @@ from mmpixsort.functional.scores.segments import (majority_classes,
                                                   retrieval_accuracy)
 from mmpixsort.registry import METRICS
 
-from .samples import class_names, percent, segments_of, truth_map
+from .samples import (check_any_image, class_names, percent, segments_of,
+                      truth_map)
 
 
 class SegmentScores(NamedTuple):
@@ -95,6 +96,7 @@ class SegmentMetric(BaseMetric):
 
     def compute_metrics(self, results: list) -> Dict[str, float]:
         """Compute the scores from the sums over all images."""
+        check_any_image(results)
         # the engine may pass plain tuples
         confusions, trues, retrievals, nums = zip(*results)
         confusion, true, retrieval = (

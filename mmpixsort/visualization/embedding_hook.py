@@ -8,14 +8,12 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmpixsort.functional.instances.id_masks import paint_masks
 from mmpixsort.registry import HOOKS
 from mmpixsort.utils.wrapped import first_view, unwrap
 
 from .panels import (as_picture, embedding_pictures, outline_ids, paint_labels,
                      side_by_side)
-
-INSTANCE_OFFSET = 1000  # panoptic maps hold class + 1000 * instance
+from .sample_maps import groups_of_sample, maps_of_sample
 
 
 @HOOKS.register_module()
@@ -115,6 +113,7 @@ class EmbeddingVisualizationHook(Hook):
             return
         data_batch = first_view(runner.model, data_batch)
         embeddings = self._embed(unwrap(runner.model), data_batch, room)
+        classes = _meta(runner, stage).get('classes', ())
         for number, sample in enumerate(outputs[:room]):
             image = data_batch['inputs'][number].cpu().numpy()
             self._shown.append(
@@ -122,9 +121,9 @@ class EmbeddingVisualizationHook(Hook):
                     name=self._name(sample),
                     image=as_picture(image),
                     size=tuple(sample.ori_shape),
-                    **_maps(sample),
+                    **maps_of_sample(sample, len(classes)),
                     of_instances='pred_instances' in sample,
-                    groups=_groups(sample),
+                    groups=groups_of_sample(sample),
                     embedding=embeddings[number] if embeddings else None))
 
     def _name(self, sample: Any) -> str:
@@ -169,13 +168,18 @@ class EmbeddingVisualizationHook(Hook):
                                           [s['size'] for s in shown])
             for item, picture in zip(shown, pictures):
                 item['embedding'] = picture
-        loop = runner.val_loop if stage == 'val' else runner.test_loop
-        palette = loop.dataloader.dataset.metainfo.get('palette', ())
+        palette = _meta(runner, stage).get('palette', ())
         for item in shown:
             colours = () if item['of_instances'] else palette
             for kind, picture in _pictures(item, colours).items():
                 runner.visualizer.add_image(
                     f'{stage}_{item["name"]}_{kind}', picture, runner.iter)
+
+
+def _meta(runner: Runner, stage: str) -> dict:
+    """Return the METAINFO of the data set that is shown."""
+    loop = runner.val_loop if stage == 'val' else runner.test_loop
+    return loop.dataloader.dataset.metainfo
 
 
 def _pictures(item: Dict, palette: Sequence) -> Dict[str, np.ndarray]:
@@ -194,53 +198,3 @@ def _pictures(item: Dict, palette: Sequence) -> Dict[str, np.ndarray]:
         for kind in ('prediction', 'embedding') if kind in parts
     }
     return dict(alone, panel=side_by_side(list(parts.values()), list(parts)))
-
-
-def _maps(sample: Any) -> Dict[str, Optional[np.ndarray]]:
-    """Return maps (H, W) of truth and prediction of a sample, or None."""
-    if 'pred_panoptic_seg' in sample:
-        found = sample.pred_panoptic_seg.sem_seg
-        truth = sample.gt_sem_seg.sem_seg.long().to(found.device)
-        things = sample.gt_instance_map.data.long().to(found.device)
-        return dict(
-            truth=_panoptic_colours(truth, things.clamp(min=0)),
-            prediction=_panoptic_colours(
-                found % INSTANCE_OFFSET, found // INSTANCE_OFFSET))
-    return dict(
-        truth=_labels(sample, 'gt_sem_seg', 'gt_instance_map'),
-        prediction=_labels(sample, 'pred_sem_seg', 'pred_instances'))
-
-
-def _panoptic_colours(classes: torch.Tensor,
-                      instances: torch.Tensor) -> np.ndarray:
-    """Return a colour index (H, W) for each class and instance (1, H, W).
-
-    Pixels of class 255, which is void in the truth, get -1 for black.
-    """
-    colours = (29 * classes + 67 * instances + 1) % 255
-    return colours.masked_fill(classes == 255, -1)[0].cpu().numpy()
-
-
-def _labels(sample: Any, field: str,
-            instances: str) -> Optional[np.ndarray]:
-    """Return a map (H, W) of classes or else of instances, or None."""
-    if field in sample:
-        ids = getattr(sample, field).data
-    elif instances in sample:
-        value = getattr(sample, instances)
-        if 'masks' in value:  # sorted by score; the first lies on top
-            ids = paint_masks(value.masks)[None]
-        else:
-            ids = value.data
-        # colour indices; -1 is black, for pixels without an instance
-        ids = ((ids - 1) % 255).masked_fill(ids < 1, -1)
-    else:
-        return None
-    return ids.squeeze(0).cpu().numpy()
-
-
-def _groups(sample: Any) -> Optional[np.ndarray]:
-    """Return the map (H, W) of groups of a sample, or None."""
-    if 'pred_groups' not in sample:
-        return None
-    return sample.pred_groups.data[0].cpu().numpy()

@@ -29,9 +29,10 @@ def paint_labels(labels: np.ndarray, palette: Sequence) -> np.ndarray:
         order = (np.arange(255) * 157 % 256).astype(np.uint8)
         colours = cv2.applyColorMap(order[None], cv2.COLORMAP_TURBO)[0]
         palette = colours[:, ::-1]
-    table = np.zeros((256, 3), np.uint8)
-    table[:len(palette)] = np.asarray(palette, np.uint8)[:256]
-    return table[np.where((labels < 0) | (labels > 255), 255, labels)]
+    table = np.zeros((len(palette) + 1, 3), np.uint8)  # the last is black
+    table[:-1] = palette
+    outside = (labels < 0) | (labels >= len(palette))
+    return table[np.where(outside, -1, labels)]
 
 
 def as_picture(bands: np.ndarray) -> np.ndarray:

@@ -373,7 +373,7 @@ def test_attach__segment_sorting_validates_by_retrieval(tmp_path):
     cfg.experiment_name = 'segsort_attached'
     runner = Runner.from_cfg(cfg)
     runner.train()
-    assert runner.model.retrieval._loaded is not None  # asked in validation
+    assert runner.model.retrieval.is_loaded  # asked in validation
 
 
 @pytest.mark.parametrize('overrides, expected', [

@@ -334,8 +334,9 @@ def test_sources__of_segments_with_one_box(run, monkeypatch):
     ids[10, 10] = ids[19, 19] = ids[12:18, 12:18] = 2
     box = torch.tensor([10, 10, 20, 20])
     picture = np.zeros((64, 96, 3), np.uint8)
-    monkeypatch.setattr(sources, '_read', lambda path: (
-        picture, ids, torch.stack([torch.zeros(4).long(), box, box])))
+    path = bank.meta['images'][int(bank.image_ids[0])]
+    sources.known[path] = (
+        picture, ids, torch.stack([torch.zeros(4).long(), box, box]))
     shown = []
     monkeypatch.setattr('mmpixsort.apis.explain.crop_segment',
                         lambda picture, mask: shown.append(mask) or picture)

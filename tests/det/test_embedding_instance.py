@@ -7,7 +7,7 @@ import torch
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData, PixelData
 
-from mmpixsort.det.heads.embedding_trunk import _places
+from mmpixsort.det.heads.embedding_trunk import cell_coordinates
 from mmpixsort.det.heads.instance_results import instances_of_image
 from mmpixsort.det.heads.instance_targets import instance_targets, shrink
 from mmpixsort.layers import MeanShiftBackend
@@ -65,10 +65,12 @@ def test_training__lowers_the_loss_and_finds_the_squares():
 def test_coordinates__of_a_crop_and_a_larger_image():
     small, large = (torch.zeros(1, 3, n, 2 * n) for n in (5, 9))
     for kind, same in (('absolute', True), ('relative', False)):
-        places = [_places(feature, kind) for feature in (small, large)]
+        places = [cell_coordinates(feature, kind)
+                  for feature in (small, large)]
         assert torch.allclose(*(p[..., :5, :9] for p in places)) == same
-    assert _places(small, 'absolute')[0, 1, 0, 7] * 64 == pytest.approx(7)
-    assert _places(small, 'relative').max() == .5
+    absolute = cell_coordinates(small, 'absolute')
+    assert absolute[0, 1, 0, 7] * 64 == pytest.approx(7)
+    assert cell_coordinates(small, 'relative').max() == .5
 
 
 @pytest.mark.parametrize('rescale', [True, False])
@@ -232,11 +234,14 @@ def test_loss__map_of_another_size_than_its_image(name):
 @pytest.mark.parametrize('name', detectors())
 def test_loss__ids_without_a_label_take_no_part(name):
     model = tiny.build_config(detectors()[name]).train()
-    inputs, samples = tiny.batch((32, 32), model=model)
+    # the other image has more labels
+    inputs, samples = tiny.batch((32, 32), (32, 32), model=model)
     tiny.with_stuff(samples)
+    samples.sort(key=lambda sample: len(sample.gt_instances.labels))
     ids = samples[0].gt_instance_map.data
     labels = samples[0].gt_instances.labels
     last = ids == len(labels)
+    assert len(samples[1].gt_instances.labels) >= len(labels)
 
     def losses():
         parts = model(inputs, samples, mode='loss')

@@ -9,7 +9,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from mmpixsort.det.heads import panoptic_instances
 from mmpixsort.det.heads.panoptic_instances import (cut_things,
                                                     instances_of_cells)
-from mmpixsort.det.heads.panoptic_results import _enlarge, panoptic_of_image
+from mmpixsort.det.heads import enlarging
+from mmpixsort.det.heads.enlarging import enlarge_cells
+from mmpixsort.det.heads.panoptic_results import panoptic_of_image
 from mmpixsort.det.heads.panoptic_rules import PanopticRules
 
 CUT = dict(cell_area=16., max_clusters=32, num_iters=5, location_weight=.2)
@@ -171,15 +173,14 @@ def vote_loop(ids, size):
 
 
 @pytest.mark.parametrize('size', [(9, 11), (27, 33), (20, 17), (5, 6)])
-def test_enlarge__is_bilinear(size, monkeypatch):
-    from mmpixsort.det.heads import panoptic_results
+def test_enlarge_cells__is_bilinear(size, monkeypatch):
     g = torch.Generator().manual_seed(0)
     logits = torch.randn(4, 9, 11, generator=g)
     ids = torch.randint(-1, 3, (5, 6), generator=g).repeat_interleave(
         2, 0).repeat_interleave(2, 1)[:9, :11]
-    whole = _enlarge(logits, ids, size, (9, 11))
-    monkeypatch.setattr(panoptic_results, 'MAX_VALUES', 3 * 4 * size[1])
-    labels, owners = _enlarge(logits, ids, size, (9, 11))
+    whole = enlarge_cells(logits, ids, size, (9, 11))
+    monkeypatch.setattr(enlarging, 'MAX_VALUES', 3 * 4 * size[1])
+    labels, owners = enlarge_cells(logits, ids, size, (9, 11))
     assert torch.equal(labels, whole[0]) and torch.equal(owners, whole[1])
     want = interpolate(logits[None], size=size, mode='bilinear')[0].argmax(0)
     assert torch.equal(labels, want)
@@ -188,13 +189,13 @@ def test_enlarge__is_bilinear(size, monkeypatch):
     assert near <= .03 * owners.numel()
 
 
-def test_enlarge__padding_inside_a_cell():
+def test_enlarge_cells__padding_inside_a_cell():
     """A part of the map is what the whole is there."""
     g = torch.Generator().manual_seed(0)
     logits, ids = torch.randn(3, 6, 6, generator=g), torch.arange(36).view(
         6, 6)
-    labels, owners = _enlarge(logits, ids, (24, 24), (6, 6))
-    part = _enlarge(logits[:, :5, :4], ids[:5, :4], (18, 15), (4.5, 3.75))
+    labels, owners = enlarge_cells(logits, ids, (24, 24), (6, 6))
+    part = enlarge_cells(logits[:, :5, :4], ids[:5, :4], (18, 15), (4.5, 3.75))
     # the last centres lie inside: pixels before those of the cells cut off
     assert torch.equal(part[0][:17, :14], labels[:17, :14])
     assert torch.equal(part[1][:17, :14], owners[:17, :14])

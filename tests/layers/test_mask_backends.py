@@ -4,7 +4,7 @@ import builtins
 import pytest
 import torch
 
-from mmpixsort.layers import ComponentsBackend
+from mmpixsort.layers import ComponentsBackend, SeparatedComponentsBackend
 from mmpixsort.registry import MODELS
 
 
@@ -71,6 +71,9 @@ def test_components__missing_library_and_bad_options(monkeypatch):
 
     monkeypatch.setattr(builtins, '__import__', without)
     with pytest.raises(ImportError, match=r'mmpixsort\[instances\]'):
-        ComponentsBackend()(torch.zeros(1, 5, 5), torch.ones(5, 5).bool())
+        ComponentsBackend()
+    with pytest.raises(ImportError, match=r'mmpixsort\[instances\]'):
+        SeparatedComponentsBackend()
+    monkeypatch.undo()
     with pytest.raises(ValueError, match='`min_distance` must'):
         ComponentsBackend(min_distance=0)

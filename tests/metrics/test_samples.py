@@ -2,7 +2,9 @@
 import numpy as np
 import pytest
 import torch
+from mmengine.evaluator import BaseMetric
 
+from mmpixsort import metrics
 from mmpixsort.metrics.samples import check_any_image, field_of, map_of
 
 SAMPLE = dict(truth=dict(data=np.arange(6).reshape(1, 2, 3)), other=None)
@@ -38,3 +40,14 @@ def test_check_any_image():
     check_any_image([0])
     with pytest.raises(ValueError, match='at least one image, got none'):
         check_any_image([])
+
+
+@pytest.mark.parametrize('name', [
+    name for name in metrics.__all__
+    if isinstance(getattr(metrics, name), type)
+    and issubclass(getattr(metrics, name), BaseMetric)])
+def test_metrics__empty_data_set(name):
+    metric = getattr(metrics, name)()
+    metric.dataset_meta = dict(classes=('a', 'b'))
+    with pytest.raises(ValueError, match='at least one image.*`ann_file`'):
+        metric.evaluate(0)

@@ -354,12 +354,14 @@ def test_windows__are_those_of_the_host():
 
 def test_retrieval__padding_is_not_cut(trained):
     model, _ = trained
-    images, samples = tiny.batch(1, seed=8)
+    images, samples = tiny.batch(6, seed=8)
     padded = torch.nn.functional.pad(images, (0, 8, 0, 16), value=9.)
-    samples[0].set_metainfo(dict(padding_size=(0, 8, 0, 16)))
-    result = predict(model, padded, samples)[0]
-    assert result.pred_sem_seg.data.shape == (1, 32, 32)
-    assert accuracy([result], samples) > .5
+    for sample in samples:
+        sample.set_metainfo(dict(padding_size=(0, 8, 0, 16)))
+    results = predict(model, padded, samples)
+    assert results[0].pred_sem_seg.data.shape == (1, 32, 32)
+    # four classes; 0.73 without padding, whose border changes its surroundings
+    assert accuracy(results, samples) > .45
 
 
 @pytest.mark.parametrize('direction, dim', [
@@ -439,7 +441,7 @@ def test_retrieval__bank_of_other_weights_is_refused(trained):
     with torch.no_grad():
         other.backbone.conv1.weight.add_(.1)
     assert other.retrieval.fingerprint() != model.retrieval.fingerprint()
-    with pytest.raises(ValueError, match='of the weights that are loaded'):
+    with pytest.raises(ValueError, match='made with the loaded weights'):
         other.retrieval.use(bank)
 
 
@@ -473,7 +475,7 @@ def test_runner__trains_and_validates_by_retrieval(tmp_path):
     run = tiny.runner(tmp_path, model, iters=2, hooks=[hook])
     run.train()
     assert (tmp_path / 'iter_2.pth').exists()
-    assert run.model.retrieval._loaded is not None
+    assert run.model.retrieval.is_loaded
 
 
 @pytest.mark.parametrize('ema_first', [True, False])

@@ -162,18 +162,3 @@ def test_hook__bad_arguments(options, text):
 def test_hook__registered():
     hook = HOOKS.build(dict(type='mmpixsort.EmbeddingVisualizationHook'))
     assert isinstance(hook, EmbeddingVisualizationHook)
-
-
-def test_labels__of_instances_first_on_top():
-    from mmengine.structures import InstanceData
-
-    from mmpixsort.visualization.embedding_hook import _labels
-    masks = torch.tensor([[[1, 1, 0, 0]], [[0, 1, 1, 0]]]).bool()
-    sample = BaseDataElement(
-        pred_instances=InstanceData(masks=masks),
-        gt_instance_map=PixelData(data=torch.tensor([[[-1, 0, 1, 300]]])))
-    found = _labels(sample, 'pred_sem_seg', 'pred_instances')
-    assert found.tolist() == [[0, 0, 1, -1]]
-    truth = _labels(sample, 'gt_sem_seg', 'gt_instance_map')
-    assert truth.tolist() == [[-1, -1, 0, 44]]
-    assert _labels(sample, 'gt_sem_seg', 'gt_panoptic_seg') is None

@@ -16,6 +16,13 @@ def test_paint_labels__palette_and_unknown():
     assert not picture[1:].any()
 
 
+def test_paint_labels__large_palette():
+    palette = np.arange(300 * 3).reshape(300, 3) % 251 + 1
+    found = paint_labels(np.array([[-1, 0, 255, 299, 300]]), palette)
+    assert found[0].tolist() == [
+        [0, 0, 0], *palette[[0, 255, 299]].tolist(), [0, 0, 0]]
+
+
 def test_side_by_side__layout():
     one = np.full((10, 12, 3), 7, np.uint8)
     two = np.full((20, 24, 3), 9, np.uint8)

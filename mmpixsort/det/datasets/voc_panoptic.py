@@ -83,8 +83,9 @@ class VOCPanopticDataset(PanopticBaseDataset):
     def get_data_info(self, idx: int) -> dict:
         """Return the dict of an image, with its map and segments."""
         info = super().get_data_info(idx)
-        semantic = read_instance_map(info['semantic_path'])
-        objects = read_instance_map(info['instance_path'])
+        semantic, objects = (
+            read_instance_map(info[key], backend_args=self.backend_args)
+            for key in ('semantic_path', 'instance_path'))
         if semantic.shape != objects.shape:
             raise ValueError(
                 f'{info["semantic_path"]!r} and {info["instance_path"]!r} '

@@ -106,7 +106,7 @@ class EmbeddingTrunk(BaseModule):
                 logits = self.decoder(inputs)
             feature = select_feature(calls[-1][0], 0, self.in_channels)
         if self.coordinates is not None:
-            places = _places(feature, self.coordinates)
+            places = cell_coordinates(feature, self.coordinates)
             feature = torch.cat([feature, places], 1)
         feature = self.convs(feature)
         if logits is None:
@@ -114,13 +114,18 @@ class EmbeddingTrunk(BaseModule):
         return logits, self.conv_embed(feature)
 
 
-def _places(feature: Tensor, kind: str) -> Tensor:
-    """Return the coordinates y, x (B, 2, h, w) of the cells of a feature."""
+def cell_coordinates(feature: Tensor, kind: str) -> Tensor:
+    """Return the coordinates y, x (B, 2, h, w) of the cells of a feature.
+
+    Args:
+        feature: (B, C, h, w).
+        kind: 'relative' or 'absolute', see :class:`Trunk`.
+    """
     size = feature.shape[2:]
     places = pixel_locations(size, device=feature.device)
     if kind == 'absolute':
-        sides = places.new_tensor(size)[:, None, None]
-        places = (places + .5) * (sides - 1) / UNIT
+        for place, side in zip(places.add_(.5), size):
+            place.mul_(side - 1).div_(UNIT)
     return places.to(feature.dtype).expand(len(feature), -1, -1, -1)
 
 

@@ -33,8 +33,8 @@ def instance_targets(data_samples: List, size: Sequence[int],
 
     Args:
         data_samples: Data samples with `gt_instance_map` and `gt_instances`.
-            Label k of `gt_instances` is the class of id k + 1; the class of
-            an id without a label is ignored.
+            Label k of `gt_instances` is the class of id k + 1; ids without
+            a label are ignored.
         size: H and W of the batch in pixels.
         num_classes: Number of classes C.
 
@@ -48,10 +48,8 @@ def instance_targets(data_samples: List, size: Sequence[int],
     for sample in data_samples:
         labels = sample.gt_instances.labels.long()
         tables.append(torch.cat([
-            labels.new_tensor([num_classes]), labels,
-            labels.new_full((num_ids - len(labels), ), 255)]))
-    # no image has a label for these ids
-    ids = ids.masked_fill(ids >= num_ids, -1)
+            labels.new_full((1, ), num_classes), labels,
+            labels.new_full((num_ids - 1 - len(labels), ), 255)]))
     classes = torch.stack(tables).gather(
         1, ids.clamp(min=0).flatten(1)).view_as(ids)
     return InstanceTargets(ids, classes.masked_fill(ids < 0, 255), num_ids)
@@ -59,10 +57,10 @@ def instance_targets(data_samples: List, size: Sequence[int],
 
 def stack_instances(data_samples: List,
                     size: Sequence[int]) -> Tuple[Tensor, int]:
-    """Return the padded ids (B, H, W), and the number of ids with a label.
+    """Return the padded ids (B, H, W) int64 and a number that all are below.
 
-    The ids are int64, -1 on padding. The number is 1 more than the largest
-    number of labels of an image; larger ids have no label.
+    The number is 1 more than the largest number of labels of an image. Ids
+    are -1 on padding and where the image has no label for them.
 
     Raises:
         TypeError: If a map does not hold integers.
@@ -80,11 +78,13 @@ def stack_instances(data_samples: List,
                 'mmpixsort.PaintInstanceMap and mmpixsort.'
                 'PackInstanceInputs at its end')
         ids = sample.gt_instance_map.data[0]
-        maps.append(pad(ids, (0, size[1] - ids.shape[1],
-                              0, size[0] - ids.shape[0]), value=-1))
-    # from shapes, so that the host does not wait for the device
-    count = max(len(sample.gt_instances.labels) for sample in data_samples)
-    return torch.stack(maps).long(), 1 + count
+        # from shapes, so that the host does not wait for the device
+        count = len(sample.gt_instances.labels)
+        maps.append(pad(
+            ids.masked_fill(ids > count, -1),
+            (0, size[1] - ids.shape[1], 0, size[0] - ids.shape[0]), value=-1))
+    most = max(len(sample.gt_instances.labels) for sample in data_samples)
+    return torch.stack(maps).long(), 1 + most
 
 
 def _check_maps(sample, size: Sequence[int]) -> None:

@@ -42,8 +42,8 @@ def panoptic_targets(data_samples: List, size: Sequence[int], *,
                      num_things: int, num_classes: int) -> PanopticTargets:
     """Stack the panoptic maps of a batch, padded to the size of the batch.
 
-    Semantic labels outside [0, C) become void, and ids above
-    `num_things_seen` are ignored.
+    Semantic labels outside [0, C) become void, and ids without a label in
+    their image are ignored.
 
     Args:
         data_samples: Data samples with `gt_instance_map`, `gt_sem_seg` and
@@ -70,7 +70,7 @@ def panoptic_targets(data_samples: List, size: Sequence[int], *,
     semantic = semantic.masked_fill(
         (semantic < 0) | (semantic >= num_classes), VOID)
     is_stuff = (semantic >= num_things) & (semantic != VOID)
-    is_thing = (semantic < num_things) & (ids > 0) & (ids <= seen)
+    is_thing = (semantic < num_things) & (ids > 0)
     regions = torch.where(is_stuff, seen + semantic - num_things,
                           torch.where(is_thing, ids - 1, -1))
     return PanopticTargets(semantic, regions, num_regions, seen)

@@ -30,7 +30,7 @@ class PaintInstanceMap(BaseTransform):
 
     Put it after all transforms that move pixels, before
     `PackInstanceInputs`. It reads `gt_masks`, `gt_bboxes_labels`,
-    `gt_ignore_flags` and, if present, `gt_seg_map`. It adds
+    `gt_ignore_flags` and, if present, `gt_seg_map`. It replaces `gt_masks` by
     `gt_instance_map` and `gt_instance_labels` (n,), which holds the class of
     id k at index k - 1.
 
@@ -44,7 +44,6 @@ class PaintInstanceMap(BaseTransform):
             semantic map. None ignores only its void pixels.
         min_pixels: Minimum number of visible pixels of a mask; smaller masks
             are ignored.
-        keep_masks: Whether to keep `gt_masks` for a host that needs them.
 
     Raises:
         ValueError: If there are no masks, or the mask of all things has
@@ -54,14 +53,12 @@ class PaintInstanceMap(BaseTransform):
     def __init__(self,
                  *,
                  num_things: Optional[int] = None,
-                 min_pixels: int = 1,
-                 keep_masks: bool = False) -> None:
+                 min_pixels: int = 1) -> None:
         if num_things is not None:
             check_count('num_things', num_things)
         check_count('min_pixels', min_pixels)
         self.num_things = num_things
         self.min_pixels = min_pixels
-        self.keep_masks = keep_masks
 
     def transform(self, results: dict) -> dict:
         """Add the map and labels, unless the image has no annotation."""
@@ -83,8 +80,7 @@ class PaintInstanceMap(BaseTransform):
             _paint_foreground(results, ids)
         results['gt_instance_map'] = ids
         results['gt_instance_labels'] = labels[shown]
-        if not self.keep_masks:
-            del results['gt_masks']
+        del results['gt_masks']
         return results
 
     def _paint(self, masks: BaseInstanceMasks,

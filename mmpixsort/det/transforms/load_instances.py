@@ -29,8 +29,8 @@ class LoadInstanceMap(LoadAnnotations):
 
     Args:
         box_type: Type of the boxes, one of those registered in mmdet.
-        backend_args: Passed to `LoadAnnotations`. The file at `label_path`
-            is always read from the local disk.
+        backend_args: Arguments of mmengine's fileio, by which the file at
+            `label_path` is read; None chooses a backend by the path.
 
     Raises:
         TypeError: If a map in memory does not hold integers.
@@ -52,7 +52,8 @@ class LoadInstanceMap(LoadAnnotations):
         """Load the masks; mmdet calls this after boxes and labels."""
         ids = results.pop('instance_map', None)
         if ids is None and results.get('label_path') is not None:
-            ids = read_instance_map(results['label_path'])
+            ids = read_instance_map(
+                results['label_path'], backend_args=self.backend_args)
         if ids is None:
             results['gt_masks'] = self._paint(results)
             return

@@ -1,7 +1,7 @@
-"""Sums over the pixels of each slot, for maps that are processed in pieces.
+"""Sum the pixels of each slot of a map that is processed in pieces.
 
-Shapes: B images, D channels, n pixels of a piece, K slots; slot K takes the
-pixels of no instance.
+Shapes: B images, D channels, n pixels of a piece, K slots for the instances
+of an image; slot K takes the pixels of no instance.
 """
 import torch
 from torch import Tensor
@@ -12,16 +12,16 @@ LANES = 8
 class SlotSums:
     """Accumulate sums (B, D, K + 1) of the pixels of each slot.
 
-    The sums have the channels first, as maps do in memory: sums over rows
-    would take a CPU three times as long. Neighbouring pixels mostly belong
-    to one instance. If a CPU added them to one number, each addition would
-    wait for the one before, which takes twice as long. On a CPU each slot
-    therefore has eight partial sums that take the pixels in turn.
+    The channels come first, as in the memory of a map; channels last would be
+    three times as slow on a CPU. Neighbouring pixels mostly belong to one
+    instance, and a CPU that adds all of them to one number waits for each
+    addition, which takes twice as long. On a CPU each slot therefore has
+    eight partial sums, to which the pixels are added in turn.
 
     Args:
-        maps: (B, ...) tensor whose dtype and device the sums take.
-        channels: D.
-        num_slots: K.
+        maps: (B, ...) tensor with the dtype and device of the sums.
+        channels: Number of channels D.
+        num_slots: Number of slots K.
         step: Number of pixels of the largest piece.
     """
 
@@ -39,13 +39,18 @@ class SlotSums:
     def add(self, slots: Tensor, values: Tensor) -> None:
         """Add the values (B, D, n) of pixels to their slots (B, n)."""
         if values.is_cuda and torch.are_deterministic_algorithms_enabled():
-            return self._add_products(slots, values)
+            return self.add_products(slots, values)
         if self.lanes is not None:
             slots = slots + self.lanes[:slots.shape[1]]
         slots = slots[:, None].expand(-1, values.shape[1], -1)
         self.parts.scatter_add_(2, slots, values)
 
-    def _add_products(self, slots: Tensor, values: Tensor) -> None:
+    def add_products(self, slots: Tensor, values: Tensor) -> None:
+        """Add values like :meth:`add`, by a product with one-hot rows.
+
+        On a GPU a product gives the same bits in every run, while scattered
+        additions do not. The sums of slot K stay zero.
+        """
         numbers = torch.arange(self.count - 1, device=slots.device)
         one_hot = (slots[..., None] == numbers).to(values.dtype)
         gone = slots > numbers[-1]

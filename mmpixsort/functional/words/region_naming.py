@@ -13,7 +13,8 @@ from typing import Optional
 import torch
 from torch import Tensor
 
-from mmpixsort.functional.checks import check_choice, check_count, check_labels
+from mmpixsort.functional.checks import (check_choice, check_count,
+                                         check_labels, check_positive)
 
 BACKGROUNDS = ('cosine', 'probability')
 # lowest log-probability; finite, so that averaging and resizing stay finite
@@ -59,6 +60,7 @@ def name_regions(similarity: Tensor,
     if similarity.dim() != 3 or similarity.shape[2] == 0:
         raise ValueError('`similarity` must have the shape (B, K, C) with at '
                          f'least one word, got {tuple(similarity.shape)}')
+    check_positive('scale', scale)
     if background is not None:
         check_choice('background', background, BACKGROUNDS)
     logits = scale * similarity.float()

@@ -182,7 +182,14 @@ class TextGroupHead(BaseModule):
             encode: Function from N texts to unit rows (N, E).
             scale: Factor () of the cosines, which the encoder learns.
             captions: Caption of each image.
+
+        Raises:
+            ValueError: If the head has neither loss.
         """
+        if self.noun_loss is None and self.sentence_loss is None:
+            raise ValueError(
+                '`noun_loss`, `sentence_loss` or both must be given to '
+                'train, got None for both')
         seed, iteration = self.clock.tick()
         losses = dict()
         if self.sentence_loss is not None:

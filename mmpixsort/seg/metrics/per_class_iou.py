@@ -4,6 +4,7 @@ from typing import Dict
 import numpy as np
 from mmseg.evaluation import IoUMetric
 
+from mmpixsort.metrics.samples import check_any_image
 from mmpixsort.registry import METRICS
 
 
@@ -19,6 +20,8 @@ class PerClassIoUMetric(IoUMetric):
 
     def compute_metrics(self, results: list) -> Dict[str, float]:
         """Compute the host's metrics and the IoU of each class."""
+        if not self.format_only:
+            check_any_image(results)
         metrics = super().compute_metrics(results)
         if self.format_only:
             return metrics

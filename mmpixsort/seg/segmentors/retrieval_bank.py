@@ -6,6 +6,7 @@ from mmengine.dist import all_gather_object, get_rank, get_world_size
 from torch import nn
 from torch.utils.data import Dataset
 
+from mmpixsort.functional.checks import check_count
 from mmpixsort.retrieval import PrototypeBank
 from mmpixsort.retrieval.build import (ImageRows, RowRules, bank_meta,
                                        join_rows, share)
@@ -34,11 +35,13 @@ def chosen_images(dataset: Dataset, max_images: Optional[int]) -> List[int]:
         max_images: Largest number of images. None uses all.
 
     Raises:
-        ValueError: If the data set is empty.
+        ValueError: If the data set is empty or `max_images` below 1.
     """
     count = len(dataset)
     if count == 0:
         raise ValueError('the data set of a bank must hold images, got none')
+    if max_images is not None:
+        check_count('max_images', max_images)
     if max_images is None or max_images >= count:
         return list(range(count))
     return [i * count // max_images for i in range(max_images)]

@@ -104,6 +104,11 @@ class RetrievalInference:
         self._weights: Optional[Tensor] = None
 
     @property
+    def is_loaded(self) -> bool:
+        """Whether a bank has been loaded."""
+        return self._loaded is not None
+
+    @property
     def metric_head(self) -> nn.Module:
         """The metric head that embeds."""
         return self.model.metric_heads[self.head]
@@ -176,7 +181,7 @@ class RetrievalInference:
             ValueError: If there is no bank, or the weights of the model have
                 changed since it was made.
         """
-        if self._loaded is None:
+        if not self.is_loaded:
             if self.bank is None:
                 raise ValueError(
                     '`test_cfg.retrieval.bank` must be the path of a bank, '

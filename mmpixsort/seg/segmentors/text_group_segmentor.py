@@ -231,8 +231,16 @@ class TextGroupSegmentor(EncoderDecoder):
         """Return log-probabilities (B, C, H, W) for windows or images.
 
         The host calls it for each window if `group_per_window` is set.
+
+        Raises:
+            ValueError: If the head has no grouper.
         """
         head = self.decode_head
+        if head.grouper is None:
+            raise ValueError(
+                '`group_per_window` needs a decode head with a `grouper`, '
+                'got one with precomputed groups; remove `group_per_window` '
+                'from `test_cfg`')
         ids = resize_ids(
             head.group(inputs), inputs.shape[2:], head.num_regions)
         scores = head.name(

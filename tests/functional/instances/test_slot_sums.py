@@ -35,7 +35,7 @@ def test_slot_sums__products_for_exact_repeats_on_a_gpu():
     values[slots[:, None].expand(-1, 3, -1) == 5] = torch.nan
     sums = SlotSums(values, channels=3, num_slots=5, step=40)
     sums.lanes, sums.parts = None, torch.zeros(2, 3, 6)
-    sums._add_products(slots, values)
+    sums.add_products(slots, values)
     want = sums_by_loop(slots, values, 6)[..., :5]
     assert torch.allclose(sums.total()[..., :5], want, atol=1e-5)
 
