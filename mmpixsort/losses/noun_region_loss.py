@@ -25,13 +25,13 @@ class _AllRegions(NamedTuple):
         regions: (B, K, E) embeddings of the regions.
         region_valid: (B, K) bool mask of the valid regions.
         noun_images: (M,) index of the image of each noun of this rank.
-        caption_nouns: (B, L) ids of the nouns of every caption, or None.
+        caption_ids: (B, L) ids of the nouns of every caption, or None.
     """
 
     regions: Tensor
     region_valid: Tensor
     noun_images: Tensor
-    caption_nouns: Optional[Tensor]
+    caption_ids: Optional[Tensor]
 
 
 @MODELS.register_module()
@@ -99,7 +99,7 @@ class NounRegionLoss(nn.Module):
                 *,
                 scale: Union[float, Tensor],
                 noun_ids: Optional[Tensor] = None,
-                caption_nouns: Optional[Tensor] = None,
+                caption_ids: Optional[Tensor] = None,
                 iteration: Optional[int] = None) -> Dict[str, Tensor]:
         """Return `loss_n2r` and diagnostics over the nouns of all ranks.
 
@@ -117,7 +117,7 @@ class NounRegionLoss(nn.Module):
             scale: alpha, factor of the similarities, above 0.
             noun_ids: (M,) integer ids of the nouns in a vocabulary that all
                 ranks share; required with `mask_same_noun`.
-            caption_nouns: (B, L) integer ids of the nouns of every caption,
+            caption_ids: (B, L) integer ids of the nouns of every caption,
                 padded with -1; required with `mask_same_noun`.
             iteration: Iteration of the training, from 0; required with
                 `warmup_iters`.
@@ -127,11 +127,11 @@ class NounRegionLoss(nn.Module):
                 a shape is wrong.
         """
         if not self.mask_same_noun:
-            noun_ids = caption_nouns = None
-        elif noun_ids is None or caption_nouns is None:
-            raise ValueError('`noun_ids` and `caption_nouns` must be given '
+            noun_ids = caption_ids = None
+        elif noun_ids is None or caption_ids is None:
+            raise ValueError('`noun_ids` and `caption_ids` must be given '
                              'with `mask_same_noun`, got None')
-        every = _AllRegions(regions, region_valid, noun_images, caption_nouns)
+        every = _AllRegions(regions, region_valid, noun_images, caption_ids)
         if self.gather:
             every = _gather(every)
         terms = noun_region_terms(
@@ -142,7 +142,7 @@ class NounRegionLoss(nn.Module):
             scale=scale,
             positives=self.positives_at(iteration),
             noun_ids=noun_ids,
-            caption_nouns=every.caption_nouns)
+            caption_ids=every.caption_ids)
         return self._reduce(terms, noun_images, len(regions))
 
     def positives_at(self, iteration: Optional[int] = None) -> str:
@@ -187,7 +187,7 @@ def _gather(part: _AllRegions) -> _AllRegions:
     """Gather the regions of all ranks, padded to the largest sizes."""
     if get_world_size() == 1:
         return part
-    captions = part.caption_nouns
+    captions = part.caption_ids
     length = 0 if captions is None else captions.shape[1]
     images, count, length = largest_sizes(*part.region_valid.shape, length)
     regions, = full_precision(part.regions)

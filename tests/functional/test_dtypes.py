@@ -117,7 +117,7 @@ CALLS = dict(
     noun_region_contrast=lambda c: noun_region.noun_region_contrast(
         ROWS[:4], c(torch.tensor([0, 1, 1, 2])), ROWS.view(3, 4, 4),
         SEEN.view(3, 4), scale=2., noun_ids=c(CODES[:4]),
-        caption_nouns=c(CODES.view(3, 4))),
+        caption_ids=c(CODES.view(3, 4))),
     image_sentence_contrast=lambda c: image_sentence.image_sentence_contrast(
         ROWS[:3], ROWS[3:6], scale=2., all_images=ROWS, all_sentences=ROWS,
         own=c(torch.arange(3)), all_valid=SEEN),

@@ -20,7 +20,7 @@ def test_noun_region_loss__equals_the_function(positives, mask):
     case = published()
     got = loss(**case)
     if not mask:
-        case.update(noun_ids=None, caption_nouns=None)
+        case.update(noun_ids=None, caption_ids=None)
     nll, _ = noun_region_contrast(**case, positives=positives)
     assert torch.allclose(got['loss_n2r'], 3 * nll.mean())
     assert set(got) == {'loss_n2r', 'acc_n2r', 'no_negatives'}
@@ -53,7 +53,7 @@ def test_noun_region_loss__accuracy():
 def test_noun_region_loss__counts_nouns_without_negatives():
     case = random_case(0)
     case.update(noun_ids=torch.tensor([0] * 3 + [1] * 4),
-                caption_nouns=torch.zeros(4, 1).long())
+                caption_ids=torch.zeros(4, 1).long())
     got = NounRegionLoss(mask_same_noun=True)(**case)
     assert got['no_negatives'].item() == pytest.approx(300 / 7)
 

@@ -38,7 +38,7 @@ def share(rank, sizes):
     return dict(
         regions=rows(images, regions), nouns=rows(nouns), images=rows(images),
         sentences=rows(images), region_valid=valid, noun_images=where,
-        noun_ids=ids, caption_nouns=captions)
+        noun_ids=ids, caption_ids=captions)
 
 
 def joint(sizes):
@@ -55,7 +55,7 @@ def joint(sizes):
     for part in parts:
         part['regions'] = widen(part['regions'], count, 9)
         part['region_valid'] = widen(part['region_valid'], count, False)
-        part['caption_nouns'] = widen(part['caption_nouns'], length, -1)
+        part['caption_ids'] = widen(part['caption_ids'], length, -1)
     parts[1]['noun_images'] = parts[1]['noun_images'] + sizes[0][0]
     return {
         name: torch.cat([part[name] for part in parts]) for name in parts[0]}
@@ -75,7 +75,7 @@ def step(part, options):
     noun = NounRegionLoss(**options)(
         encode('nouns', 1), part['noun_images'], encode('regions', 0),
         part['region_valid'], scale=scale, noun_ids=part['noun_ids'],
-        caption_nouns=part['caption_nouns'])
+        caption_ids=part['caption_ids'])
     sentence = ImageSentenceLoss(gather=options.get('gather', True))(
         encode('images', 0), encode('sentences', 1), scale=scale)
     (noun['loss_n2r'] + sentence).backward()

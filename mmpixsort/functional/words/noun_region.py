@@ -49,13 +49,13 @@ class _Regions(NamedTuple):
     Attributes:
         rows: (B * K, E) embeddings, zero where a region is not valid.
         valid: (B, K) bool mask of the valid regions.
-        caption_nouns: (B, L) ids of the nouns of every caption; None makes
+        caption_ids: (B, L) ids of the nouns of every caption; None makes
             the regions of all other images negatives.
     """
 
     rows: Tensor
     valid: Tensor
-    caption_nouns: Optional[Tensor]
+    caption_ids: Optional[Tensor]
 
 
 def noun_region_contrast(
@@ -67,7 +67,7 @@ def noun_region_contrast(
     scale: Union[float, Tensor],
     positives: str = 'soft',
     noun_ids: Optional[Tensor] = None,
-    caption_nouns: Optional[Tensor] = None,
+    caption_ids: Optional[Tensor] = None,
     chunk_size: Optional[int] = None,
 ) -> Tuple[Tensor, Tensor]:
     r"""Contrast each noun's own image with the regions of all other images.
@@ -106,9 +106,9 @@ def noun_region_contrast(
         scale: alpha, above 0; a scalar tensor may require a gradient.
         positives: 'soft', 'max', 'mil' or 'mean'.
         noun_ids: (M,) integer ids of the nouns, to be given together with
-            `caption_nouns`. With both, regions of an image whose caption
+            `caption_ids`. With both, regions of an image whose caption
             contains the noun as well are not negatives.
-        caption_nouns: (B, L) integer ids of the nouns of every caption;
+        caption_ids: (B, L) integer ids of the nouns of every caption;
             negative ids are padding.
         chunk_size: Number of nouns that are evaluated at once; None chooses
             it from the number of regions and the device.
@@ -138,7 +138,7 @@ def noun_region_contrast(
         scale=scale,
         positives=positives,
         noun_ids=noun_ids,
-        caption_nouns=caption_nouns,
+        caption_ids=caption_ids,
         chunk_size=chunk_size)
     return terms.nll, terms.valid
 
@@ -152,7 +152,7 @@ def noun_region_terms(
     scale: Union[float, Tensor],
     positives: str = 'soft',
     noun_ids: Optional[Tensor] = None,
-    caption_nouns: Optional[Tensor] = None,
+    caption_ids: Optional[Tensor] = None,
     chunk_size: Optional[int] = None,
 ) -> NounRegionTerms:
     """Return the loss of :func:`noun_region_contrast` with diagnostics.
@@ -162,8 +162,8 @@ def noun_region_terms(
     check_choice('positives', positives, NOUN_POSITIVES)
     check_scale(scale)
     noun_images = _check_shapes(nouns, noun_images, regions, region_valid)
-    noun_ids, caption_nouns = _check_ids(
-        noun_ids, caption_nouns, noun_images, regions)
+    noun_ids, caption_ids = _check_ids(
+        noun_ids, caption_ids, noun_images, regions)
     if chunk_size is not None:
         check_count('chunk_size', chunk_size)
     with autocast_off(regions.device):
@@ -171,7 +171,7 @@ def noun_region_terms(
         # padding may hold NaN, and zero times NaN is NaN
         nouns = nouns.masked_fill((noun_images < 0)[:, None], 0.)
         regions = regions.masked_fill(~region_valid[..., None], 0.)
-        table = _Regions(regions.flatten(0, 1), region_valid, caption_nouns)
+        table = _Regions(regions.flatten(0, 1), region_valid, caption_ids)
         ids = noun_images if noun_ids is None else noun_ids
         chunks = list(_chunks(nouns, len(table.rows), chunk_size))
         score = _score if len(chunks) == 1 else _score_again_in_backward
@@ -203,17 +203,17 @@ def _check_shapes(nouns: Tensor, noun_images: Tensor, regions: Tensor,
     return check_labels('noun_images', noun_images, nouns.shape[:1])
 
 
-def _check_ids(noun_ids: Optional[Tensor], caption_nouns: Optional[Tensor],
+def _check_ids(noun_ids: Optional[Tensor], caption_ids: Optional[Tensor],
                noun_images: Tensor, regions: Tensor) -> tuple:
     """Check that both or neither are given and return them as int64."""
-    if (noun_ids is None) != (caption_nouns is None):
-        raise ValueError('`noun_ids` and `caption_nouns` must be given '
+    if (noun_ids is None) != (caption_ids is None):
+        raise ValueError('`noun_ids` and `caption_ids` must be given '
                          'together or not at all, got one of them')
     if noun_ids is None:
         return None, None
     return (check_labels('noun_ids', noun_ids, noun_images.shape),
-            check_labels('caption_nouns', caption_nouns,
-                         (len(regions), *caption_nouns.shape[1:2])))
+            check_labels('caption_ids', caption_ids,
+                         (len(regions), *caption_ids.shape[1:2])))
 
 
 def _chunks(nouns: Tensor, num_regions: int,
@@ -255,8 +255,8 @@ def _negatives(images: Tensor, ids: Tensor, table: _Regions) -> Tensor:
     """Return the mask (m, B, K) of the negatives of every noun."""
     column = torch.arange(len(table.valid), device=images.device)
     others = column != images[:, None]
-    if table.caption_nouns is not None:
-        same = table.caption_nouns == ids[:, None, None]
+    if table.caption_ids is not None:
+        same = table.caption_ids == ids[:, None, None]
         others &= ~(same & (ids >= 0)[:, None, None]).any(2)
     return others[..., None] & table.valid
 

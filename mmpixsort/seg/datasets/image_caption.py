@@ -87,7 +87,7 @@ class ImageCaptionDataset(BaseDataset):
             dict(
                 img_path=osp.join(folder, name),
                 captions=[c.text for c in group],
-                caption_nouns=[list(c.nouns or ()) for c in group])
+                nouns_of_captions=[list(c.nouns or ()) for c in group])
             for name, group in group_by_image(captions).items()
         ]
         self._check_files(entries)
@@ -148,7 +148,7 @@ class ImageCaptionDataset(BaseDataset):
             img_path=info['img_path'],
             sample_idx=info['sample_idx'],
             caption=info['captions'][place],
-            nouns=info['caption_nouns'][place],
+            nouns=info['nouns_of_captions'][place],
             label_map=None,
             reduce_zero_label=False,
             seg_fields=[])

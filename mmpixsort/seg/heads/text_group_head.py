@@ -206,7 +206,7 @@ class TextGroupHead(BaseModule):
             losses.update(self.noun_loss(
                 rows[found.rows], found.images, embeddings.regions,
                 embeddings.valid, scale=scale, noun_ids=found.ids,
-                caption_nouns=found.captions, iteration=iteration))
+                caption_ids=found.captions, iteration=iteration))
         return losses
 
     def _prompts(self, words: Sequence[str], seed: int,

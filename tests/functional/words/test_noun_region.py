@@ -32,7 +32,7 @@ def published(**changes):
     case = dict(
         nouns=texts[NOUN_IDS], noun_images=NOUN_IMAGES,
         regions=sine_rows(12, 8).view(3, 4, 8), region_valid=VALID,
-        scale=10., noun_ids=NOUN_IDS, caption_nouns=CAPTIONS)
+        scale=10., noun_ids=NOUN_IDS, caption_ids=CAPTIONS)
     case.update(changes)
     return case
 
@@ -59,12 +59,12 @@ def random_case(seed, mask=True, nouns=7, images=4, regions=3, dims=5):
             torch.randn(images, regions, dims, generator=g).double(), dim=2),
         region_valid=valid, scale=7.)
     if mask:
-        case.update(noun_ids=ids, caption_nouns=captions)
+        case.update(noun_ids=ids, caption_ids=captions)
     return case
 
 
 def loop(nouns, noun_images, regions, region_valid, *, scale, positives,
-         noun_ids=None, caption_nouns=None):
+         noun_ids=None, caption_ids=None):
     """Evaluate the equation noun by noun, in Python floats."""
     losses = []
     for m, image in enumerate(noun_images.tolist()):
@@ -79,7 +79,7 @@ def loop(nouns, noun_images, regions, region_valid, *, scale, positives,
                 if b == image:
                     own.append(logit)
                 elif noun_ids is None or noun_ids[m].item() not in (
-                        caption_nouns[b].tolist()):
+                        caption_ids[b].tolist()):
                     others.append(logit)
         total = sum(map(math.exp, own))
         p = dict(
@@ -99,7 +99,7 @@ def loop(nouns, noun_images, regions, region_valid, *, scale, positives,
 def test_noun_region__t1_t2(scale, mask, want):
     case = published(scale=scale)
     if not mask:
-        case.update(noun_ids=None, caption_nouns=None)
+        case.update(noun_ids=None, caption_ids=None)
     got = [
         mean_of(dict(case, positives=name))
         for name in ('mil', 'max', 'soft', 'mean')
@@ -150,7 +150,7 @@ def test_noun_region__t4_no_negatives(positives, case):
     else:
         case = random_case(0)
         case.update(noun_ids=torch.zeros(7).long(),
-                    caption_nouns=torch.zeros(4, 1).long())
+                    caption_ids=torch.zeros(4, 1).long())
     leaves = [case[name].requires_grad_() for name in ('nouns', 'regions')]
     terms = noun_region_terms(**case, positives=positives)
     assert terms.valid.all() and terms.no_negatives.all()
@@ -189,7 +189,7 @@ def test_noun_region__t6_invariances(positives):
     images = dict(
         case, regions=case['regions'][order],
         region_valid=case['region_valid'][order],
-        caption_nouns=case['caption_nouns'][order],
+        caption_ids=case['caption_ids'][order],
         noun_images=back[case['noun_images']])
     assert torch.allclose(noun_region_contrast(**images)[0], nll)
     regions = dict(case, regions=case['regions'].flip(1),
@@ -263,10 +263,10 @@ def test_noun_region__t7_max_touches_one_own_region():
 def test_noun_region__t7_image_with_the_noun_is_untouched():
     case = random_case(0, nouns=1)
     case['regions'].requires_grad_()
-    case['caption_nouns'][:] = -1
+    case['caption_ids'][:] = -1
     own = case['noun_images'][0]
     other = (own + 1) % 4
-    case['caption_nouns'][other, 0] = case['noun_ids'][0]
+    case['caption_ids'][other, 0] = case['noun_ids'][0]
     noun_region_contrast(**case)[0].sum().backward()
     assert (case['regions'].grad[other] == 0).all()
     assert case['regions'].grad[own].abs().sum() > 0
@@ -324,8 +324,8 @@ def test_noun_region__t8_one_way():
         case, regions=torch.cat([case['regions'], case['regions'][:1]]),
         region_valid=torch.cat(
             [case['region_valid'], case['region_valid'][:1]]),
-        caption_nouns=torch.cat(
-            [case['caption_nouns'], torch.full((1, 7), -1)]))
+        caption_ids=torch.cat(
+            [case['caption_ids'], torch.full((1, 7), -1)]))
     assert (noun_region_contrast(**more)[0] > nll).all()
     fewer = {
         name: case[name][:4] for name in ('nouns', 'noun_images', 'noun_ids')}
@@ -406,8 +406,8 @@ def test_noun_region__keeps_no_logits_of_many_chunks():
      r'`region_valid` must have shape \(3, 4\)'),
     (dict(noun_ids=None), ValueError, 'given together or not at all'),
     (dict(noun_ids=torch.zeros(4).long()), ValueError, '`noun_ids`'),
-    (dict(caption_nouns=torch.zeros(2, 2).long()), ValueError,
-     '`caption_nouns`'),
+    (dict(caption_ids=torch.zeros(2, 2).long()), ValueError,
+     '`caption_ids`'),
     (dict(chunk_size=0), ValueError, '`chunk_size` must be at least 1'),
 ])
 def test_noun_region__bad_input(change, error, text):
