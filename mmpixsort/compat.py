@@ -220,6 +220,7 @@ def setup() -> None:
             stand_in_for_ops()
         if found('mmengine'):
             register_config_prefixes()
+            inherit_without_scope()
             allow_checkpoint_globals()
     _state['done'] = True
 
@@ -263,6 +264,27 @@ def register_config_prefixes() -> None:
     versions = installed()
     if 'onedl-mmsegmentation' in versions:
         MODULE2PACKAGE['mmseg'] = 'onedl-mmsegmentation'
+
+
+def inherit_without_scope() -> None:
+    """Let a config that inherits `mmpixsort::` be built by its host.
+
+    mmengine notes the prefix of a base as its scope, in which everything
+    from the base is then built. The configs of this package name parts of
+    the host without a prefix, which that scope does not know, so they keep
+    the scope that they have when they are read by their path.
+    """
+    from mmengine.config import Config
+    find = Config._get_cfg_path
+    if getattr(find, 'unscoped', False):
+        return
+
+    def find_unscoped(cfg_path: str, filename: str) -> tuple:
+        path, scope = find(cfg_path, filename)
+        return path, None if scope == 'mmpixsort' else scope
+
+    find_unscoped.unscoped = True
+    Config._get_cfg_path = staticmethod(find_unscoped)
 
 
 # --- checkpoints -----------------------------------------------------------

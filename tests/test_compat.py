@@ -3,6 +3,7 @@ import pickle
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -126,7 +127,7 @@ def test_setup__warns_about_versions(monkeypatch, nothing_missing):
     monkeypatch.setitem(compat._state, 'done', False)
     monkeypatch.setattr(compat, 'installed', lambda: {'mmdet': '2.0.0'})
     for name in ('stand_in_for_ops', 'register_config_prefixes',
-                 'allow_checkpoint_globals'):
+                 'inherit_without_scope', 'allow_checkpoint_globals'):
         monkeypatch.setattr(compat, name, lambda: None)
     with pytest.warns(UserWarning, match='mmdet 2.0.0 was never tried'):
         compat.setup()
@@ -162,6 +163,18 @@ def test_prefix__of_the_host(versions, package, monkeypatch):
     monkeypatch.setattr(compat, 'installed', lambda: versions)
     compat.register_config_prefixes()
     assert table['mmseg'] == package
+
+
+def test_prefix__leaves_the_scope_to_the_host(tmp_path):
+    from mmengine.config import Config
+    name = 'pixel_contrast/pixel-contrast_fcn-mnv2_1xb4-600it_street-scenes.py'
+    path = Path(mmpixsort.__path__[0], '.mim', 'configs', name)
+    if not path.exists():
+        pytest.skip('no config in mmpixsort/.mim: not installed by pip')
+    (tmp_path / 'child.py').write_text(f"_base_ = 'mmpixsort::{name}'\n")
+    compat.inherit_without_scope()  # a second time changes nothing
+    child = Config.fromfile(tmp_path / 'child.py')
+    assert child.to_dict() == Config.fromfile(path).to_dict()
 
 
 # --- checkpoints ---
