@@ -131,6 +131,7 @@ def test_wheel__holds_mim_and_nothing_else(clone):
     for name in ('configs/some/some_model.py', 'tools/train.py',
                  'tools/dist_train.sh', 'model-index.yml'):
         assert f'mmpixsort/.mim/{name}' in names
+    assert 'mmpixsort/py.typed' in names  # editors read the annotations
     assert {name.split('/')[0] for name in names} == {
         'mmpixsort', f'mmpixsort-{mmpixsort.__version__}.dist-info'}
 
