@@ -1,8 +1,9 @@
 """Attach a method of metric learning to any MMSegmentation config.
 
-The tool builds the model and runs it once on random images, without weights
-and data, to find the feature for the metric head and its channels. It writes a
-short config that inherits from the given one.
+The tool builds the model of the config and runs it once on random images,
+without weights and data, to find the feature map that the metric head takes
+and its number of channels. It writes a short config that inherits from the
+given one.
 
 Examples:
     python tools/attach.py \\
@@ -14,8 +15,8 @@ Examples:
 import argparse
 from pathlib import Path
 
-# First of all: it makes prefixes of mmengine work in configs, or says what is
-# wrong with the installation.
+# Imported first, because it checks the installation and makes config prefixes
+# (mmseg::) of mmengine work.
 import mmpixsort.compat
 from mmpixsort.utils.command import errors_as_text, quiet_hosts
 

@@ -40,8 +40,8 @@ def parse_args() -> argparse.Namespace:
         '--image', nargs='+', required=True, help='paths of images')
     command.add_argument(
         '--mask', nargs='+', required=True,
-        help='a mask for each image (PNG, TIFF), which marks the class by '
-        'pixels that are neither black nor transparent')
+        help='one mask file (PNG, TIFF) for each image; its pixels that are '
+        'neither black nor transparent belong to the class')
     command.add_argument('--class', dest='name', required=True)
     command = commands.add_parser(
         'remove', parents=[shared, writes], help='remove segments')
@@ -49,7 +49,8 @@ def parse_args() -> argparse.Namespace:
     command.add_argument(
         '--image', help='image whose segments are removed: its path, or the '
         'last parts of it, e.g. val/1.jpg')
-    command.add_argument('--rows', type=int, nargs='+', help='by number')
+    command.add_argument(
+        '--rows', type=int, nargs='+', help='rows to remove, e.g. 3 17')
     command = commands.add_parser(
         'relabel', parents=[shared, writes],
         help='give segments another class')
@@ -57,9 +58,11 @@ def parse_args() -> argparse.Namespace:
     command.add_argument(
         '--rows', type=int, nargs='+', help='rows that change, e.g. 3 17')
     command.add_argument(
-        '--new', required=True, help='their new class, known or not')
+        '--new', required=True,
+        help='new class of these segments, which the bank need not contain')
     command = commands.add_parser(
-        'merge', parents=[writes], help='join banks of one checkpoint')
+        'merge', parents=[writes],
+        help='join banks that were built with the same checkpoint')
     command.add_argument('banks', nargs='+')
     command = commands.add_parser(
         'cluster', parents=[shared, writes],

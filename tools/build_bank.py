@@ -1,8 +1,8 @@
 """Build a bank of prototypes, for prediction by retrieval.
 
-Every image of the training set is embedded and segmented. Each segment
-becomes a row of the bank, with its class, place and purity. An interrupted
-build continues when the command is repeated.
+Every image of the training set is embedded and segmented. Each segment becomes
+a row of the bank, with its embedding, class, location and purity. An
+interrupted build continues when the command is repeated.
 
 Example:
     python tools/build_bank.py CONFIG work_dirs/try/iter_400.pth --out x.bank
@@ -13,8 +13,8 @@ Example:
 import argparse
 import time
 
-# First of all: it makes prefixes and checkpoints of mmengine work, or says
-# what is wrong with the installation.
+# Imported first, because it checks the installation and makes config prefixes
+# (mmseg::) and checkpoints of mmengine work.
 import mmpixsort.compat
 from mmpixsort.utils.command import errors_as_text, quiet_hosts
 
@@ -45,12 +45,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--void', default='drop_pixels',
         choices=('drop_pixels', 'drop_segments'),
-        help='leave out pixels without a label, or segments in which they are '
-        'the majority (default: %(default)s)')
+        help='leave out pixels without a label, or segments with a majority '
+        'of such pixels (default: %(default)s)')
     parser.add_argument(
         '--min-purity', type=float, default=0.,
-        help='leave out segments in which the share of the class is lower, '
-        'e.g. 0.8')
+        help='leave out segments in which the share of the majority class is '
+        'lower, e.g. 0.8')
     parser.add_argument(
         '--scales', type=float, nargs='+', default=[1.],
         help='factors by which images are resized, e.g. 0.5 1 (default: 1)')
@@ -64,8 +64,8 @@ def parse_args() -> argparse.Namespace:
         help='discard the parts of an interrupted build')
     parser.add_argument(
         '--recall', nargs='*', metavar='KIND', default=[],
-        help='print the recall of these kinds of search, compared with the '
-        'exact one: flat, ivf, sq (needs the extra faiss)')
+        help='print the recall of these kinds of index, compared with exact '
+        'search: flat, ivf, sq (needs the extra faiss)')
     add_run_arguments(parser)
     return parser.parse_args()
 
@@ -90,7 +90,8 @@ def main() -> None:
     with errors_as_text():
         cfg = load_config(args)
     if args.launcher != 'none' and not is_distributed():
-        init_dist(args.launcher)  # without a GPU, compat makes it use gloo
+        # without a GPU, mmpixsort.compat makes it use gloo
+        init_dist(args.launcher)
     from mmpixsort.apis.bank import build_bank
     from mmpixsort.retrieval import info
     from mmpixsort.retrieval.build import RowRules

@@ -1,9 +1,9 @@
-"""Encode the names of classes as a text bank, so that no text tower is needed.
+"""Encode class names as a text bank, so that no text tower is needed later.
 
-CLASSES is the name of a data set of mmseg, or a text file with one class a
-line. `name: alias, alias` encodes the aliases in place of the name; to keep
-the name, list it among them. The similarity to a class is that to the most
-similar of its names.
+CLASSES is the name of a data set of mmseg, or a text file with one class per
+line. A line `name: alias, alias` encodes the aliases in place of the name; to
+encode the name too, list it among them. The similarity to a class is the
+largest similarity to any of its names.
 
 Examples:
     python tools/build_text_bank.py voc CONFIG --out voc.npz
@@ -44,8 +44,8 @@ def parse_args() -> argparse.Namespace:
         'of the name (default: simple; none for --from-npy)')
     parser.add_argument(
         '--from-npy', nargs=2, metavar=('MATRIX', 'NAMES'),
-        help='in place of CLASSES and CONFIG: import a matrix (N, E), whose '
-        'rows may have any length, and a text file with one name a line')
+        help='in place of CLASSES and CONFIG: import a matrix (N, E), which '
+        'need not be normalised, and a text file with one name per line')
     args = parser.parse_args()
     if (args.config is None) == (args.from_npy is None):
         parser.error('give either CLASSES and CONFIG, or --from-npy')

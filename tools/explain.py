@@ -1,16 +1,16 @@
-"""Show the annotated segments behind every decision about an image.
+"""Show the annotated segments on which a prediction by retrieval is based.
 
-The tool writes NAME.html, one self-contained page, and NAME.png, a sheet. They
+The tool writes NAME.html, a page that needs no other files, and NAME.png. They
 show each segment of the image beside its nearest annotated segments, with
-outlines, similarities and sources.
+outlines, similarities and source images.
 
 Example:
     python tools/explain.py CONFIG CHECKPOINT x.bank image.jpg --out shown
 """
 import argparse
 
-# First of all: it makes prefixes and checkpoints of mmengine work, or says
-# what is wrong with the installation.
+# Imported first, because it checks the installation and makes config prefixes
+# (mmseg::) and checkpoints of mmengine work.
 import mmpixsort.compat
 from mmpixsort.utils.command import errors_as_text, quiet_hosts
 

@@ -7,7 +7,7 @@ Examples:
     python tools/extract_nouns.py captions.jsonl --lexicon words.txt \\
         --out nouns.jsonl
 
-A lexicon is a text file with one noun a line, `dog` or `dog: puppy, hound`.
+A lexicon is a text file with one noun per line, `dog` or `dog: puppy, hound`.
 The default is the list of everyday nouns of mmpixsort.
 """
 import argparse
@@ -21,7 +21,7 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         'captions', type=Path,
-        help='path of captions: a .jsonl, .csv or .tsv file with img_path and '
+        help='file of captions: .jsonl, .csv or .tsv with img_path and '
         'caption, or the .json file of COCO captions')
     parser.add_argument(
         '--out', type=Path, required=True, help='.jsonl file to write')
@@ -41,7 +41,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    # after parsing, as these imports take seconds
+    # imported after parsing, because these imports take seconds
     from mmpixsort.apis.extract_nouns import extract_nouns
     from mmpixsort.text.noun_parsers import build_extractor
     from mmpixsort.utils.command import errors_as_text

@@ -1,9 +1,9 @@
-"""Group the images of a data set once, to save time in training.
+"""Group the pixels of all images of a data set, to save time in training.
 
 For each image NAME.jpg the tool writes OUT/NAME.png with the region ids on the
-grid of the grouper; OUT/groups.json contains the settings and OUT/images.json
-the images. An interrupted run continues. Groups of other settings, or of other
-images with the same names, are rejected.
+grid of the grouper. OUT/groups.json contains the settings and OUT/images.json
+the images. An interrupted run continues. If OUT contains groups of other
+settings, or of other images with the same names, there is an error.
 
 Example:
     python tools/precompute_groups.py CONFIG --out data/coco/groups
@@ -13,8 +13,8 @@ Example:
 import argparse
 import time
 
-# First of all: it makes prefixes and checkpoints of mmengine work, or says
-# what is wrong with the installation.
+# Imported first, because it checks the installation and makes config prefixes
+# (mmseg::) and checkpoints of mmengine work.
 import mmpixsort.compat
 from mmpixsort.utils.command import errors_as_text, quiet_hosts
 
@@ -38,7 +38,7 @@ def parse_args() -> argparse.Namespace:
         'model.decode_head.grouper (default: the only grouper)')
     parser.add_argument(
         '--max-images', type=int,
-        help='group only this number of images, the first ones')
+        help='group only this number of images, from the start of the split')
     parser.add_argument(
         '--device', help='cpu, cuda:0, ... (default: a GPU if there is one)')
     parser.add_argument(

@@ -1,9 +1,10 @@
 """Retrieve instances by their embedding, and show their surroundings.
 
-`build` describes every instance of a data set by its embedding and by the
-classes around it. `query` writes NAME.html, one self-contained page, and
-NAME.png, a sheet, which show instances beside the nearest instances of other
-images. `score` compares the contexts of instances and their neighbours.
+`build` writes a bank with the embedding of every instance of a data set and
+the classes around it. `query` writes NAME.html, a page that needs no other
+files, and NAME.png, which show instances beside the nearest instances of other
+images. `score` measures how similar the surroundings of instances and of their
+nearest instances are.
 
 Examples:
     python tools/retrieve_instances.py build CONFIG CHECKPOINT \\
@@ -18,8 +19,8 @@ import argparse
 import json
 from pathlib import Path
 
-# First of all: it makes prefixes and checkpoints of mmengine work, or says
-# what is wrong with the installation.
+# Imported first, because it checks the installation and makes config prefixes
+# (mmseg::) and checkpoints of mmengine work.
 import mmpixsort.compat
 from mmpixsort.utils.command import errors_as_text, quiet_hosts
 
@@ -45,7 +46,7 @@ def parse_args() -> argparse.Namespace:
     _add_query(commands.add_parser(
         'query', parents=[net], help='show instances and the nearest ones'))
     _add_score(commands.add_parser(
-        'score', help='compare the contexts of nearest instances'))
+        'score', help='compare the surroundings of nearest instances'))
     return parser.parse_args()
 
 
@@ -80,11 +81,11 @@ def _add_query(command: argparse.ArgumentParser) -> None:
         'image', nargs='*',
         help='paths of images, whose predicted instances are the queries')
     command.add_argument(
-        '--image-id', type=int, help='alternative: index of an image of the '
-        'bank, whose instances are the queries')
+        '--image-id', type=int, help='in place of images: index of an image '
+        'of the bank, whose instances are the queries')
     command.add_argument(
         '--bank-row', type=int, nargs='+',
-        help='alternative: rows of the bank that are the queries')
+        help='in place of images: rows of the bank that are the queries')
     command.add_argument(
         '--out', default='retrieved',
         help='folder to write to (default: %(default)s)')
@@ -104,8 +105,8 @@ def _add_query(command: argparse.ArgumentParser) -> None:
 def _add_score(command: argparse.ArgumentParser) -> None:
     command.add_argument('bank', help='path of the bank')
     command.add_argument(
-        '--other', help='bank of the same instances, made with a network that '
-        'was trained without a metric loss; its feature is the baseline')
+        '--other', help='bank of the same instances that was built with a '
+        'network trained without a metric loss; its feature is the baseline')
     command.add_argument(
         '--num-neighbors', type=int, default=5,
         help='number of neighbours that are compared (default: %(default)s)')

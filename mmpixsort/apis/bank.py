@@ -32,8 +32,8 @@ def build_bank(cfg: Union[str, Path, Config],
                restart: bool = False) -> PrototypeBank:
     """Embed annotated images one by one and write their segments as a bank.
 
-    All ranks of a process group share the work. Parts of the bank are kept
-    in ``OUT.parts`` until it is complete; an interrupted build continues
+    All processes of a distributed run share the work. Finished parts are kept
+    in ``OUT.parts`` until the bank is complete; an interrupted build continues
     from them. The file does not depend on the number of processes.
 
     Args:
@@ -42,13 +42,13 @@ def build_bank(cfg: Union[str, Path, Config],
         out: Path of the bank. The ending .npz selects NumPy's format, any
             other ending safetensors.
         split: 'train', 'val' or 'test'.
-        rules: Rules by which segments become rows.
+        rules: Rules that decide which segments become rows of the bank.
         dtype: Data type of the features, 'float16' or 'float32'.
         max_images: Number of images to use, evenly spaced; None uses all.
         restart: Whether to discard the parts of an interrupted build.
 
     Returns:
-        The bank, on every process.
+        The bank; every process returns it.
 
     Raises:
         ValueError: If the model, checkpoint and data do not fit together, or
@@ -88,7 +88,7 @@ def build_bank(cfg: Union[str, Path, Config],
 @torch.no_grad()
 def _embed_parts(model: nn.Module, dataset, images: list, rules: RowRules,
                  folder: Path) -> None:
-    """Write the missing parts; every rank writes its share."""
+    """Write the missing parts of the bank; each process writes its share."""
     own = part_ranges(len(images))[get_rank()::get_world_size()]
     with progress(sum(map(len, own)), 'embedding') as advance:
         for part in own:

@@ -1,4 +1,8 @@
-"""Report how similar the contexts of retrieved instances are."""
+"""Report how similar the contexts of retrieved instances are.
+
+The context of an instance is the histogram of the classes around it; see
+:mod:`mmpixsort.functional.instances.context`.
+"""
 import math
 from pathlib import Path
 from typing import Dict, NamedTuple, Optional
@@ -17,13 +21,14 @@ class ContextReport(NamedTuple):
     """Context consistency of a bank of instances.
 
     Attributes:
-        num_neighbors: Number of neighbours k.
+        num_neighbors: Number of neighbours k that are retrieved.
         num_instances: Number of instances in the bank.
-        embedding: Scores of the embedding; its `expected` is the score of
-            random instances of the same class.
-        baseline: Scores of the feature of a classifier.
-        feature: Name of that feature.
-        over_baseline: Relative gain of the embedding over that feature.
+        embedding: Scores of retrieval by the embedding; its `expected` is the
+            score of random instances of the same class.
+        baseline: Scores of retrieval by the baseline feature.
+        feature: Name of the baseline feature.
+        over_baseline: Relative gain of the embedding over the baseline
+            feature, as a fraction.
     """
 
     num_neighbors: int
@@ -34,7 +39,7 @@ class ContextReport(NamedTuple):
     over_baseline: float
 
     def to_json(self) -> Dict:
-        """Return the report as dicts of strings and numbers; NaN is None."""
+        """Return the report as dicts for JSON, with None in place of NaN."""
         scores = {name: {key: _number(value) for key, value in
                          getattr(self, name)._asdict().items()}
                   for name in ('embedding', 'baseline')}
@@ -64,14 +69,17 @@ def report_context(stored: StoredInstances,
                    other: Optional[StoredInstances] = None,
                    num_draws: int = 10,
                    seed: int = 0) -> ContextReport:
-    """Compare a bank with random instances and with a classifier.
+    """Score the contexts of the instances that an embedding retrieves.
+
+    The scores are compared with those of random instances of the same class,
+    and with retrieval by a baseline feature of the classifier.
 
     Args:
         stored: Bank of instances.
-        num_neighbors: Number of neighbours k.
-        other: Bank of the same instances, made with a network that was
-            trained without a metric loss, whose baseline feature is used.
-            None uses that of `stored`.
+        num_neighbors: Number of neighbours k that are retrieved.
+        other: Bank of the same instances that was built with a network
+            trained without a metric loss. Its baseline feature is used; None
+            uses the baseline feature of `stored`.
         num_draws: Number of random draws of instances, from which the spread
             is computed.
         seed: Seed of the random draws.
@@ -87,8 +95,8 @@ def report_context(stored: StoredInstances,
     own = score_context(stored.bank(), **options)
     if not own.num_queries:
         raise ValueError(
-            'the bank must have instances of one class with a context in two '
-            'images, got none; build it with more images')
+            'the bank must have a class with instances in two images that '
+            'have a context, got none; build it with more images')
     base = score_context(
         stored.bank()._replace(embeddings=other.rows.baseline), **options)
     name = other.meta['rules']['feature']
@@ -100,7 +108,9 @@ def report_context(stored: StoredInstances,
 
 
 def score_context_of_run(cfg: Config, checkpoint: Path) -> Dict[str, float]:
-    """Score the contexts that a trained network retrieves, in a study.
+    """Score the contexts that a trained network retrieves.
+
+    This is a `scorer` for studies.
 
     Args:
         cfg: Config with `test_dataloader`; the bank is written to its work
@@ -108,9 +118,9 @@ def score_context_of_run(cfg: Config, checkpoint: Path) -> Dict[str, float]:
         checkpoint: Path of the weights.
 
     Returns:
-        Relative gains in percent: those of the embedding, of the logits and
-        of the classifier's feature over random instances of the same class,
-        and that of the embedding over the logits.
+        Relative gains in percent over random instances of the same class:
+        `context_embedding`, `context_logits` and `context_classifier`; and
+        `context_over_logits`, the first minus the second.
     """
     scores = {}
     for feature in ('logits', 'classifier'):
@@ -134,8 +144,8 @@ def _check_same(stored: StoredInstances, other: StoredInstances) -> None:
     if not same:
         raise ValueError(
             f'`other` must hold the same {len(stored)} instances, got '
-            f'{len(other)} of which some differ; build both of annotated '
-            'instances with one split and `min_area`')
+            f'{len(other)}, some of which differ; build both banks from '
+            'annotated instances with the same split and `min_area`')
 
 
 def _line(name: str, score: float, gain: float) -> str:

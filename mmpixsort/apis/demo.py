@@ -1,7 +1,7 @@
 """Run the demonstration: train, test, and write scores and pictures.
 
-The demonstration only adds a few options: ``tools/train.py CONFIG`` trains
-the same model, and ``tools/test.py`` tests it.
+It adds a few options to a config. Without them, ``tools/train.py CONFIG``
+trains the same model, and ``tools/test.py`` tests it.
 """
 import json
 import logging
@@ -35,8 +35,8 @@ def run_demo(config: Path,
         data: Folder that replaces `data_root` of the data sets; None keeps
             that of the config.
         weights: Checkpoint of the backbone; None starts from random weights.
-        iters: Number of training iterations, by which the schedule and the
-            warm-up are scaled too; None keeps that of the config.
+        iters: Number of training iterations. The schedule and the warm-up
+            are scaled in proportion. None keeps the number in the config.
         seed: Seed of the weights and of the order of the data.
         method: 'pixel-contrast', or 'none' for the plain host model.
         cfg_options: Further settings, as for ``--cfg-options`` of mmseg.
@@ -46,19 +46,19 @@ def run_demo(config: Path,
         class.
 
     Raises:
-        FileNotFoundError, ValueError: If an argument is invalid; nothing has
-            been built then.
+        FileNotFoundError, ValueError: If an argument is invalid. This is
+            checked before anything is built.
     """
     cfg = demo_config(config, data, weights, iters, seed, method)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     cfg.work_dir = str(out)
-    # visualizers are found by name: with a fixed name, a second run in one
-    # process would write its pictures to the folder of the first
+    # mmengine finds visualizers by name. With a fixed name, a second run in
+    # the same process would write its pictures to the folder of the first.
     cfg.visualizer.name = f'demo {out.resolve()}'
     cfg.merge_from_dict(cfg_options or {})
-    # while building, mmengine would log the whole config (which it also
-    # writes to a file) and all hooks
+    # otherwise mmengine logs the whole config, which it also writes to a
+    # file, and all hooks
     cfg.log_level = 'WARNING'
     runner = Runner.from_cfg(cfg)
     for handler in (runner.logger, *runner.logger.handlers):
@@ -113,7 +113,7 @@ def _check(config: Path, data: Optional[Path], weights: Optional[Path],
 
 
 def _strip_method(cfg: Config) -> None:
-    """Change a config into that of the plain host model, in place."""
+    """Remove the metric head and its hooks from a config, in place."""
     cfg.model.type = 'EncoderDecoder'
     cfg.model.pop('metric_head')
     hooks = []
@@ -130,7 +130,7 @@ def rescale(cfg: Config, iters: int) -> None:
     factor = iters / cfg.train_cfg.max_iters
     for schedule in cfg.param_scheduler:
         schedule.begin = int(schedule.begin * factor)
-        # mmengine raises for a schedule without an iteration
+        # mmengine raises an error for a schedule without iterations
         schedule.end = max(int(schedule.end * factor), schedule.begin + 1)
     if 'metric_head' in cfg.model:
         head = cfg.model.metric_head

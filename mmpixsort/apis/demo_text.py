@@ -38,7 +38,8 @@ class TextRun(NamedTuple):
             correctly.
         pairs: mIoU on scenes with a pair of nouns that never occurred
             together in training.
-        oracle: mIoU on the test scenes if the annotation names the groups.
+        oracle: mIoU on the test scenes if each group is named by the
+            annotation.
     """
 
     kind: str
@@ -56,15 +57,18 @@ def run_text_demo(config: Path,
                   seeds: Sequence[int] = (0, ),
                   iters: int = None,
                   image_level: bool = True) -> List[TextRun]:
-    """Train, choose the threshold and test; write scores and pictures.
+    """Train and test text grouping, and write scores and pictures.
+
+    After each training, the threshold of the background is chosen on the
+    validation scenes.
 
     Args:
-        config: Path of a config of the generated shapes with captions.
+        config: Path of a config with the generated, captioned shapes.
         out: Folder of all results; it is created if needed.
-        seeds: Seeds of the trainings.
-        iters: Number of iterations of a training; None keeps that of the
-            config.
-        image_level: Whether to train also with the contrast of whole images.
+        seeds: Seeds of the training runs.
+        iters: Number of training iterations; None keeps that of the config.
+        image_level: Whether each seed is also trained with a loss that
+            compares whole images with sentences, for comparison.
 
     Returns:
         The scores of every training, which are also written to
@@ -78,7 +82,7 @@ def run_text_demo(config: Path,
         for kind in list(KINDS)[:1 + image_level]:
             cfg = _config(config, kind, seed, iters)
             runs.append(_run(cfg, kind, seed, out / f'{kind}_seed{seed}'))
-            # after each training, so that an interruption loses little
+            # after each training, so that an interruption keeps its scores
             _write(out, runs, baselines, cfg.train_cfg.max_iters)
     return runs
 
@@ -120,9 +124,9 @@ def _run(cfg: Config, kind: str, seed: int, out: Path) -> TextRun:
 
 
 def _runner(cfg: Config, stage: str) -> Runner:
-    """Build a runner that logs only the progress."""
+    """Build a runner that logs only its progress."""
     cfg = cfg.copy()
-    # unique names, as runs of one process would share visualizers otherwise
+    # mmengine shares a visualizer between runs of the same name
     cfg.experiment_name = f'{cfg.work_dir} {stage}'
     cfg.visualizer.name = cfg.experiment_name
     runner = Runner.from_cfg(cfg)

@@ -31,7 +31,7 @@ def image_data(cfg: Config, image: Union[str, Path, np.ndarray]) -> dict:
     if not isinstance(image, np.ndarray) and not Path(image).is_file():
         raise FileNotFoundError(f'image {str(image)!r} not found')
     init_default_scope(cfg.get('default_scope') or 'mmseg')
-    # a single image comes without annotation
+    # there is no annotation of a single image to load
     return load_image(image, [step for step in view_pipeline(cfg)
                               if type_name(step) not in ANNOTATION])
 
@@ -42,8 +42,8 @@ def load_image(image: Union[str, Path, np.ndarray],
 
     Args:
         image: Path, or array (H, W, 3), uint8 BGR, as OpenCV reads it.
-        steps: Configs of the transforms. The loading transform is replaced
-            by the one that suits the type of `image`.
+        steps: Configs of the transforms. If the loading transform does not
+            suit the type of `image`, it is replaced by one that does.
     """
     is_array = isinstance(image, np.ndarray)
     if is_array or not any(
@@ -67,7 +67,7 @@ def add_exemplars(cfg: Config,
                   name: str) -> PrototypeBank:
     """Add the segments under a mask to a bank, as examples of a class.
 
-    No training is needed: from then on, segments that resemble them are
+    No training is needed. With the new bank, segments that resemble them are
     given this class.
 
     Args:
@@ -116,5 +116,5 @@ def read_mask(path: Union[str, Path], size: tuple) -> torch.Tensor:
         raise ValueError(
             f'`mask` must have the size {size} of its image and mark a '
             f'pixel, got size {mask.shape} with {int(mask.sum())} pixels; '
-            'what is black or transparent marks nothing')
+            'black and transparent pixels are not marked')
     return torch.from_numpy(np.where(mask, 0, 255)).long()

@@ -1,4 +1,4 @@
-"""Show the annotated segments behind every decision about an image."""
+"""Show the annotated segments on which a prediction by retrieval is based."""
 import os.path as osp
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Tuple, Union
@@ -25,7 +25,7 @@ from .loading import load_model
 
 
 class Explanation(NamedTuple):
-    """Paths of the files that were written, and the rows they show."""
+    """Paths of an HTML page and a PNG sheet, and the rows that they show."""
 
     page: Path
     sheet: Path
@@ -40,7 +40,7 @@ def explain(cfg: Union[str, Path, Config],
             *,
             num_neighbors: int = 6,
             max_segments: int = 24) -> Explanation:
-    """Write a page and a sheet that show segments and their neighbours.
+    """Write an HTML page and a PNG that show segments and their neighbours.
 
     Args:
         cfg: Config of the model.
@@ -118,9 +118,9 @@ def read_vote(segments, segment: int) -> Tuple[int, str]:
         segment: Index of the segment.
 
     Returns:
-        The label, and a text such as '9/15', the number of neighbours of
-        this class among all. If votes are weighted by similarity, the text
-        also has their share of the weight.
+        The class, and a text such as '9/15' if 9 of 15 neighbours have this
+        class. If votes are weighted by similarity, the text also gives their
+        share of the weight.
     """
     fractions = segments.fractions[segment]
     neighbors = segments.neighbor_labels[segment]
@@ -135,11 +135,12 @@ def read_vote(segments, segment: int) -> Tuple[int, str]:
 
 
 class Sources:
-    """Pictures of the segments that are rows of a bank.
+    """Draw pictures of the segments in a bank.
 
-    The bank stores boxes and no outlines. An image is therefore segmented
-    again as when the bank was made, and the segment is found by its box. A
-    row of a resized image or of an exemplar is shown by its box alone.
+    The bank stores the boxes of segments, but not their outlines. Therefore
+    an image is segmented again, in the same way as when the bank was built,
+    and the segment is found by its box. If this does not find it, because the
+    image was resized or is an exemplar, the whole box is shown.
     """
 
     def __init__(self, cfg: Config, model: nn.Module,
@@ -190,7 +191,7 @@ class Sources:
         return picture_of(data), painted.astype(int), boxes.cpu()
 
     def _cut(self, data: dict) -> tuple:
-        """Segment an annotated image as when the bank was made."""
+        """Segment an annotated image as when the bank was built."""
         ids, labels = self.model.retrieval.annotated_segments(
             data,
             drop_void=self.bank.meta['rules']['void'] == 'drop_pixels')

@@ -26,17 +26,19 @@ def extract_nouns(captions: Union[str, Path],
                   ) -> CaptionStatistics:
     """Write captions with their nouns as JSON lines.
 
-    An interrupted run continues after the last complete line, if captions
-    and extractor are the same; the resulting bytes are the same.
+    An interrupted run continues after the last complete line if the captions
+    and the extractor are the same. The file is then equal to that of an
+    uninterrupted run.
 
     Args:
-        captions: Path of a file that `read_captions` accepts; nouns in it
-            are replaced.
+        captions: Path of a file that `read_captions` accepts. Nouns in it are
+            ignored.
         out: Path of the file to write, .jsonl.
-        extractor: Object with `many(texts)` and `fingerprint`.
+        extractor: Noun extractor with `many(texts)` and `fingerprint`; see
+            :func:`mmpixsort.text.noun_parsers.build_extractor`.
         overwrite: Whether to replace an existing file.
         progress: Function that is called with the number of finished
-            captions and the number of all.
+            captions and the total number.
 
     Returns:
         Counts of captions, images and nouns.
@@ -51,8 +53,8 @@ def extract_nouns(captions: Union[str, Path],
         raise ValueError('`out` must be another file than `captions` and '
                          f'end in .jsonl, got {str(out)!r}')
     if out.exists() and not overwrite:
-        raise FileExistsError(f'{str(out)!r} exists already; remove it, or '
-                              'set --overwrite')
+        raise FileExistsError(f'{str(out)!r} already exists; remove it, or '
+                              'use overwrite=True (--overwrite)')
     total = sum(1 for _ in read_captions(captions))  # also checks every line
     out.parent.mkdir(parents=True, exist_ok=True)
     with only_builder(out):
@@ -74,7 +76,7 @@ def extract_nouns(captions: Union[str, Path],
 
 
 def _key(captions: Path, extractor) -> str:
-    """Return a key that is equal for runs of equal captions and extractor."""
+    """Return a hash of the captions and the extractor."""
     digest = sha256(extractor.fingerprint.encode())
     with captions.open('rb') as file:
         while block := file.read(1 << 20):
@@ -87,7 +89,10 @@ def _note(part: Path) -> Path:
 
 
 def _resume(part: Path, key: str) -> int:
-    """Keep the complete lines of an unfinished file; return their number."""
+    """Prepare the unfinished file, and return its number of complete lines.
+
+    A file that belongs to other captions or another extractor is discarded.
+    """
     note = _note(part)
     if not (part.exists() and note.exists() and note.read_text() == key):
         part.unlink(missing_ok=True)

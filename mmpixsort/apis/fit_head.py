@@ -18,13 +18,14 @@ from mmpixsort.registry import MODELS
 def feature_source(host: Host) -> Source:
     """Choose the feature of a host that a metric head takes.
 
-    1. If the decode head takes one level, it is this level (as in the
-       paper).
-    2. If it resizes and concatenates levels, it is these levels, resized to
-       the first and concatenated (as in the paper for HRNet and OCR).
-    3. For anything else, such as pyramids and queries, it is the feature
-       that enters the classifier, or, if that is not found, the finest
-       feature map.
+    1. If the decode head takes one level, the metric head takes it too (as
+       in the paper).
+    2. If the decode head resizes and concatenates levels, the metric head
+       takes these levels, resized to the first and concatenated (as in the
+       paper for HRNet and OCR).
+    3. For any other decode head, such as one with a pyramid or queries, the
+       metric head takes the feature that enters the classifier, or, if that
+       is not found, the finest feature map.
 
     Returns:
         The `source` of the metric head.
@@ -34,7 +35,7 @@ def feature_source(host: Host) -> Source:
     """
     index = host.in_index
     if isinstance(index, int) and _channels(host, index) == host.in_channels:
-        # -1 stays -1, as DDRNet returns two maps in training but one in a test
+        # -1 is kept: DDRNet returns two maps in training, but one in testing
         return index
     if host.input_transform == 'resize_concat' and all(
             _channels(host, i) for i in index):
@@ -61,7 +62,7 @@ def check_ran(host: Host) -> None:
 
 
 def _channels(host: Host, index: int) -> Optional[int]:
-    """Return the number of channels of a level, None for no feature map."""
+    """Return the number of channels of a level, None if it is no map."""
     if not -len(host.levels) <= index < len(host.levels):
         return None
     level = host.levels[index]
@@ -113,7 +114,7 @@ def feature_at(host: Host, source: Source) -> Tensor:
         if host.decoder_feature is None:
             raise ValueError(
                 "`source` 'decoder' needs a decode head that calls its "
-                '`conv_seg`, this one does not; use a level '
+                '`conv_seg`, which this one does not; use a level '
                 f'of the backbone ({describe_levels(host)})')
         return host.decoder_feature
     check_source(source)
@@ -127,17 +128,18 @@ def feature_at(host: Host, source: Source) -> Tensor:
 
 
 def describe_levels(host: Host) -> str:
-    """Return a list of the levels of a host for a message."""
+    """Describe the levels of a host for a message."""
     return ', '.join(
         f'{i}: ' + ('no map' if level is None else f'{level.shape[1]} '
                     'channels') for i, level in enumerate(host.levels))
 
 
 def kept_norm(norm_cfg: Optional[Mapping], channels: int) -> Optional[dict]:
-    """Return the norm of the host if a head's default SyncBN would not fit.
+    """Return the norm config of the host if it differs from the default.
 
-    Only norms of feature maps are returned, and only if they fit the number
-    of channels.
+    None means that the metric head keeps its default, SyncBN. It also does so
+    if the norm of the host is not one for feature maps, or does not fit the
+    number of channels.
     """
     if not norm_cfg or norm_cfg['type'] not in ('BN', 'SyncBN', 'GN'):
         return None
@@ -165,7 +167,7 @@ def check_names(kind: str, names: Iterable[str]) -> None:
     valid = [name for name in signature if name != 'self']
     unknown = [name for name in names if name not in valid]
     if unknown:
-        raise ValueError(f'{kind} takes {valid}, got {unknown}')
+        raise ValueError(f'{kind} takes the arguments {valid}, got {unknown}')
 
 
 def check_built(config: Mapping, host: Host) -> None:
@@ -176,8 +178,8 @@ def check_built(config: Mapping, host: Host) -> None:
     """
     for name in ('num_classes', 'ignore_index'):
         if config.get(name, getattr(host, name)) != getattr(host, name):
-            raise ValueError(f'`{name}` must be {getattr(host, name)}, that '
-                             f'of the decode head, got {config[name]}')
+            raise ValueError(f'`{name}` must be {getattr(host, name)}, as in '
+                             f'the decode head, got {config[name]}')
     with torch.device('meta'):
         head = MODELS.build(dict(config))
     head.feature(host.levels, host.decoder_feature)

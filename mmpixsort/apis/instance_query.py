@@ -1,4 +1,4 @@
-"""Show the most similar instances of a bank, with their surroundings.
+"""Show instances, the most similar instances of a bank and their contexts.
 
 Shapes: M instances of the bank, Q queries, k neighbours, C classes.
 """
@@ -31,13 +31,13 @@ from .explain import Explanation, picture_of
 from .instance_bank import InstanceRules, describe_image, detector_fingerprint
 from .loading import load_detector
 
-TILE = 160  # pixels, large enough to show the surroundings
+TILE = 160  # side of a picture in pixels, large enough for the surroundings
 CAPTION = (
     'Left: an instance, its class and area. Right: the instances of other '
     'images nearest to it, with their similarity, how alike the classes '
     'around both are (1: the same shares), and their image. Yellow: the '
     'instance; white: the ring whose classes are counted.')
-ADDED = -1  # index of the image that is not in the bank
+ADDED = -1  # index of an image that is not in the bank
 
 
 class Picture(NamedTuple):
@@ -45,7 +45,8 @@ class Picture(NamedTuple):
 
     Attributes:
         pixels: Picture (H, W, 3), uint8, RGB.
-        ids: Instance numbers (H, W), int64; below 1 is no instance.
+        ids: Instance id (H, W) of each pixel, int64; a number below 1 means
+            no instance.
         name: Name of the image.
     """
 
@@ -65,7 +66,7 @@ def retrieve_instances(cfg: Union[str, Path, Config],
                        num_neighbors: int = 6,
                        max_instances: int = 24,
                        any_class: bool = False) -> Explanation:
-    """Write a page and a sheet of instances and their nearest instances.
+    """Write an HTML page and a PNG of instances and their nearest ones.
 
     Exactly one of `image`, `image_id` and `bank_rows` selects the queries.
 
@@ -78,9 +79,9 @@ def retrieve_instances(cfg: Union[str, Path, Config],
         image_id: Index of an image of the bank, whose instances are the
             queries.
         bank_rows: Rows of the bank that are the queries.
-        num_neighbors: Number of neighbours k.
-        max_instances: Number of instances of an image that are shown, the
-            largest first.
+        num_neighbors: Number of neighbours k that are shown for each query.
+        max_instances: Largest number of instances of an image that are
+            shown; the largest instances are chosen.
         any_class: Whether to search instances of other classes too.
 
     Raises:
@@ -133,14 +134,17 @@ def nearest_rows(queries: InstanceRows,
     """Return the most similar instances of other images.
 
     Args:
-        queries: Q rows; `image_ids` of an image in the bank is its index.
+        queries: Rows of Q instances. Their `image_ids` are indices of images
+            in the bank, whose instances are not returned; -1 for an image
+            that is not in the bank.
         stored: Bank that is searched.
-        num_neighbors: Number of neighbours k.
+        num_neighbors: Number of neighbours k, limited to the size of the bank.
         any_class: Whether instances of other classes are returned too.
 
     Returns:
-        Similarities and rows of the bank (Q, k), the most similar first; -1
-        where there are fewer than k. See :func:`row_similarity`.
+        Similarities (Q, k), see :func:`row_similarity`, and row indices
+        (Q, k), the most similar first. Where there are fewer neighbours, the
+        similarity is minus infinity and the index -1.
     """
     check_count('num_neighbors', num_neighbors)
     bank = stored.rows
@@ -155,10 +159,11 @@ def nearest_rows(queries: InstanceRows,
 
 
 class Pictures:
-    """The images of a bank, with the outlines of their instances.
+    """Load the images of a bank and the outlines of their instances.
 
-    The bank stores boxes and no outlines. Therefore the annotation is read
-    again, or predicted instances are predicted again.
+    The bank stores the boxes of instances, but not their outlines. Therefore
+    the annotation is read again, or, for a bank of predicted instances, they
+    are predicted again.
     """
 
     def __init__(self, cfg: Config, model: nn.Module,
@@ -170,10 +175,10 @@ class Pictures:
         self.known: Dict[int, Picture] = {}
 
     def add(self, data: dict, name: str) -> InstanceRows:
-        """Return the predicted instances of another image.
+        """Add a query image, and return the rows of its predicted instances.
 
-        An image that is in the bank keeps its index, so that it does not
-        find itself.
+        If the image is in the bank, the rows get its index, so that its
+        instances do not retrieve themselves.
         """
         number = next(
             (number for number, other in enumerate(self.stored.meta['images'])
@@ -184,7 +189,7 @@ class Pictures:
         return rows
 
     def __getitem__(self, image_id: int) -> Picture:
-        """Return an image of the bank, or the added one for ADDED.
+        """Return an image of the bank, or for `ADDED` the added image.
 
         Raises:
             ValueError: If the data set has another image at this index.
@@ -200,8 +205,8 @@ class Pictures:
         if found != name:
             raise ValueError(
                 f'image {image_id} of the data set must be {name!r}, as when '
-                f'the bank was made, got {found!r}; take the config of the '
-                'bank')
+                f'the bank was built, got {found!r}; use the config that the '
+                'bank was built with')
         data = self.dataset[image_id]
         _, ids = describe_image(self.model, data, self.rules, image_id)
         return Picture(picture_of(data), ids, name)
@@ -254,9 +259,9 @@ def _largest(queries: InstanceRows, count: int, name: str,
     """
     if not len(queries.classes):
         raise ValueError(
-            f'{name} must have instances of '
-            f'{stored.meta["rules"]["min_area"]} pixels or more, as the bank '
-            'has, got none')
+            f'{name} must have an instance of at least '
+            f'{stored.meta["rules"]["min_area"]} pixels, which is the '
+            '`min_area` of the bank, got none')
     return queries.pick(queries.areas.argsort(descending=True)[:count])
 
 
@@ -289,8 +294,8 @@ def _note(similarity: float, context: float) -> str:
 
 
 def _overview(picture: Picture) -> List[np.ndarray]:
-    """Return an image, and its instances in clearly different colours."""
+    """Return an image, and a picture of its instances in many colours."""
     ids = picture.ids.numpy()
-    # the colour of id 255 is black
+    # 255 is drawn in black
     return [picture.pixels,
             paint_labels(np.where(ids > 0, (ids - 1) % 254, 255), [])]

@@ -27,9 +27,9 @@ def load_weights(checkpoint: Union[str, Path], *, prefix: str,
     """Return the weights of a checkpoint.
 
     Args:
-        checkpoint: Path or URL.
-        prefix: Prefix of names of weights that the checkpoint must contain.
-        remedy: Advice in the error if it contains none.
+        checkpoint: Path or URL of the checkpoint.
+        prefix: Prefix of names; the checkpoint must contain such weights.
+        remedy: Advice for the error message if it contains none.
 
     Raises:
         FileNotFoundError: If the file does not exist.
@@ -84,8 +84,8 @@ def load_model(cfg: Config,
     model['test_cfg'] = ConfigDict(test_cfg)
     built = MODELS.build(ConfigDict(model))
     load_state_dict(built, load_weights(
-        checkpoint, prefix='metric_head.', remedy='a published checkpoint '
-        'for the plain host has lost them'))
+        checkpoint, prefix='metric_head.', remedy='a checkpoint that was '
+        'published for the plain host does not contain them'))
     return ready(built, device)
 
 
@@ -100,8 +100,8 @@ def load_detector(cfg: Config,
         device: Name of the device; None uses a GPU if there is one.
 
     Raises:
-        ValueError: If the config is of another detector, or the checkpoint
-            has no weights of its embedding.
+        ValueError: If the config describes another detector, or the
+            checkpoint has no weights for the embedding.
     """
     from mmpixsort.det import EmbeddingInstanceSegmentor
     init_default_scope(cfg.get('default_scope') or 'mmdet')
@@ -110,8 +110,8 @@ def load_detector(cfg: Config,
     built = MODELS.build(ConfigDict(model))
     if not isinstance(built, EmbeddingInstanceSegmentor):
         raise ValueError(
-            'the config must be of a detector that embeds instances, as '
-            'configs/panoptic_segsort or configs/discriminative, got '
+            'the config must describe a detector that embeds instances, as '
+            'in configs/panoptic_segsort or configs/discriminative, got '
             f'{type(built).__name__}')
     load_state_dict(built, load_weights(
         checkpoint, prefix='head.conv_embed.',
@@ -135,15 +135,15 @@ def load_text_segmentor(config: Union[str, Path, Config],
 
     Raises:
         FileNotFoundError: If a file does not exist.
-        ValueError: If the config is of another model.
+        ValueError: If the config describes another model.
     """
     cfg = config if isinstance(config, Config) else read_config(config)
     cfg.merge_from_dict(cfg_options or {})
     init_default_scope(cfg.get('default_scope') or 'mmseg')
     model = MODELS.build(cfg.model)
     if not hasattr(model, 'set_vocabulary'):
-        raise ValueError('`config` must be of a TextGroupSegmentor, got the '
-                         f'model {type(model).__name__}')
+        raise ValueError('`config` must describe a TextGroupSegmentor, got '
+                         f'the model {type(model).__name__}')
     if checkpoint is None:
         model.init_weights()
     else:
@@ -176,7 +176,7 @@ def load_encoder(cfg: Union[str, Path, Config],
             f'`encoder` or `model.backbone`, got {type(encoder).__name__}')
     if checkpoint is not None:
         weights = load_weights(
-            checkpoint, prefix=ENCODER, remedy='it is of another model')
+            checkpoint, prefix=ENCODER, remedy='it belongs to another model')
         encoder.load_state_dict({
             name[len(ENCODER):]: value for name, value in weights.items()
             if name.startswith(ENCODER)

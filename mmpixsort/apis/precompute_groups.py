@@ -1,4 +1,4 @@
-"""Group the images of a data set once, and write their region ids."""
+"""Group the pixels of all images of a data set, and write the region ids."""
 import json
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Union
@@ -28,7 +28,7 @@ IMAGE_STEPS = ('LoadImageFromFile', 'Resize')
 
 
 class GroupRun(NamedTuple):
-    """Outcome of a run.
+    """Result of grouping the images of a split.
 
     Attributes:
         written: Number of images that were grouped.
@@ -51,10 +51,10 @@ def precompute_groups(cfg: Union[str, Path, Config],
                       device: Optional[str] = None) -> GroupRun:
     """Write the groups of every image of a split as ``OUT/NAME.png``.
 
-    The image goes only through the loading and resizing steps of the test
-    pipeline and the normalisation of the model, without crops and flips. An
-    interrupted run continues. A folder of other settings, or of other images
-    with the same names, is rejected.
+    Each image is loaded and resized as in the test pipeline and normalised as
+    in the model, without crops and flips. An interrupted run continues. A
+    folder that contains groups of other settings, or of other images with
+    the same names, is rejected.
 
     Args:
         cfg: Config, or its path.
@@ -62,17 +62,17 @@ def precompute_groups(cfg: Union[str, Path, Config],
         split: 'train', 'val' or 'test'.
         key: Place of the grouper in the config, such as
             'model.decode_head.grouper'; None searches for it.
-        max_images: Number of images to use, the first of the data set; None
-            uses all.
+        max_images: Number of images to use, from the start of the data set;
+            None uses all.
         device: Name of the device; None uses a GPU if there is one.
 
     Returns:
         Numbers of images that were grouped and skipped, and the hash.
 
     Raises:
-        ValueError: If the config has no grouper or several, images share a
-            name with one another or with those of an earlier run, or `out`
-            contains groups of other settings.
+        ValueError: If the config does not have exactly one grouper, images
+            share a name with each other or with images of an earlier run, or
+            `out` contains groups of other settings.
     """
     check_choice('split', split, SPLITS)
     cfg = cfg if isinstance(cfg, Config) else read_config(cfg)
@@ -110,8 +110,8 @@ def find_grouper(cfg: Config, key: Optional[str] = None) -> Dict:
 
     Args:
         cfg: Config of a run.
-        key: Keys that lead to it, joined by dots; None takes the only dict
-            in the config under a key `grouper`.
+        key: Keys that lead to the grouper, joined by dots. None takes the
+            only dict in the config under a key `grouper`.
 
     Raises:
         ValueError: If there is no such dict, or there are different ones.
@@ -130,8 +130,8 @@ def find_grouper(cfg: Config, key: Optional[str] = None) -> Dict:
             distinct.append(grouper)
     if len(distinct) != 1:
         raise ValueError(
-            'the config must have one `grouper`, that of the model or one of '
-            f'its own at the top, got {len(distinct)}; name it by `key`')
+            'the config must have one `grouper`, in the model or at the top '
+            f'level, got {len(distinct)}; give its place as `key`')
     return distinct[0]
 
 
@@ -147,7 +147,7 @@ def _groupers(node: object) -> Iterator[Dict]:
 
 
 def image_indices(dataset: Dataset) -> Dict[str, int]:
-    """Return the index of each image by its path, the first of duplicates.
+    """Return a dict from the path of each image to its first index.
 
     Raises:
         ValueError: If an image has no path, or different images share the
@@ -159,22 +159,22 @@ def image_indices(dataset: Dataset) -> Dict[str, int]:
         if path is None:
             raise ValueError(
                 'images must have an `img_path`, got none in entry '
-                f'{index}: groups are stored by names of files; generated '
-                'images are grouped in the model')
+                f'{index}: groups are stored under the names of image files; '
+                'generated images have to be grouped in the model')
         indices.setdefault(path, index)
         name = Path(path).stem
         if owners.setdefault(name, path) != path:
             raise ValueError(
                 f'names of images must differ, got {owners[name]!r} and '
-                f'{path!r}, whose groups would both be {name}.png')
+                f'{path!r}, which would both write {name}.png')
     return indices
 
 
 def image_steps(dataset: Dataset) -> List[Callable]:
-    """Return the steps of a pipeline that load and resize an image.
+    """Return the transforms of a pipeline that load and resize an image.
 
     Raises:
-        ValueError: If no step loads an image.
+        ValueError: If no transform loads an image.
     """
     while hasattr(dataset, 'datasets') or hasattr(dataset, 'dataset'):
         dataset = (dataset.datasets[0] if hasattr(dataset, 'datasets') else
@@ -210,7 +210,7 @@ def group_settings(cfg: Config, spec: Dict, grouper: nn.Module,
 
 
 def _preprocessor(cfg: Config) -> nn.Module:
-    """Build the preprocessor of the model, without any padding."""
+    """Build the data preprocessor of the model, without padding."""
     spec = (cfg.get('model') or dict()).get('data_preprocessor')
     if spec is None:
         raise ValueError('the config must have `model.data_preprocessor`, '

@@ -1,4 +1,4 @@
-"""Make text banks, from an encoder or from a matrix of embeddings."""
+"""Make text banks from a text encoder or from a matrix of embeddings."""
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple, Union
 
@@ -22,9 +22,9 @@ def read_vocabulary(source: Union[str, Path]) -> Vocabulary:
 
     Args:
         source: Name that mmseg's `get_classes` accepts ('voc', 'ade', ...),
-            or path of a file with one class a line: `name`, or `name: alias,
-            alias`, which encodes the aliases in place of the name. Empty
-            lines and lines that start with # are skipped.
+            or path of a file with one class per line: `name`, or `name:
+            alias, alias`, which encodes the aliases in place of the name.
+            Empty lines and lines that start with # are skipped.
 
     Raises:
         ValueError: If `source` is neither, or the names are invalid.
@@ -51,7 +51,7 @@ def _dataset_classes(name: str) -> Sequence[str]:
         from mmseg.utils import get_classes
     except ImportError as error:
         raise extra_error(
-            f'{name!r} is no file, and names of data sets need mmseg',
+            f'{name!r} is not a file, and names of data sets need mmseg',
             'hosts', error) from error
     try:
         return get_classes(name)
@@ -89,12 +89,12 @@ def import_matrix(matrix: Union[str, Path],
     """Make a text bank from embeddings that another program has written.
 
     Args:
-        matrix: Path of a .npy file of floats (N, E), whose rows may have any
-            length and precision.
-        names: Path of a text file with one name a line, in the order of the
-            rows.
+        matrix: Path of a .npy file of floats (N, E) of any precision. The
+            rows are normalised.
+        names: Path of a text file with one name per line, in the order of
+            the rows.
         templates: Templates that the embeddings were made with; they are
-            only stored.
+            stored in the bank and not applied.
 
     Raises:
         FileNotFoundError: If a file does not exist.
@@ -108,8 +108,8 @@ def import_matrix(matrix: Union[str, Path],
     if not good.all():
         row = int((~good).nonzero()[0])
         raise ValueError(f'`matrix` {str(matrix)!r} must hold finite rows '
-                         'that are not 0, got '
-                         f'another in row {row}, {words[row]!r}')
+                         'that are not 0, got NaN, infinity or zeros in '
+                         f'row {row}, {words[row]!r}')
     bank = TextBank()
     bank.use(TextBankFile(vocabulary, unit, check_templates(templates), ''))
     return bank
@@ -127,6 +127,6 @@ def _read_matrix(matrix: Path, names: Path) -> Tuple[np.ndarray, List[str]]:
     words = [word for word in words if word.strip()]
     if len(shape) != 2 or dtype.kind != 'f' or shape[0] != len(words):
         raise ValueError(
-            f'`matrix` {str(matrix)!r} must be floats ({len(words)}, E), a '
+            f'`matrix` {str(matrix)!r} must be floats ({len(words)}, E), one '
             f'row for each name of {str(names)!r}, got {dtype} {shape}')
     return rows, words

@@ -1,4 +1,4 @@
-"""Segment an image by words that are given with it."""
+"""Segment images by any list of words."""
 import threading
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence, Union
@@ -23,11 +23,11 @@ class WordMap(NamedTuple):
     """Segmentation of one image of H x W pixels by words.
 
     Attributes:
-        classes: Words; the first is 'background' if the head has a rule for
-            it.
-        labels: Indices (H, W) into `classes`, int64.
-        scores: Probabilities (H, W) of the labels, float32.
-        groups: Ids (H, W) of the groups that were named, int64; -1 is none.
+        classes: Words; the first one is 'background' if the head has a rule
+            for the background.
+        labels: Index (H, W) into `classes` for each pixel, int64.
+        scores: Probability (H, W) of the label of each pixel, float32.
+        groups: Group (H, W) of each pixel, int64; -1 means no group.
         shares: Dict from each word that was found to its share of the
             pixels, the largest first.
     """
@@ -53,7 +53,7 @@ class TextGroupInferencer:
 
     Raises:
         FileNotFoundError: If a file does not exist.
-        ValueError: If the config is of another model.
+        ValueError: If the config describes another model.
 
     Example::
 
@@ -84,17 +84,17 @@ class TextGroupInferencer:
         Args:
             image: Path, or array (H, W, 3), uint8 BGR, as OpenCV reads it;
                 or a list of these.
-            words: Words to search for; None uses those of the last call, or
-                of the config.
-            aliases: For a word, the names to search for in its place; a
-                match of any of them counts.
+            words: Words to search for; None uses those of the last call, or,
+                in the first call, the classes of the config.
+            aliases: Dict from a word to the names that are searched for in
+                its place; a pixel that matches any of them gets the word.
 
         Raises:
             FileNotFoundError: If an image does not exist.
             ValueError: If there is no word, a word occurs twice, or the text
                 tower or the bank does not know it.
         """
-        # the words are state of the model, so only one call may use it
+        # the model stores the words, so only one call may use it at a time
         with self._lock:
             if words is not None:
                 self._set_words(words, aliases)

@@ -1,4 +1,4 @@
-"""Choose the threshold of the background on images that are not scored."""
+"""Choose the background threshold on images that are not used for testing."""
 from pathlib import Path
 from typing import Callable, List, NamedTuple, Optional, Sequence, Union
 
@@ -18,10 +18,10 @@ SPLITS = ('train', 'val')
 
 
 class Curve(NamedTuple):
-    """Scores over thresholds.
+    """The mIoU for each of several thresholds.
 
     Attributes:
-        thresholds: Thresholds that were tried.
+        thresholds: Thresholds that were tried, in ascending order.
         mean_ious: mIoU of each threshold in percent, over the classes that
             occur.
         best: Threshold with the highest mIoU.
@@ -40,10 +40,10 @@ def tune_background(config: Union[str, Path, Config],
                     split: str = 'val',
                     max_images: Optional[int] = None,
                     device: Optional[str] = None) -> Curve:
-    """Score thresholds of the background as a test would.
+    """Compute the mIoU of several background thresholds.
 
-    Each image is encoded once, or, if `test_cfg` groups windows, once for
-    every threshold.
+    The predictions are those of a test. Each image is encoded once for all
+    thresholds; if `test_cfg` groups windows, once for every threshold.
 
     Args:
         config: Config, or its path, of a model whose head has a rule for the
@@ -51,10 +51,10 @@ def tune_background(config: Union[str, Path, Config],
         checkpoint: Checkpoint with its weights; None uses the weights that
             the config names.
         thresholds: Thresholds to try.
-        split: 'val' or 'train', with annotation; the reported split must not
-            be used to choose the threshold.
-        max_images: Number of images to use, the first of the data set; None
-            uses all.
+        split: Annotated split, 'val' or 'train'. It must not be the split
+            whose scores are reported.
+        max_images: Number of images to use, from the start of the data set;
+            None uses all.
         device: Name of the device; None uses a GPU if there is one.
 
     Raises:
@@ -64,12 +64,13 @@ def tune_background(config: Union[str, Path, Config],
     check_choice('split', split, SPLITS)
     thresholds = sorted(set(map(float, thresholds)))
     if not thresholds:
-        raise ValueError('`thresholds` must hold a number, got none')
+        raise ValueError('`thresholds` must contain at least one number, got '
+                         'none')
     cfg, model = load_text_segmentor(config, checkpoint, device=device)
     head = model.decode_head
     if head.background is None:
-        raise ValueError('`background` of the head must be a rule to have a '
-                         'threshold, got None')
+        raise ValueError('`background` of the head must be a rule, because '
+                         'only a rule has a threshold, got None')
     loader = Runner.build_dataloader(_in_order(cfg, split, max_images))
     head.bank.ensure(model.backbone.encode_text)
     classes = head.num_classes
@@ -89,7 +90,7 @@ def tune_background(config: Union[str, Path, Config],
 
 
 def _in_order(cfg: Config, split: str, max_images: Optional[int]) -> dict:
-    """Return the config of a loader of single images of a split, in order."""
+    """Return the config of a loader that yields single images in order."""
     loader = dict(cfg.val_dataloader, batch_size=1)
     if split == 'train':
         source = cfg.train_dataloader.dataset
@@ -112,11 +113,10 @@ def _labels(data_samples: list) -> Tensor:
 def _predictor(model, data: dict) -> Callable[[], Tensor]:
     """Return a function that predicts channel indices (H, W) of the image.
 
-    The function uses the present threshold of the head. It does what the
-    test does with the same `data`: padding is removed before an image is
-    grouped.
+    The function uses the present threshold of the head. It predicts the same
+    as a test does with `data`: padding is removed before an image is grouped.
     """
-    # imported late: the host is needed only once there is a model
+    # imported here, because only this function needs the host
     from mmpixsort.seg.segmentors.retrieval_embedding import padding_of
     from mmpixsort.seg.segmentors.text_group_segmentor import (original_ids,
                                                                without_padding)
@@ -133,7 +133,7 @@ def _predictor(model, data: dict) -> Callable[[], Tensor]:
 
     def predict() -> Tensor:
         words = head.name(named, model.backbone.logit_scale).argmax(2)[0]
-        # -1 means that a pixel is in no group, and gets the first channel
+        # id -1 (no group) selects the last element, which is channel 0
         return torch.cat([words, words.new_zeros(1)])[ids]
 
     return predict

@@ -278,7 +278,7 @@ def test_attach__refuses_a_host_that_does_not_train(part, overrides):
     cfg = small_mnv2()
     cfg.model[part].in_channels += 1
     wrong = f'{cfg.model[part].in_channels} channels'
-    with pytest.raises(ValueError, match=f'RuntimeError: .*{wrong}.*mend'):
+    with pytest.raises(ValueError, match=f'RuntimeError: .*{wrong}.*repair'):
         attach(cfg, **overrides)
 
 

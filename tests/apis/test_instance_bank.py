@@ -254,7 +254,7 @@ def test_annotated_scene__missing_or_of_another_size():
 def test_context_classes__of_other_data(run):
     folder, cfg, _ = run
     model = load_detector(cfg, folder / 'weights.pth', 'cpu')
-    with pytest.raises(ValueError, match='the 11 classes of the net, got 2'):
+    with pytest.raises(ValueError, match='11 classes of the network, got 2'):
         context_classes(model, ('a', 'b'))
 
 

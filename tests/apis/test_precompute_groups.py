@@ -148,7 +148,7 @@ def test_find_grouper__one_or_named():
         grouper=first)])))
     assert find_grouper(twice) == first
     several = Config(dict(grouper=first, model=dict(grouper=second)))
-    with pytest.raises(ValueError, match='got 2; name it by `key`'):
+    with pytest.raises(ValueError, match='got 2; give its place'):
         find_grouper(several)
     assert find_grouper(several, 'model.grouper') == second
     with pytest.raises(ValueError, match='one `grouper`, .* got 0'):

@@ -171,7 +171,7 @@ def test_set_vocabulary__of_a_file_needs_no_text_tower(tmp_path):
     model = tiny_text.build(head=dict(bank=dict(
         type='mmpixsort.TextBank', file=str(tmp_path / 'words.npz'))))
     del model.backbone.text
-    with pytest.warns(UserWarning, match='which has no text tower'):
+    with pytest.warns(UserWarning, match='has no text tower'):
         assert torch.equal(logits_of(model, pictures)[0], before)
     model.set_vocabulary(['ring', 'disk'])
     assert logits_of(model, pictures)[0].shape[0] == 3
@@ -222,7 +222,7 @@ def test_predict__bank_of_another_tower_is_not_used_silently(tmp_path, known):
             logits_of(other, tiny_text.images((16, 16)))
     other.load_state_dict(model.state_dict())
     with warnings.catch_warnings():
-        warnings.filterwarnings('error', message='the rows of the bank')
+        warnings.filterwarnings('error', message='the embeddings of the text')
         logits_of(other, tiny_text.images((16, 16)))
 
 

@@ -80,7 +80,7 @@ def test_import_matrix__normalises(files):
 
 
 @pytest.mark.parametrize('rows, text', [
-    (np.ones((3, 2)), r'floats \(2, E\), a row for each name'),
+    (np.ones((3, 2)), r'floats \(2, E\), one row for each name'),
     (np.ones((2, 2), int), r'got int64 \(2, 2\)'),
     (np.array([[1., 1.], [0., 0.]]), "in row 1, 'dog'"),
     (np.array([[np.nan, 1.], [1., 0.]]), "in row 0, 'cat'"),

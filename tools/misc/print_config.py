@@ -1,4 +1,4 @@
-"""Print a config together with everything that it inherits.
+"""Print a config with everything that it inherits.
 
 Example:
     python tools/misc/print_config.py CONFIG --cfg-options model.type=X

@@ -140,11 +140,11 @@ def segmentor_type(cfg: Config) -> str:
         remedy = 'its `metric_head` may be a list of heads'
     elif cfg.get('default_scope') == 'mmdet':
         remedy = (
-            'detectors have no classifier of pixels to stand beside; the '
-            'detectors of this package, mmpixsort.EmbeddingInstanceSegmentor '
-            'and mmpixsort.PanopticSegSort, take the `backbone` and `neck` '
-            'of this config (docs/discriminative.md, '
-            'docs/panoptic_segsort.md)')
+            'a metric head needs a pixel classifier, which detectors do not '
+            'have; the detectors of this package, '
+            'mmpixsort.EmbeddingInstanceSegmentor and '
+            'mmpixsort.PanopticSegSort, take the `backbone` and `neck` of '
+            'this config (docs/discriminative.md, docs/panoptic_segsort.md)')
     else:
         remedy = 'a head can also be an `auxiliary_head` of a host segmentor'
     raise ValueError(f'`model.type` must be one of {list(SEGMENTORS)}, got '

@@ -81,7 +81,8 @@ def config_text(cfg: str, method: str, found: Attachment, out: Path) -> str:
     ]
     hooks = assignment('custom_hooks', found.hooks)
     if found.base.get('custom_hooks'):
-        # a list replaces the list of the base, so that is repeated first
+        # in an inheriting config a list replaces that of the base, so the
+        # hooks of the base are repeated
         hooks = hooks.replace('[', '[\n    *_base_.custom_hooks, ', 1)
     if found.hooks:
         lines.append(hooks)

@@ -40,7 +40,7 @@ def source(value: object, column: int = 0, indent: int = 0) -> str:
 
 
 def _broken(text: str, indent: int) -> str:
-    """Break a string after slashes and underscores, which paths contain."""
+    """Break a string over lines, after slashes and underscores."""
     pieces, width = [''], WIDTH - indent - 4
     for word in re.findall(r'[^/_]*[/_]?', text):
         if len(pieces[-1]) + len(word) > width:

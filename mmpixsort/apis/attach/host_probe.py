@@ -32,8 +32,9 @@ class Host(NamedTuple):
         decoder_feature: Feature (B, C, h, w) that enters the classifier, on
             the meta device; None if the tap does not fire.
         in_index: Index or indices of the levels that the decode head takes;
-            None if it does not say.
-        in_channels: Their numbers of channels, according to the decode head.
+            None if it has no such attribute.
+        in_channels: Numbers of channels of these levels, as the decode head
+            expects them.
         input_transform: How the decode head combines several levels.
         num_classes: Number of classes of the labels; 2 for a decode head
             with one output.
@@ -69,7 +70,7 @@ def probe(cfg: Config) -> Host:
     scope = cfg.get('default_scope') or 'mmseg'
     with _unchanged_rng(), warnings.catch_warnings(), \
             DefaultScope.overwrite_default_scope(scope), torch.no_grad():
-        # warnings here are about random images, not about the config
+        # these warnings concern the random images, not the config
         warnings.simplefilter('ignore')
         warnings.filterwarnings('default', module='mmpixsort')
         model = revert_sync_batchnorm(MODELS.build(without_weights(cfg.model)))
@@ -100,14 +101,14 @@ def probe(cfg: Config) -> Host:
 
 
 def check_trains(host: Host) -> None:
-    """Raise an error for a host whose own training step raises.
+    """Raise an error if the training step of the host raised one.
 
-    If the step cannot be tried, because the random samples lack annotation
-    that the host needs or this machine lacks an operator, there is only a
+    If the step could not be tried, because the random samples lack annotation
+    that the host needs or an operator is not installed, there is only a
     warning.
 
     Raises:
-        ValueError: With the message of the host.
+        ValueError: If the step raised an error, with the message of it.
     """
     if host.error is None:
         return
@@ -120,8 +121,8 @@ def check_trains(host: Host) -> None:
         return
     raise ValueError(
         '`cfg` must hold a host that runs a training step on two random '
-        f'images without its metric head, got {found}; mend the host first. '
-        'One that takes images of a certain size only names it in '
+        f'images without its metric head, got {found}; repair the host '
+        'first. If it needs images of a certain size, set this size as '
         '`model.data_preprocessor.size` or `crop_size`') from host.error
 
 
@@ -197,7 +198,7 @@ def _levels(output: object) -> Tuple[Optional[Tensor], ...]:
 
 
 def blank_samples(size: Sequence[int], num_classes: int) -> List:
-    """Return two samples with striped ground truth, one stripe a class."""
+    """Return two samples with one stripe per class, for up to 8 classes."""
     height, width = size
     stripes = torch.arange(width) * min(num_classes, 8) // width
     samples = []

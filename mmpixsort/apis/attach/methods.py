@@ -9,8 +9,8 @@ class Method(NamedTuple):
     Attributes:
         head: Registered type of its metric head, which takes `in_channels`,
             `source`, `num_classes` and `ignore_index`.
-        parts: Dict from each argument of the head that is a config to the
-            type that is used if an override names none.
+        parts: Dict from each argument of the head that takes a config to the
+            default type of that config.
         hooks: Hooks that a run with this method needs.
         test_cfg: Additions to `test_cfg` of the model, if the method has its
             own way to predict; empty if the classifier of the host predicts.

@@ -1,7 +1,7 @@
-"""Read a study: its arms, seeds and scores, and the config of each run.
+"""Read the file of a study, and make the config of each of its runs.
 
-A run is the training of one arm with one seed. A test is one way to score a
-run.
+A study compares arms, which are ways to train. A run is the training of one
+arm with one seed. A test is one way to score a run.
 """
 import copy
 import hashlib
@@ -15,7 +15,7 @@ from mmengine.config import Config, ConfigDict
 
 from mmpixsort.utils.configs import load_config
 
-# keys of the file of a study, and of one of its arms
+# keys in the file of a study, and keys of one of its arms
 KEYS = ('base', 'arms', 'baseline', 'seeds', 'scores', 'options', 'tests',
         'split', 'average', 'hooks', 'results', 'title')
 ARM_KEYS = ('config', 'options', 'tests', 'seeds')
@@ -23,7 +23,7 @@ SPLITS = ('val', 'test')
 # keys of a config that do not influence the training
 PLACES = ('data_root', 'work_dir', 'launcher', 'env_cfg', 'visualizer',
           'vis_backends', 'log_level', 'log_processor', 'resume', 'logger')
-# hooks that watch a training and do not change it
+# hooks that observe the training and do not change it
 WATCHERS = ('mmpixsort.MemoryBankHook',
             'mmpixsort.EmbeddingVisualizationHook')
 # keys that say how a trained model is tested
@@ -33,13 +33,14 @@ TESTING = ('test_dataloader', 'test_evaluator', 'test_pipeline',
 
 
 class Arm(NamedTuple):
-    """One of the compared ways to train.
+    """An arm of a study: one of the compared ways to train.
 
     Attributes:
-        name: Name in tables.
-        config: Path of the config, also as ``package::folder/name.py``.
+        name: Name of the arm in tables.
+        config: Path of the config, or ``package::folder/name.py``.
         options: Settings that override the config, as in ``--cfg-options``.
-        tests: For each name of a test, its settings of the config.
+        tests: Dict from the name of each test to its options; see
+            :func:`config_of_test`.
         seeds: Seeds of the runs.
     """
 
@@ -70,11 +71,14 @@ class Study(NamedTuple):
         title: Title in reports, one sentence.
         arms: Arms by name, in the order of the tables.
         baseline: Name of the arm that the others are compared with.
-        scores: Metrics in the tables; the picture shows the first one.
-        options: Settings that override the config of all arms.
+        scores: Names of the metrics in the tables; the picture shows the
+            first one.
+        options: Settings that override the configs of all arms.
         split: Split that is scored, 'val' or 'test'.
-        average: Checkpoints whose weights are averaged: `last` of them,
-            `interval` iterations apart.
+        average: Dict with `last`, the number of checkpoints at the end of a
+            run whose weights are averaged, and `interval`, the number of
+            iterations (or epochs) between them; None is a twentieth of the
+            run.
         hooks: Configs of hooks that are added to all arms.
         results: Folder of the result files.
     """
@@ -96,8 +100,8 @@ class Study(NamedTuple):
         return self.path.stem
 
     def runs(self) -> Iterator[Tuple[Arm, int]]:
-        """Yield pairs of arm and seed, seed by seed, the baseline first."""
-        # a selected part of a study may lack the baseline
+        """Yield pairs of arm and seed, ordered by seed, baseline first."""
+        # the baseline is missing if only some arms were selected
         arms = sorted(
             self.arms.values(), key=lambda arm: arm.name != self.baseline)
         for seed in sorted({s for arm in arms for s in arm.seeds}):
@@ -108,8 +112,9 @@ def read_study(path: Union[str, Path]) -> Study:
     """Read the file of a study.
 
     Args:
-        path: Path of a Python config with the keys in `KEYS`; other names in
-            it start with an underscore. See ``docs/studies.md``.
+        path: Path of a Python config with the keys in `KEYS`; see
+            ``docs/studies.md``. Names that start with an underscore are
+            ignored.
 
     Raises:
         FileNotFoundError: If the file does not exist.
@@ -166,8 +171,8 @@ def _check_keys(what: str, given: Mapping, known: Tuple[str, ...]) -> None:
 def _arm(name: str, arm: dict, content: dict, tests: dict,
          path: Path) -> Arm:
     if not name.replace('-', '').replace('_', '').isalnum():
-        raise ValueError('names of arms must be letters, digits, - and _, '
-                         f'got {name!r}')
+        raise ValueError('names of arms must consist of letters, digits, - '
+                         f'and _, got {name!r}')
     _check_keys(f'arm {name!r}', arm, ARM_KEYS)
     config = str(arm.get('config', content['base']))
     if '::' not in config:
@@ -178,7 +183,8 @@ def _arm(name: str, arm: dict, content: dict, tests: dict,
                 f'{config!r}, which does not exist')
     seeds = arm.get('seeds', content['seeds'])
     if not all(isinstance(seed, int) and seed >= 0 for seed in seeds):
-        raise ValueError(f'`seeds` must be integers from 0 on, got {seeds}')
+        raise ValueError(f'`seeds` must be integers of at least 0, got '
+                         f'{seeds}')
     return Arm(name, config, arm.get('options', {}),
                {key: value or {}
                 for key, value in arm.get('tests', tests).items()},
@@ -197,7 +203,7 @@ def _average(average: Optional[dict]) -> dict:
 
 def run_config(study: Study, arm: Arm, seed: int,
                place: Place = Place()) -> Config:
-    """Return the config that a run is trained with.
+    """Return the training config of a run.
 
     Args:
         study: Study of the run.
@@ -223,7 +229,7 @@ def run_config(study: Study, arm: Arm, seed: int,
 
 
 def _keep_checkpoints(cfg: Config, average: dict) -> None:
-    """Save checkpoints often enough to resume a run and to average."""
+    """Configure the checkpoints that resuming and averaging need."""
     train = cfg.train_cfg
     length = train.get('max_iters') or train.get('max_epochs')
     interval = average['interval'] or max(length // 20, 1)
@@ -233,7 +239,7 @@ def _keep_checkpoints(cfg: Config, average: dict) -> None:
     checkpoint.update(
         interval=interval,
         by_epoch='max_epochs' in train and 'max_iters' not in train,
-        # one more than needed, as mmengine removes one before it writes
+        # one more than needed: mmengine removes the oldest before it writes
         max_keep_ckpts=average['last'] + 1)
 
 
@@ -261,7 +267,7 @@ def config_of_test(cfg: Config, options: Mapping, split: str) -> Config:
 
 
 def find_scorer(options: Mapping) -> Optional[Callable]:
-    """Return the function that scores a test in place of the Runner.
+    """Return the function that scores a test instead of the Runner, or None.
 
     Args:
         options: Options of the test. Its `scorer` is a name
@@ -283,11 +289,11 @@ def find_scorer(options: Mapping) -> Optional[Callable]:
 
 
 def move_data(cfg: Config, folder: str) -> Config:
-    """Return a config with another `data_root`, wherever it occurs.
+    """Return a config in which the data folder is replaced by another one.
 
     Args:
-        cfg: Config whose `data_root`, or that of its training data, is
-            replaced.
+        cfg: Config with a `data_root`, at the top level or in its training
+            data set. Every path that starts with it is changed.
         folder: Folder that replaces it.
 
     Raises:
@@ -314,11 +320,11 @@ def _replace_prefix(value, old: str, new: str):
 
 
 def training_hash(cfg: Config) -> str:
-    """Return 12 hex digits of all settings of a training but its seed.
+    """Return a hash of all settings that affect training, except the seed.
 
-    Paths of data and hooks that only watch are left out, and of a path of
-    weights only the file name counts, so that the hash is the same on every
-    machine.
+    It has 12 hex digits. The hash is the same on every machine: the data
+    folder is left out, and of the path of a weights file only its name is
+    used. Hooks that only observe the training are left out too.
     """
     content = cfg._cfg_dict.to_dict()
     content.get('randomness', {}).pop('seed', None)
@@ -334,7 +340,7 @@ def training_hash(cfg: Config) -> str:
 
 
 def scoring_hash(cfg: Config, last: int = 1) -> str:
-    """Return 12 hex digits of the settings that a test adds to a run.
+    """Return a hash (12 hex digits) of the settings that affect a test.
 
     Args:
         cfg: Config of the test; see :func:`config_of_test`.
@@ -349,7 +355,7 @@ def scoring_hash(cfg: Config, last: int = 1) -> str:
 
 
 def _canonical(value, roots: set):
-    """Return a value as plain types, without locations of files."""
+    """Convert a value to plain types, without locations of files."""
     if isinstance(value, Mapping):
         return {
             str(k): _canonical(v, roots)

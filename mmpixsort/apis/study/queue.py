@@ -1,4 +1,4 @@
-"""Run a study, each arm and seed in a process of its own, some at a time."""
+"""Run a study with one process per arm and seed, several of them at a time."""
 import os
 import shlex
 import subprocess
@@ -22,9 +22,9 @@ from .table import standing_of, table
 from .worker import BUSY, work_dir
 
 POLL = 1.  # seconds between two checks of the processes
-TAIL = 12  # number of log lines that are shown of a run that failed
-# By default glibc returns large blocks to the system and faults them in again
-# at every step, which takes a fifth of a step of a small network
+TAIL = 12  # number of log lines that are shown for a failed run
+# By default glibc returns large memory blocks to the system in every step and
+# requests them again, which takes a fifth of the time of a small network.
 MALLOC = dict(
     MALLOC_MMAP_THRESHOLD_=str(1 << 33),
     MALLOC_TRIM_THRESHOLD_=str(1 << 34),
@@ -61,7 +61,7 @@ def select(study: Study,
     """
     unknown = sorted(set(arms or ()) - set(study.arms))
     if unknown:
-        raise ValueError(f'arms must be of {", ".join(study.arms)}, got '
+        raise ValueError(f'arms must be among {", ".join(study.arms)}, got '
                          f'{", ".join(unknown)}')
     chosen = {
         name: arm if seeds is None else arm._replace(seeds=tuple(seeds))
@@ -75,11 +75,11 @@ def jobs(study: Study,
          place: Place,
          *,
          check: bool = False) -> List[Job]:
-    """Return the runs whose results are missing or of another config.
+    """Return the runs that have no result for their present config.
 
     Args:
         study: Study with the arms and seeds to run.
-        whole: Study as in the file, with its baseline.
+        whole: Complete study, including its baseline.
         place: Locations of data and weights.
         check: Whether to check that the data of all arms exist.
 
@@ -115,12 +115,12 @@ def command(study: Study, job: Job, place: Place) -> List[str]:
 
 
 def environment(num_jobs: int, gpu: Optional[str]) -> Dict[str, str]:
-    """Return the environment variables of a run: its cores and GPU."""
+    """Return environment variables for a run, with its cores and its GPU."""
     cores = len(os.sched_getaffinity(0))
     threads = str(max(1, cores // num_jobs))
     env = dict(MALLOC)
-    # let threads wait without spinning: on busy cores a step then takes half
-    # of the time
+    # threads that wait must not occupy a core; if all cores are busy, a step
+    # then takes half the time
     env['OMP_WAIT_POLICY'] = 'PASSIVE'
     env.update(os.environ)
     env['OMP_NUM_THREADS'] = os.environ.get('OMP_NUM_THREADS', threads)
@@ -146,15 +146,17 @@ def run_study(study: Study,
               gpus: Sequence[str] = (),
               place: Place = Place(),
               console: Optional[Console] = None) -> List[Job]:
-    """Run what is missing of a study; a failed run does not stop the others.
+    """Run all runs of a study that have no valid result yet.
+
+    A failed run does not stop the others.
 
     Args:
         study: Study to run.
         arms: Names of the arms to run; None runs all.
         seeds: Seeds to run; None runs those of the file.
         num_jobs: Number of runs at a time, which share the cores.
-        gpus: GPUs that are assigned to the runs in turn; if it is empty, the
-            environment decides.
+        gpus: Ids of GPUs that are assigned to the runs in turn. If it is
+            empty, CUDA_VISIBLE_DEVICES is not changed.
         place: Locations of data and weights.
         console: Console on which the table is shown.
 
@@ -217,7 +219,7 @@ def run_study(study: Study,
 
 
 def status(study: Study, place: Place = Place()) -> Table:
-    """Return the table that `run_study` shows, which may be read any time."""
+    """Return a table of the states of all runs; see :func:`run_study`."""
     return _look(study, {(job.arm.name, job.seed)
                          for job in jobs(study, study, place)}, ())
 
@@ -242,7 +244,7 @@ def _start(study: Study, job: Job, place: Place, num_jobs: int,
 
 
 def _ending(job: Job, code: int) -> str:
-    """Return a message about a run that ended, with its log if it failed."""
+    """Return a message for a run that ended, with its log if it failed."""
     if code == 0:
         return f'finished {job.arm.name} seed {job.seed}'
     if code == BUSY:

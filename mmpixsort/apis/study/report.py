@@ -1,4 +1,4 @@
-"""Report a study: a Markdown table, a picture, and tables inside pages."""
+"""Report a study as a Markdown table, a picture, or tables inside pages."""
 import math
 import re
 from pathlib import Path
@@ -17,23 +17,22 @@ BLOCK = re.compile(
 
 def baseline_row(study: Study,
                  found: Sequence[ResultRow]) -> Optional[ResultRow]:
-    """Return the first row of the baseline, or None without results."""
+    """Return the first row of the baseline, or None if it has no results."""
     return next((row for row in found
                  if row.arm == study.baseline and row.records), None)
 
 
 def markdown(study: Study, scores: Sequence[str] = ()) -> str:
-    """Return the table of a study.
+    """Return the table of a study in Markdown.
+
+    Each row has the number of seeds, the mean and standard deviation of each
+    metric, its paired difference to the baseline with 95 % intervals by
+    Student's t and by the bootstrap, the time of an iteration and the memory
+    of the process.
 
     Args:
         study: Study to report.
-        scores: Metrics to show; if it is empty, those of the study.
-
-    Returns:
-        The table in Markdown. Each row has the mean, standard deviation and
-        number of seeds, the paired difference to the baseline with its 95 %
-        intervals by Student's t and by the bootstrap, and the time and
-        memory of a training step.
+        scores: Metrics to show; an empty sequence shows those of the study.
     """
     scores = tuple(scores) or study.scores
     found = [row for row in rows(study) if row.records]
@@ -108,7 +107,7 @@ def _costs(row: ResultRow) -> List[str]:
 
 def update_pages(pages: Sequence[Union[str, Path]],
                  read: Callable[[str], Study]) -> List[Path]:
-    """Update the tables of studies in pages, between their marks.
+    """Update the tables of studies in Markdown pages.
 
     A table lies between the marks ``<!-- study: PATH [METRIC ...] -->`` and
     ``<!-- end of study -->``.
@@ -142,18 +141,19 @@ def fill_page(text: str, read: Callable[[str], Study]) -> str:
 
 def picture(study: Study, path: Union[str, Path],
             metric: Optional[str] = None) -> None:
-    """Draw a dot for each seed and a line for each pair.
+    """Draw the paired scores of a study to a PNG file.
 
-    There is a small panel for each row other than the baseline, with the
-    scores of the baseline on the left and those of the row on the right.
+    There is a panel for each row other than the baseline, with the scores of
+    the baseline on the left and those of the row on the right. Each dot is a
+    seed, and a line joins the two scores of a seed.
 
     Args:
         study: Study with results of the baseline and of another arm.
-        path: Path of the PNG.
-        metric: Metric to draw; None draws the first of the study.
+        path: Path of the PNG file.
+        metric: Metric to draw; None draws the first metric of the study.
 
     Raises:
-        ValueError: If there is nothing to compare yet.
+        ValueError: If there are no results to compare yet.
     """
     from matplotlib.figure import Figure
     metric = metric or study.scores[0]

@@ -1,4 +1,4 @@
-"""Read and write the results of a study: one JSON file an arm and seed."""
+"""Read and write the results of a study, one JSON file per arm and seed."""
 import json
 import math
 from pathlib import Path
@@ -48,7 +48,7 @@ class Results:
 
     def finished(self, arm: str, seed: int, config_hash: str,
                  tests: Dict[str, str]) -> bool:
-        """Return whether a result belongs to this config and these tests.
+        """Return whether a run has a result for this config and these tests.
 
         Args:
             arm: Name of the arm.
@@ -63,7 +63,9 @@ class Results:
 
 
 def _plain(value):
-    """Round numbers, and replace NaN and infinity, which JSON lacks, by None.
+    """Convert a value to JSON types with rounded numbers.
+
+    NaN and infinity, which JSON does not have, become None.
     """
     if isinstance(value, float):
         return round(value, DIGITS) if math.isfinite(value) else None
@@ -75,10 +77,11 @@ def _plain(value):
 
 
 class ResultRow(NamedTuple):
-    """Results of one way to train and to test, over all seeds.
+    """A row of the table of a study: results of an arm and a test.
 
     Attributes:
-        name: Name of the arm, with that of the test if an arm has several.
+        name: Name of the arm, followed by the name of the test if the arm
+            has several tests.
         arm: Name of the arm.
         test: Name of the test.
         records: Dict from each seed to the result of its run.
@@ -100,7 +103,9 @@ class ResultRow(NamedTuple):
 
 
 def rows(study) -> List[ResultRow]:
-    """Return the rows of the table of a study that have results.
+    """Return the rows of the table of a study, one per arm and test.
+
+    A row without results has no `records`.
 
     Args:
         study: A :class:`Study`.
@@ -127,14 +132,14 @@ def rows(study) -> List[ResultRow]:
 
 
 def unequal(study) -> List[Tuple[str, int, str]]:
-    """Return the runs that did not start from or see the baseline's data.
+    """Return the runs whose initial weights or images are not the baseline's.
 
     Args:
         study: A :class:`Study`.
 
     Returns:
-        Tuples of the arm, the seed, and what differs from the baseline:
-        'weights' (the initial ones) or 'images'.
+        Tuples of the arm, the seed, and what differs from the run of the
+        baseline with this seed: 'weights' (the initial ones) or 'images'.
     """
     results = Results(study.results)
     found = []

@@ -80,7 +80,8 @@ def difference(scores: Dict[int, float],
         return Difference(mean, len(values), (mean, mean), (mean, mean))
     by_t = stats.t.interval(LEVEL, len(values) - 1, loc=mean, scale=error)
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # equal resamples of few seeds
+        # with few seeds, scipy warns if all resamples are equal
+        warnings.simplefilter('ignore')
         found = stats.bootstrap(
             (values, ), np.mean, confidence_level=LEVEL, method='percentile',
             n_resamples=RESAMPLES, rng=np.random.default_rng(0))

@@ -1,4 +1,4 @@
-"""Show the states of the runs of a study as a table for a terminal."""
+"""Show the states of the runs of a study as a table in a terminal."""
 import json
 import time
 from pathlib import Path
@@ -20,13 +20,13 @@ class Standing(NamedTuple):
     Attributes:
         arm: Name of the arm.
         seed: Seed of the run.
-        state: 'done', 'running', 'failed', 'cut off', 'outdated' (the
-            result is of another config) or 'waiting'.
-        phase: 'train', or the name of the test that runs.
+        state: 'done', 'running', 'failed', 'cut off' (interrupted),
+            'outdated' (the result is for another config) or 'waiting'.
+        phase: 'train', ``test NAME`` during a test, or '' if neither runs.
         share: Share of the iterations that are done, in [0, 1].
-        eta: Remaining seconds of training; None if they are unknown.
-        step: Seconds of an iteration; None if they are unknown.
-        record: Result; None if there is none.
+        eta: Remaining time of training in seconds; None if it is unknown.
+        step: Time of an iteration in seconds; None if it is unknown.
+        record: Result of the run; None if there is none.
     """
 
     arm: str
@@ -45,11 +45,11 @@ def standing_of(study: Study,
                 *,
                 todo: Collection[Tuple[str, int]],
                 failed: Collection[Tuple[str, int]] = ()) -> Standing:
-    """Return the state of a run, which is read from its files.
+    """Read the state of a run from its files.
 
     Args:
         study: Study of the run.
-        arm: Name of one of its arms.
+        arm: Name of the arm.
         seed: Seed of the run.
         todo: Pairs of arm and seed of the runs without a valid result.
         failed: Pairs of arm and seed of the runs that failed in this queue.
@@ -126,7 +126,7 @@ def _bar(share: float, width: int = 10) -> str:
 
 
 def _scores(record: Optional[dict], metric: str) -> str:
-    """Return the score of a run, on one line for each of several tests."""
+    """Return the scores of a run as text, with one line per test."""
     if record is None:
         return ''
     lines: List[str] = []

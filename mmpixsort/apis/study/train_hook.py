@@ -1,9 +1,10 @@
-"""A hook for paired training: equal random numbers, hashes and progress.
+"""A hook for the runs of a study: random states, hashes and progress.
 
 With equal seeds, the order and augmentation of images start from the same
 random state in all arms. Hashes of the images and of the initial weights are
-stored, so that a report can tell whether arms were equal. Checkpoints contain
-torch's random state, so that a resumed run ends like an unbroken one.
+stored, so that a report can tell whether they were equal in all arms.
+Checkpoints contain torch's random state, so that a resumed run gives the same
+result as an uninterrupted one.
 """
 import hashlib
 import json
@@ -24,8 +25,8 @@ from mmpixsort.utils.files import write_whole
 from mmpixsort.utils.hashing import value_bytes
 from mmpixsort.utils.wrapped import unwrap
 
-KEY = 'mmpixsort_study'  # key in checkpoints
-WARM = 5  # first iterations of a process, which are not timed
+KEY = 'mmpixsort_study'  # key of the hook's state in checkpoints
+WARM = 5  # number of first iterations of a process that are not timed
 
 
 class StudyHook(Hook):
@@ -37,7 +38,7 @@ class StudyHook(Hook):
         every: Number of seconds between two writes.
     """
 
-    # before hooks that look at the weights or draw random numbers
+    # it must run before hooks that read the weights or draw random numbers
     priority = 'VERY_HIGH'
 
     def __init__(self,
@@ -54,7 +55,7 @@ class StudyHook(Hook):
         self._rng = None
 
     def before_train(self, runner: Runner) -> None:
-        """Hash the weights and seed the generators, unless resumed."""
+        """Hash the weights and set the seeds, unless the run is resumed."""
         self._last = time.perf_counter()
         if self._rng is not None:
             return
@@ -96,7 +97,7 @@ class StudyHook(Hook):
     def before_save_checkpoint(self, runner: Runner,
                                checkpoint: dict) -> None:
         """Store hashes and random state in the checkpoint."""
-        # a deep copy through JSON, as the checkpoint must not change later
+        # JSON makes a deep copy, which does not change later
         checkpoint[KEY] = dict(
             state=json.dumps(self.state), rng=get_rng_state())
 
@@ -150,5 +151,5 @@ def same_weights(first: Mapping[str, str], other: Mapping[str, str]) -> bool:
 
 
 def write_progress(path: Path, **progress) -> None:
-    """Write the progress of a run to a file that others read."""
+    """Write the progress of a run to a file that other processes read."""
     write_whole(path, json.dumps(dict(progress, time=time.time())))

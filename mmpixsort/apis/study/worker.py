@@ -1,4 +1,4 @@
-"""Train and test one run of a study, in a process of its own.
+"""Train and test one run of a study in a separate process.
 
     python -m mmpixsort.apis.study.worker STUDY --arm NAME --seed 0
 
@@ -37,12 +37,12 @@ from .plan import (Arm, Place, Study, config_of_test, find_scorer, read_study,
 from .results import Results
 from .train_hook import StudyHook, write_progress
 
-BUSY = os.EX_TEMPFAIL  # exit code if another process is doing the run
+BUSY = os.EX_TEMPFAIL  # exit code if another process executes the run
 PACKAGES = ('torch', 'mmengine', 'mmcv', 'mmseg', 'mmdet', 'mmpixsort')
 
 
 class Busy(RuntimeError):
-    """Raised if another process is doing the run."""
+    """Error that is raised if another process executes the run."""
 
 
 def work_dir(study: Study, arm: Arm, seed: int, trained: str) -> Path:
@@ -57,7 +57,7 @@ def run(study: Study, arm: Arm, seed: int, place: Place) -> None:
     Steps that an interrupted process has completed are not repeated.
 
     Raises:
-        Busy: If another process is doing this run.
+        Busy: If another process executes this run.
     """
     cfg = run_config(study, arm, seed, place)
     folder = work_dir(study, arm, seed, training_hash(cfg))
@@ -70,7 +70,7 @@ def run(study: Study, arm: Arm, seed: int, place: Place) -> None:
                 write_progress(folder / 'progress.json', phase='failed')
                 raise
     except Timeout:
-        raise Busy(f'another process is at arm {arm.name!r}, seed {seed}, '
+        raise Busy(f'another process executes arm {arm.name!r}, seed {seed}, '
                    f'in {folder}') from None
 
 
@@ -132,10 +132,11 @@ def save_initial(cfg: Config, reference: Dict[str, Tensor],
     """Write the initial weights of a run.
 
     Args:
-        cfg: Config of the run; weights in its own `load_from` take
-            precedence.
-        reference: Initial weights of the baseline, for all other parameters.
-        out: Path of the file. The run loads the parameters that it has.
+        cfg: Config of the run. If it has `load_from`, the weights in that
+            file replace those of `reference`.
+        reference: Initial weights of the baseline.
+        out: Path of the file to write. It may contain parameters that the
+            model of the run does not have, which are ignored.
     """
     state = dict(reference)
     if cfg.get('load_from'):
@@ -159,7 +160,7 @@ def train(cfg: Config, initial: Path, folder: Path) -> dict:
         Hashes of the initial weights and of the images, time and memory.
     """
     cfg = copy.deepcopy(cfg)
-    # a study scores only the end of a run
+    # a study scores the weights at the end only, so there is no validation
     cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None
     cfg.experiment_name = f'{folder.name}_{time.time_ns()}'
     checkpoint = newest_checkpoint(folder)
@@ -189,14 +190,14 @@ def _newest(folder: Path, count: int) -> List[Path]:
 def newest_checkpoint(folder: Path) -> Optional[Path]:
     """Return the newest valid checkpoint of a folder, or None.
 
-    If a machine stops while mmengine writes a checkpoint, that file is
-    truncated, but the one before it is valid.
+    A checkpoint is truncated if the machine stopped while mmengine wrote it.
+    Such a file is deleted, and the one before it is returned.
     """
     for path in reversed(_newest(folder, 1 << 30)):
         try:
             read_tensors(path, 'a checkpoint')
         except ValueError as error:
-            print_log(f'{error}: an older checkpoint is taken', 'current')
+            print_log(f'{error}: an older checkpoint is used', 'current')
             path.unlink()
         else:
             return path
@@ -206,7 +207,7 @@ def newest_checkpoint(folder: Path) -> Optional[Path]:
 def average_checkpoints(paths: List[Path], out: Path) -> None:
     """Write the mean of the weights of several checkpoints.
 
-    Parameters and statistics of normalisation are averaged. Everything else,
+    Parameters and normalisation statistics are averaged. Everything else,
     such as counters and memory banks, is taken from the last checkpoint.
 
     Args:
@@ -248,7 +249,7 @@ def _peak_memory() -> float:
 
 
 def _circumstances() -> dict:
-    """Return the versions, the device and the commit of a run."""
+    """Return the versions, the device, the commit and the date of a run."""
     versions = dict(python=platform.python_version())
     for name in PACKAGES:
         module = sys.modules.get(name)
@@ -262,7 +263,7 @@ def _circumstances() -> dict:
 
 
 def _commit() -> Optional[str]:
-    """Return the commit of this checkout, with + if it has changes."""
+    """Return the commit of this checkout, with a + if it has changes."""
     done = subprocess.run(
         ['git', 'describe', '--always', '--dirty=+', '--exclude=*'],
         cwd=Path(__file__).parent, capture_output=True, text=True)
@@ -278,8 +279,7 @@ def _short(config: str) -> str:
 
 
 def command(study: Study, arm: Arm, seed: int, place: Place) -> str:
-    """Return the command that repeats a run, without paths of this machine.
-    """
+    """Return the command that repeats a run, without local paths."""
     words = ['tools/study.py', 'run', _short(str(study.path.resolve())),
              '--arms', arm.name, '--seeds', str(seed)]
     if place.data is not None:
@@ -300,8 +300,8 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     parser.add_argument('--weights')
     parser.add_argument(
         '--tied', action='store_true',
-        help='end when standard input is closed, as by the queue that '
-             'started it')
+        help='end this process when its standard input is closed, which '
+             'happens when the process that started it ends')
     return parser.parse_args(argv)
 
 
@@ -320,8 +320,11 @@ def main() -> None:
 
 
 def _end_with_input() -> None:
-    """Wait until the other end of the pipe is closed for any reason."""
-    # unbuffered, as the lock of a buffer would be held at a normal exit
+    """End this process when its standard input is closed.
+
+    This also happens if the process at the other end was killed.
+    """
+    # a buffered read would hold a lock that a normal exit waits for
     while os.read(sys.stdin.fileno(), 1):
         pass
     os._exit(1)
