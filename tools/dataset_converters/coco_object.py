@@ -1,8 +1,8 @@
 """Convert the instances of COCO to semantic labels, for COCO-Object.
 
-Background is 0, and the things are 1 to 80 in the order of their category
-ids. Where two instances overlap, the smaller one is on top. Existing files
-are skipped, so an interrupted run continues.
+The label of background is 0, and the things have labels 1 to 80 in the order
+of their category ids. Where two instances overlap, the smaller one is on top.
+Existing files are skipped, so an interrupted run continues.
 
 Example:
     python tools/dataset_converters/coco_object.py \\
@@ -54,7 +54,10 @@ def read_mask(entry: dict, size: tuple) -> np.ndarray:
 
 def paint(entries: List[dict], size: tuple,
           label_of: Dict[int, int]) -> np.ndarray:
-    """Paint labels: crowds first, then instances from large to small."""
+    """Return the label map (H, W) of an image, uint8.
+
+    Crowds are painted first, and then instances from large to small.
+    """
     labels = np.zeros(size, np.uint8)
     order = sorted(entries, key=lambda entry: (
         -entry.get('iscrowd', 0), -entry['area'], entry['id']))

@@ -39,18 +39,19 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--method', default='felzenszwalb',
         choices=('felzenszwalb', 'slic', 'contours'),
-        help='contours: the images are ultrametric contour maps of double '
-        'size (default: %(default)s)')
+        help='algorithm; for contours, the images must be ultrametric contour '
+        'maps of double size (default: %(default)s)')
     parser.add_argument(
         '--scale', type=float, default=200.,
         help='for felzenszwalb: a larger scale gives larger regions')
     parser.add_argument(
-        '--num-segments', type=int, default=100, help='of slic')
+        '--num-segments', type=int, default=100,
+        help='for slic: approximate number of regions')
     parser.add_argument(
         '--threshold', type=float, default=32.,
-        help='for contours: stronger contours separate regions, e.g. 32')
+        help='for contours: strength above which a contour separates regions')
     parser.add_argument(
-        '--num-workers', type=int, default=1, help='processes')
+        '--num-workers', type=int, default=1, help='number of processes')
     return parser.parse_args()
 
 
@@ -70,8 +71,7 @@ def map_path(path: Path, args: argparse.Namespace) -> Path:
 def check_names(paths: List[Path], args: argparse.Namespace) -> None:
     """Raise ValueError if two images would get the same map.
 
-    They may be two of these images, or one of them and one of an earlier
-    run.
+    Images of earlier runs that wrote to the same folder count too.
     """
     owners = {}
     for path in paths:

@@ -20,7 +20,7 @@ from mmpixsort.utils.files import write_image
 from mmpixsort.utils.progress import tracked
 from mmpixsort.utils.reading import reading
 
-# for each folder of the release, the struct in its files and a folder of PNGs
+# for each folder of the release: the struct in its files, the output folder
 PARTS = dict(cls=('GTcls', 'SegmentationClass'),
              inst=('GTinst', 'SegmentationObject'))
 
@@ -39,7 +39,7 @@ def read_map(path: Path, struct: str) -> np.ndarray:
     """Return the labels (H, W) of a file, as uint8.
 
     Raises:
-        ValueError: If it is not such a file, or a label does not fit.
+        ValueError: If it is not a file of SBD, or a label is out of range.
     """
     from scipy.io import loadmat
     with reading(path, 'a file of SBD'):

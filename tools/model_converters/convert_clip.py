@@ -29,11 +29,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('target', help='.pth file to write')
     parser.add_argument(
         '--prefix', help='prefix of the names in the source, e.g. module. '
-        '(default: found; required if there are several models)')
+        '(default: searched; required if there are several models)')
     parser.add_argument(
         '--target-prefix', default='', help='prefix of the names in the '
-        'target: for `load_from`, the path of the dual encoder in the model '
-        'and a dot, e.g. backbone. (default: none, for its `init_cfg`)')
+        'target. For `load_from`, use the path of the dual encoder in the '
+        'model and a dot, e.g. backbone. (default: none, for `init_cfg`)')
     return parser.parse_args()
 
 
