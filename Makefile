@@ -20,7 +20,7 @@ OUT ?= demo_output/instances
 TEXT_OUT ?= demo_output/text
 TEXT_ARGS ?=
 
-.PHONY: help venv demo demo-instances demo-text test lint check clean
+.PHONY: help venv demo demo-instances demo-text test lint docs check clean
 .DEFAULT_GOAL := help
 
 help:
@@ -40,6 +40,8 @@ help:
 	@echo 'make venv   only create the environment that both use'
 	@echo 'make check  say what is installed and what is wrong with it'
 	@echo 'make lint   run flake8'
+	@echo 'make docs   build the documentation site in build/docs; warnings'
+	@echo '            are errors'
 	@echo 'make clean  remove the environment and what was built'
 	@echo 'for all of them:'
 	@echo '            OPS=1  mmcv with compiled operators, from a wheel found'
@@ -75,7 +77,13 @@ check: venv
 lint: venv
 	@$(BIN)/python -m flake8 --version >/dev/null 2>&1 \
 	    || $(BIN)/python -m pip install -q flake8
-	$(BIN)/python -m flake8 mmpixsort tools tests configs demo benchmarks setup.py
+	$(BIN)/python -m flake8 mmpixsort tools tests configs demo benchmarks docs setup.py
+
+docs: venv
+	@$(BIN)/python -c 'import furo, myst_parser, sphinx' 2>/dev/null \
+	    || $(BIN)/python -m pip install -q -e '.[docs]'
+	$(BIN)/python -m sphinx -q -W --keep-going -c docs . build/docs
+	@echo 'wrote build/docs/index.html'
 
 clean:
 	rm -rf '$(VENV)' build dist mmpixsort.egg-info mmpixsort/.mim .pytest_cache

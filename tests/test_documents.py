@@ -14,7 +14,8 @@ from mmpixsort.apis.study.report import fill_page
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md',
-             *sorted((ROOT / 'docs').glob('*.md'))]
+             *sorted((ROOT / 'docs').rglob('*.md'))]
+IDS = [path.relative_to(ROOT).as_posix() for path in DOCUMENTS]
 
 
 def _blocks(name):
@@ -25,7 +26,12 @@ def _blocks(name):
             for indent, code in found]
 
 
-@pytest.mark.parametrize('path', DOCUMENTS, ids=lambda path: path.name)
+def _example(name):
+    """The block of a method page that calls the functions."""
+    return next(code for code in _blocks(name) if 'import torch' in code)
+
+
+@pytest.mark.parametrize('path', DOCUMENTS, ids=IDS)
 def test_documents__link_to_files_that_exist(path):
     links = re.findall(r'\]\(([^)#\s]+)', path.read_text())
     local = [link for link in links if '://' not in link]
@@ -64,20 +70,20 @@ def test_contributing__the_loss_trains_in_the_head():
 
 def test_segsort_document__example_runs():
     space = {}
-    exec(_blocks('docs/segsort.md')[0], space)
+    exec(_example('docs/segsort.md'), space)
     assert space['valid'].all() and space['nll'].isfinite().all()
     assert space['segment_ids'].shape == (2, 24, 24)
 
 
 def test_pixel_contrast_document__example_runs():
     space = {}
-    exec(_blocks('docs/pixel_contrast.md')[0], space)
+    exec(_example('docs/pixel_contrast.md'), space)
     assert space['loss'] > 0
 
 
 def test_discriminative_document__example_runs():
     space = {}
-    exec(_blocks('docs/discriminative.md')[0], space)
+    exec(_example('docs/discriminative.md'), space)
     assert space['embeddings'].grad.isfinite().all()
     assert space['clusters'].labels.shape == (64 * 64, )
 
@@ -92,7 +98,7 @@ def test_readme__attached_config_builds(tmp_path):
     assert model.metric_head.bank.capacity == 5000
 
 
-@pytest.mark.parametrize('path', DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize('path', DOCUMENTS, ids=IDS)
 def test_documents__tables_are_those_of_the_result_files(path, monkeypatch):
     monkeypatch.chdir(ROOT)
     text = path.read_text()
@@ -100,8 +106,9 @@ def test_documents__tables_are_those_of_the_result_files(path, monkeypatch):
         f'python tools/study.py report --pages {path.relative_to(ROOT)}')
 
 
-def test_results__of_all_studies_are_on_the_page():
-    page = (ROOT / 'docs' / 'results.md').read_text()
+def test_results__of_all_studies_are_on_the_pages():
+    page = ''.join((ROOT / 'docs' / name).read_text()
+                   for name in ('results.md', 'protocol.md'))
     for path in (ROOT / 'configs' / 'studies').glob('*.py'):
         if read_study(path).results.is_dir():
             assert f'<!-- study: configs/studies/{path.name}' in page

@@ -6,7 +6,7 @@ Examples:
     python tools/study.py run STUDY --arms plain in-batch --seeds 0 --dry-run
     python tools/study.py status configs/studies/camvid.py
     python tools/study.py report configs/studies/camvid.py --picture camvid.png
-    python tools/study.py report --pages docs/results.md docs/segsort.md
+    python tools/study.py report --pages docs/results.md docs/protocol.md
 
 When a stopped run is started again by the same command, it continues, and
 finished runs are not repeated. docs/studies.md describes the file of a study.
