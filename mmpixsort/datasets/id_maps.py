@@ -82,11 +82,10 @@ def read_id_image(path: Union[str, Path],
 def read_mask_image(path: Union[str, Path]) -> np.ndarray:
     """Read a mask from an image file.
 
-    A pixel is marked if it is neither black nor fully transparent. The
-    drawing may thus lie on a black or on a transparent background; black
-    pixels stay unmarked, even if they are opaque. In a file with a palette,
-    all pixels are marked except those of index 0. Such a file is refused if
-    the colours of its palette would mark other pixels than the indices do.
+    A pixel is marked if it is neither black nor fully transparent, so the
+    background of a drawing may be black or transparent. In a file with a
+    palette, all pixels except those of index 0 are marked. Such a file is
+    refused if the colours of the palette contradict this.
 
     Args:
         path: Path of the file.
@@ -188,7 +187,7 @@ def _split(values: np.ndarray, invisible) -> IdImage:
 
 
 def _is_deep(data: bytes) -> bool:
-    """Return whether a file is a PNG of several channels of 16 bits."""
+    """Return whether a file is a PNG with several channels of 16 bits."""
     return (data.startswith(b'\x89PNG') and len(data) > PNG_COLOUR_TYPE
             and data[PNG_BITS] == 16
             and data[PNG_COLOUR_TYPE] not in PNG_ONE_VALUE)

@@ -1,8 +1,8 @@
 """Record which image each map of a folder belongs to, to prevent mix-ups.
 
-A map is found by the name of its image, and names are not unique:
-`train/0001.jpg` and `val/0001.jpg` both have the map `0001.png`. Therefore a
-folder lists the images of its maps in `images.json`.
+A map is found by the file name of its image, which is not unique: the map of
+both `train/0001.jpg` and `val/0001.jpg` is `0001.png`. A folder of maps
+therefore lists the images of its maps in `images.json`.
 """
 import filecmp
 import json
@@ -59,7 +59,7 @@ def read_owners(folder: Union[str, Path]) -> Dict[str, str]:
     if not isinstance(owners, dict) or not all(
             isinstance(owner, str) for owner in owners.values()):
         raise ValueError(f'{str(path)!r} must be an object of names of maps '
-                         'and paths of images; write the maps anew')
+                         'and paths of their images; write the maps again')
     return owners
 
 

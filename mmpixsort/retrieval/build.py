@@ -28,7 +28,7 @@ class ImageRows(NamedTuple):
         labels: Majority classes (S,) of the segments.
         boxes: Bounding boxes (S, 4), x1, y1, x2, y2 in pixels of the
             original image, end exclusive.
-        areas: Numbers of pixels (S,) in the original image.
+        areas: Approximate numbers of pixels (S,) in the original image.
         purity: Fractions (S,) of the labelled pixels of each segment that
             have its label.
     """

@@ -212,7 +212,10 @@ def full_palette(meta: Dict) -> List[List[int]]:
 
 
 def with_class(meta: Dict, name: str) -> Dict:
-    """Return `meta` with a class and its colour added if it is new."""
+    """Return `meta` with a class added if it is new.
+
+    The class gets a colour if all other classes have one.
+    """
     classes, palette = list(meta['classes']), list(meta.get('palette', []))
     if name not in classes:
         if len(palette) == len(classes):

@@ -95,7 +95,7 @@ def test_masks__a_colour_that_is_left_out(tmp_path):
 def test_masks__nothing_to_see(tmp_path, value, alpha):
     Image.fromarray(with_alpha(colours(value), alpha)).save(
         tmp_path / 'mask.png')
-    with pytest.raises(ValueError, match='black or transparent marks noth'):
+    with pytest.raises(ValueError, match='transparent pixels are not mar'):
         read_mask(tmp_path / 'mask.png', SIZE)
 
 

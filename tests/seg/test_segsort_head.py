@@ -523,7 +523,7 @@ def test_retrieval__after_the_weights_have_changed(trained, tmp_path):
     model.load_state_dict(trained[0].state_dict())
     predict(model, images, samples)
     model.load_state_dict(other)
-    with pytest.raises(ValueError, match='bank must be of the weights'):
+    with pytest.raises(ValueError, match='made with the loaded weights'):
         predict(model, images, samples)
 
 

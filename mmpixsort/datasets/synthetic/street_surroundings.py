@@ -236,8 +236,7 @@ def paint_fence(canvas: Canvas, camera: Camera, rng: np.random.Generator,
 
 
 def paint_bonnet(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Paint the bonnet of the car that carries the camera, without a label.
-    """
+    """Paint the bonnet of the car that carries the camera, unlabelled."""
     height, width = canvas.shape
     tall = rng.uniform(.03, .09) * height
     layer = canvas.layer(np.array([(0, height - tall - 2), (width, height)]))

@@ -107,7 +107,7 @@ def search_centers(points: Tensor, scores: Optional[Tensor],
         work.spend(len(modes), len(points))
         if new := len(centers) - len(before):
             failures = 0
-            # earlier centres need no check: free pixels are not within b
+            # no free pixel lies within b of an earlier centre
             free[rest] = nearest_center(
                 points[rest], centers[-new:], rules.bandwidth) == 0
             work.spend(new, len(rest))
