@@ -2,7 +2,7 @@
 
 Shapes: N pixels, n pixels of a chunk, D embedding dims, M or K centres, b
 bandwidth. All tensors are float32. Points must lie near zero, because squared
-distances are computed from squared lengths.
+distances are computed from squared lengths, which are inexact far from zero.
 """
 from typing import Iterator, Optional, Tuple
 
