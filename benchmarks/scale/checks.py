@@ -6,7 +6,7 @@ from mmpixsort.plan.dry_run import dry_run_peak
 from mmpixsort.plan.steps import contrast_step, sorting_step
 from mmpixsort.plan.times import estimate_ms
 
-from .curves import Step
+from .curves import CURVES, Step
 from .measure import Say, measure_step
 
 MEGABYTE = 1 << 20
@@ -78,8 +78,7 @@ def measure_checks(results: Dict, *, quick: bool, say: Say,
             num_anchors=check.num_anchors)
         peak = dry_run_peak(check.step, 'cpu') / MEGABYTE
         measured = measure_step(
-            partial(check.step, fill=True), partial(check.step, fill=True),
-            clock)
+            partial(check.step, fill=True), CURVES[check.curve].small, clock)
         results['checks'].append(dict(
             sizes=check.sizes,
             planned_ms=None if planned is None else round(planned, 3),

@@ -43,6 +43,10 @@ class Curve(NamedTuple):
     build: Callable[[int], Step]
     count: Callable[[int], int] = int
 
+    def small(self) -> Step:
+        """Return the step of the smallest size."""
+        return self.build(self.sizes[0])
+
 
 def bank_keys(capacity: int) -> int:
     """Return the keys of a step: those of the queues and of the batch."""
@@ -106,7 +110,7 @@ CURVES = {
         of_batch),
     'segments': Curve(
         'segment sorting', 'prototypes',
-        (125, 250, 500, 1000, 2000, 4000, 8000, 16_000),
+        (125, 250, 500, 1000, 2000, 4000, 8000),
         dict(num_anchors=16384, embed_dims=64), of_segments),
     'instances': Curve(
         'discriminative loss', 'instances', (5, 10, 20, 50, 100, 200, 500),

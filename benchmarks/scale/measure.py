@@ -11,10 +11,10 @@ from benchmarks.environment import code_version
 from benchmarks.memory import peak_extra_mb
 from benchmarks.results import open_results, write_results
 
-from .curves import CURVES, Curve, Step
+from .curves import CURVES, Step
 
-SAMPLES, FEWEST = 5, 2
-SECONDS = 8.  # after which a point gets no further sample
+SAMPLES = 5  # of a point, after a warm-up
+SECONDS = 5.  # of CPU time, after which a point gets no further sample
 QUICK = 2  # sizes of a curve with --quick
 Say = Callable[[str], None]
 
@@ -70,7 +70,7 @@ def measure_curves(names: Sequence[str], *, results: Dict,
                 continue
             say(f'{where}, after {time.monotonic() - started:.0f} s')
             point = dict(size=shown, code=code, **measure_step(
-                lambda: curve.build(size), _small(curve), clock))
+                lambda: curve.build(size), curve.small, clock))
             entry['points'] = sorted(
                 [p for p in entry['points'] if p['size'] != shown] + [point],
                 key=lambda p: p['size'])
@@ -95,9 +95,7 @@ def measure_step(prepare: Callable[[], Step], prepare_small: Callable,
 
     extra = peak_extra_mb(warm, 'cpu')
     step, clock, samples = prepare(), clock or Clock('cpu'), []
-    end = time.monotonic() + SECONDS
-    while len(samples) < FEWEST or (
-            len(samples) < SAMPLES and time.monotonic() < end):
+    while len(samples) < SAMPLES and sum(samples) < SECONDS:
         samples.append(clock(step))
     return dict(ms=round(1e3 * median(samples), 4), samples=len(samples),
                 low=round(1e3 * min(samples), 4),
@@ -110,7 +108,3 @@ def is_done(entry: Dict, size: int, code: Optional[str]) -> bool:
     return code is not None and any(
         point['size'] == size and point['code'] == code
         for point in entry['points'])
-
-
-def _small(curve: Curve) -> Callable[[], Step]:
-    return lambda: curve.build(curve.sizes[0])
