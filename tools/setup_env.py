@@ -63,7 +63,7 @@ def clean_environ(**extra: str) -> dict:
 
 
 def runs(*command, **extra: str) -> bool:
-    """Run a command without showing its output; return if it succeeded."""
+    """Run a command without its output; return whether it succeeded."""
     return subprocess.run(
         command, cwd=ROOT, env=clean_environ(**extra), capture_output=True,
         check=False).returncode == 0

@@ -91,7 +91,7 @@ def main() -> None:
             enable_tta(cfg)
         if args.out is not None:
             save_predictions(cfg, args.out)
-    # an error from here on keeps its traceback
+    # errors from here on are shown with their traceback
     build_runner(cfg).test()
 
 

@@ -77,7 +77,7 @@ def main() -> None:
         cfg.resume = args.resume
         check_checkpoint(cfg.get('load_from'))
         check_data_folders(cfg, 'train', 'val')
-    # an error from here on keeps its traceback
+    # errors from here on are shown with their traceback
     build_runner(cfg).train()
 
 

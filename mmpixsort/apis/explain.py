@@ -153,7 +153,7 @@ class Sources:
         self.known: Dict[str, tuple] = {}
 
     def crop(self, row: int, similarity: float) -> Crop:
-        """Return a picture of the segment of a row."""
+        """Return a picture of the segment in a row of the bank."""
         path = self.bank.meta['images'][int(self.bank.image_ids[row])]
         if path not in self.known:
             self.known[path] = self._read(path)

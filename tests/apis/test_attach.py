@@ -91,9 +91,9 @@ def test_attach__takes_another_place(overrides, channels):
 
 
 @pytest.mark.parametrize('name, overrides, message', [
-    (DEEPLAB, dict(weight=1.), r"takes \['in_channels'.*got \['weight'\]"),
+    (DEEPLAB, dict(weight=1.), r"arguments \['in_channels'.*got \['weight'\]"),
     (DEEPLAB, dict(loss=dict(tau=1.)),
-     r"takes \['temperature'.*got \['tau'\]"),
+     r"arguments \['temperature'.*got \['tau'\]"),
     (DEEPLAB, dict(bank=dict(capacity=0)), '`capacity`'),
     (DEEPLAB, dict(source=7), r'`source`.*3: 2048 channels.*got 7'),
     (DEEPLAB, dict(in_channels=3), '`in_channels` must be 2048'),

@@ -139,7 +139,7 @@ def test_extract_nouns__wrong_line_is_found_before_the_work(
         captions, extractor, tmp_path):
     with captions.open('a') as file:
         file.write('{}\n')
-    with pytest.raises(ValueError, match=':51: expected a text'):
+    with pytest.raises(ValueError, match=':51: expected a string'):
         extract_nouns(captions, tmp_path / 'out.jsonl', extractor)
     assert not list(tmp_path.glob('out*'))
 

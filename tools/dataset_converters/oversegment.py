@@ -1,4 +1,4 @@
-"""Segment every image of a folder into regions, for unlabelled training.
+"""Segment every image of a folder into regions, for training without labels.
 
 Existing files are skipped, so an interrupted run continues.
 

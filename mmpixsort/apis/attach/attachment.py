@@ -45,21 +45,22 @@ def attach(cfg: Union[str, Path, Config],
     """Return a config of the host with the metric head of a method added.
 
     The host is built without weights and runs one training step on two
-    random images. From it follow the input of the head and its number of
-    channels:
+    random images. This determines the input of the metric head and its
+    number of channels:
 
-    1. if the decode head takes one level, that level of the backbone or neck
-       (as in the paper for DeepLabV3);
-    2. if it resizes and concatenates levels, all of these (as in the paper
-       for HRNet and OCR);
-    3. otherwise, as for pyramids and queries, the feature that enters the
-       classifier, or the finest feature map if that feature is not found.
+    1. If the decode head takes one level of the backbone or neck, the metric
+       head takes it too (as in the paper for DeepLabV3).
+    2. If the decode head resizes and concatenates levels, the metric head
+       takes all of these (as in the paper for HRNet and OCR).
+    3. For other decode heads, such as those with pyramids or queries, it
+       takes the feature that enters the classifier, or the finest feature
+       map if that feature is not found.
 
-    Classes, ignored label and norm are those of the decode head. The loss
-    warms up for 5000 iterations, or for an eighth of a shorter schedule. If
-    a method has its own way to predict, as segment sorting has retrieval,
-    its settings are added to `test_cfg`, and the hooks that it needs to
-    `custom_hooks`.
+    The number of classes, the ignored label and the norm are those of the
+    decode head. The loss warms up for 5000 iterations, or for an eighth of a
+    shorter schedule. A method that predicts in its own way, such as segment
+    sorting by retrieval, adds settings to `test_cfg`. Hooks that the method
+    needs are added to `custom_hooks`.
 
     Args:
         cfg: Config, or its path, also as ``mmseg::folder/name.py``.
@@ -68,9 +69,8 @@ def attach(cfg: Union[str, Path, Config],
             ``bank=dict(capacity=5000)``.
 
     Raises:
-        ValueError: If no head can be attached to this host, the training
-            step of the host raises, or an override does not exist or does
-            not fit.
+        ValueError: If no head can be attached to this host, its training
+            step raises an error, or an override is unknown or invalid.
 
     Example:
         >>> cfg = attach('mmseg::fcn/fcn_r50-d8_4xb2-40k_cityscapes-'
@@ -82,7 +82,7 @@ def attach(cfg: Union[str, Path, Config],
 
 
 def attached(found: Attachment) -> Config:
-    """Return the config that results from an attachment."""
+    """Return a copy of the base config with the attachment added."""
     new = Config(copy.deepcopy(dict(found.base.items())))
     added = copy.deepcopy(found.model)
     test_cfg = added.pop('test_cfg', {})
@@ -101,7 +101,7 @@ def attached(found: Attachment) -> Config:
 def plan(cfg: Union[str, Path, Config],
          method: str = 'pixel_contrast',
          **overrides) -> Attachment:
-    """Return what :func:`attach` would add, for the same arguments."""
+    """Return the settings that :func:`attach` would add to a config."""
     chosen = find_method(method)
     base = cfg if isinstance(cfg, Config) else load_config(cfg)
     kind = segmentor_type(base)
@@ -112,7 +112,7 @@ def plan(cfg: Union[str, Path, Config],
     check_trains(host)
     head = fit_head(chosen, host, overrides)
     if 'max_iters' in (base.get('train_cfg') or {}):
-        # the length of other schedules is known to MemoryBankHook only
+        # schedules in epochs are checked by MemoryBankHook
         check_warmup(
             base.train_cfg.max_iters,
             warmup_iters=head.get('warmup_iters', 0),
@@ -124,7 +124,7 @@ def plan(cfg: Union[str, Path, Config],
 
 
 def segmentor_type(cfg: Config) -> str:
-    """Return the type of segmentor that replaces the host's.
+    """Return the type of segmentor with metric heads for a config.
 
     Raises:
         ValueError: If there is no replacement for the type of the host.

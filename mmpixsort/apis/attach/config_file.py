@@ -19,10 +19,11 @@ def attach_file(cfg: Union[str, Path],
                 out: Union[str, Path],
                 force: bool = False,
                 **overrides) -> Attachment:
-    """Write the config of :func:`attach` as a file that inherits the base.
+    """Attach a method to a config, and write the result as a config file.
 
-    A text config cannot inherit from a pure Python config; for such a base
-    the whole config is written out.
+    The file inherits from the base and contains what :func:`attach` adds. A
+    text config cannot inherit from a pure Python config; for such a base the
+    whole config is written.
 
     Args:
         cfg: Path of the base, also as ``mmseg::folder/name.py``.
@@ -51,7 +52,7 @@ def attach_file(cfg: Union[str, Path],
 
 
 def check_out(out: Union[str, Path], force: bool = False) -> Path:
-    """Return the path to write, after checking that it may be written."""
+    """Check that a config may be written to a path, and return the path."""
     out = Path(out)
     if out.suffix != '.py' or '.' in out.stem:
         raise ValueError('`out` must end in .py and have no other dot, which '
@@ -70,7 +71,7 @@ def default_out(cfg: Union[str, Path], method: str) -> Path:
 
 
 def config_text(cfg: str, method: str, found: Attachment, out: Path) -> str:
-    """Return the source of the inheriting config."""
+    """Return the source of a config that inherits from the base."""
     title = method.replace('_', ' ').replace('-', ' ').capitalize()
     lines = [
         f'# {title}, {found.host.num_classes} classes, on',
@@ -110,7 +111,7 @@ def describe_bank(found: Attachment) -> str:
 
 
 def summary(found: Attachment, out: Path) -> str:
-    """Describe an attachment, its file and the commands that follow."""
+    """Describe an attachment, its file and the next commands to run."""
     head = found.model['metric_head']
     bank = describe_bank(found)
     if head.get('bank') is None:
@@ -139,7 +140,7 @@ def describe_prediction(found: Attachment) -> str:
 
 
 def commands(found: Attachment, out: Path) -> List[Tuple[str, str]]:
-    """Return the commands that follow, in order, each with its purpose."""
+    """Return the next commands to run, in order, each with its purpose."""
     config = shlex.quote(str(out))
     test = f'python tools/test.py {config} CHECKPOINT'
     rows = [('train', f'python tools/train.py {config}')]

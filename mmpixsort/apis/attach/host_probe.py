@@ -135,7 +135,7 @@ def _cannot_be_tried(error: Exception) -> bool:
 
 
 def last_head(model: nn.Module) -> nn.Module:
-    """Return the decode head, the last one of a cascade."""
+    """Return the decode head of a model, or the last one of a cascade."""
     head = model.decode_head
     return head[-1] if isinstance(head, nn.ModuleList) else head
 
@@ -174,7 +174,10 @@ def image_channels(cfg: Config) -> int:
 
 
 def _run(model: nn.Module, head: nn.Module, images: Tensor) -> tuple:
-    """Return levels, decoder feature and error, each of them or None."""
+    """Run a training step; return levels, decoder feature and error.
+
+    Each of them is None if there is none.
+    """
     samples = blank_samples(images.shape[2:], labels_of(head))
     error = None
     with tap(model.neck if model.with_neck else model.backbone) as features, \

@@ -104,7 +104,7 @@ def jobs(study: Study,
 
 
 def command(study: Study, job: Job, place: Place) -> List[str]:
-    """Return the command of a run."""
+    """Return the command that executes a run."""
     words = [sys.executable, '-W', 'ignore', '-m',
              'mmpixsort.apis.study.worker', str(study.path), '--arm',
              job.arm.name, '--seed', str(job.seed)]
@@ -119,8 +119,8 @@ def environment(num_jobs: int, gpu: Optional[str]) -> Dict[str, str]:
     cores = len(os.sched_getaffinity(0))
     threads = str(max(1, cores // num_jobs))
     env = dict(MALLOC)
-    # threads that wait must not occupy a core; if all cores are busy, a step
-    # then takes half the time
+    # With PASSIVE, a waiting thread does not occupy a core. If all cores are
+    # busy, this halves the time of a step.
     env['OMP_WAIT_POLICY'] = 'PASSIVE'
     env.update(os.environ)
     env['OMP_NUM_THREADS'] = os.environ.get('OMP_NUM_THREADS', threads)
@@ -131,7 +131,7 @@ def environment(num_jobs: int, gpu: Optional[str]) -> Dict[str, str]:
 
 def dry_run(study: Study, place: Place, todo: Sequence[Job],
             num_jobs: int) -> str:
-    """Return the commands that `run_study` would start, one a line."""
+    """Return the commands that `run_study` would start, one per line."""
     env = environment(num_jobs, None)
     head = f'OMP_NUM_THREADS={env["OMP_NUM_THREADS"]}'
     return '\n'.join(f'{head} {shlex.join(command(study, job, place))}'
