@@ -73,7 +73,9 @@ def test_own_data__folders_are_read_as_the_page_says(tmp_path):
         assert built.metainfo['classes'] == ('ground', 'plant', 'stone')
         sample = built[0]['data_samples']
         values = set(sample.gt_sem_seg.data.unique().tolist())
-        assert {255} <= values <= {0, 1, 2, 255}
+        # a crop of training may leave out a class
+        assert values <= {0, 1, 2, 255}
+        assert split == 'train' or values == {0, 1, 2, 255}
     assert cfg.model.decode_head.num_classes == 3
 
 
