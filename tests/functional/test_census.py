@@ -105,6 +105,18 @@ def test_loss__of_batch_and_bank_takes_at_most_90_calls_at_any_size(
         assert counter.syncs == 0, counter.counts
 
 
+def test_loss__of_a_half_precision_bank_takes_at_most_90_calls():
+    bank = ClassQueue(
+        num_classes=19, capacity=5000, embed_dims=256, num_sections=2,
+        dtype='bfloat16').to('meta')
+    anchors = torch.empty(1024, 256, device='meta').requires_grad_()
+    labels = torch.empty(1024, device='meta', dtype=torch.long)
+    with CallCounter() as counter:
+        PixelContrastLoss()(anchors, labels, [bank.read()]).backward()
+    assert counter.calls <= 90, counter.counts
+    assert counter.syncs == 0, counter.counts
+
+
 def test_segment_sorting__takes_at_most_90_calls_at_any_size():
     for num_pixels, num_prototypes in ((1000, 50), (65536, 4000)):
         pixels, prototypes = (

@@ -33,7 +33,10 @@ CACHE_ELEMENTS = 1 << 18
 CPU_ELEMENTS = 1 << 23
 CPU_ROWS = 64
 DEVICE_ELEMENTS = 1 << 28
-CAST_ROWS = 1 << 13  # rows of a half precision bank that are cast at once
+# rows of a half precision bank that are cast at once: few on a CPU, to save
+# memory, and 1 GB of 256 dims elsewhere, to need few calls
+CPU_CAST_ROWS = 1 << 13
+DEVICE_CAST_ROWS = 1 << 20
 NO_LABEL = -1 << 62  # label of ignored anchors; no key has it
 LOW = -1e30  # logit of ignored pairs; finite, because inf - inf is NaN
 # Lowest exponent of an exponential: exp(-60) adds nothing to a sum whose
@@ -336,9 +339,9 @@ def _matmul(weight: Tensor, keys: Tensor) -> Tensor:
     """
     if keys.dtype == weight.dtype:
         return weight @ keys
-    return sum(w @ k.to(w.dtype)
-               for w, k in zip(weight.split(CAST_ROWS, 1),
-                               keys.split(CAST_ROWS)))
+    rows = _cast_rows(keys)
+    return _total([w @ k.to(w.dtype) for w, k in zip(
+        weight.split(rows, 1), keys.split(rows))])
 
 
 def _logits(anchors: Tensor, keys: Tensor) -> Tensor:
@@ -348,8 +351,13 @@ def _logits(anchors: Tensor, keys: Tensor) -> Tensor:
     """
     if keys.dtype == anchors.dtype:
         return anchors @ keys.T
-    return torch.cat(
-        [anchors @ k.to(anchors.dtype).T for k in keys.split(CAST_ROWS)], 1)
+    parts = [anchors @ k.to(anchors.dtype).T
+             for k in keys.split(_cast_rows(keys))]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+
+
+def _cast_rows(keys: Tensor) -> int:
+    return CPU_CAST_ROWS if keys.device.type == 'cpu' else DEVICE_CAST_ROWS
 
 
 def _tile(anchors: Tensor, labels: Tensor, own_key: OwnKey,
