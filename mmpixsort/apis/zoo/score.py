@@ -1,4 +1,5 @@
 """Score a model of the zoo as it was scored when it was published."""
+import math
 import tempfile
 import time
 from pathlib import Path
@@ -21,12 +22,13 @@ class Scored(NamedTuple):
     """Scores of a test, and the model that was tested.
 
     Attributes:
-        scores: Dict from each metric to its score.
+        scores: Dict from each metric to its score; None for NaN, such as
+            that of a class that does not occur.
         model: Model after the test.
         dataset_meta: Classes and colours of the data set.
     """
 
-    scores: Dict[str, float]
+    scores: Dict[str, Optional[float]]
     model: nn.Module
     dataset_meta: dict
 
@@ -59,18 +61,40 @@ def run_test(cfg: Config,
     with tempfile.TemporaryDirectory() as folder:
         cfg.work_dir = folder
         cfg.experiment_name = f'zoo_{time.time_ns()}'
+        _draw_nothing(cfg)
         runner = Runner.from_cfg(cfg)
         found = runner.test()
     return Scored(
-        {name: round(float(value), 4) for name, value in found.items()},
+        {name: _number(value) for name, value in found.items()},
         unwrap(runner.model), dict(runner.test_dataloader.dataset.metainfo))
+
+
+def _number(value: float) -> Optional[float]:
+    """Return a rounded number; JSON has no NaN."""
+    return round(float(value), 4) if math.isfinite(value) else None
+
+
+def _draw_nothing(cfg: Config) -> None:
+    """Remove what writes pictures, in place.
+
+    A visualizer is kept by its name until the process ends, and would write
+    to the folder of the test before.
+    """
+    cfg.custom_hooks = [
+        hook for hook in cfg.get('custom_hooks') or []
+        if hook.get('type') != 'mmpixsort.EmbeddingVisualizationHook'
+    ]
+    if cfg.get('visualizer'):
+        cfg.visualizer = dict(
+            cfg.visualizer, name=cfg.experiment_name, vis_backends=[])
 
 
 def score_model(name: str,
                 *,
                 test: Optional[str] = None,
                 num_images: Optional[int] = None,
-                data: Optional[Union[str, Path]] = None) -> Dict[str, float]:
+                data: Optional[Union[str, Path]] = None
+                ) -> Dict[str, Optional[float]]:
     """Score a model of the zoo again.
 
     Args:
@@ -81,7 +105,7 @@ def score_model(name: str,
         data: Folder that replaces the `data_root` of the config.
 
     Returns:
-        Dict from each metric to its score.
+        Dict from each metric to its score; None for NaN.
 
     Raises:
         ValueError: If there is no such model, or no weights of it.

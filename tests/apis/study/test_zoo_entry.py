@@ -52,6 +52,11 @@ Models:
     Training Data: blocks
     State: not trained
 """
+VISUALIZER = """
+visualizer = dict(
+    type='SegLocalVisualizer', name='visualizer',
+    vis_backends=[dict(type='LocalVisBackend')])
+"""
 PAGE = '# Zoo\n\n<!-- zoo: * -->\n<!-- end of zoo -->\n'
 
 
@@ -59,7 +64,8 @@ PAGE = '# Zoo\n\n<!-- zoo: * -->\n<!-- end of zoo -->\n'
 def root(folder, monkeypatch):
     """A checkout with two configs, a study of them, and an empty zoo."""
     files = {
-        'configs/tiny/host.py': (folder / 'host.py').read_text(),
+        'configs/tiny/host.py':
+        (folder / 'host.py').read_text() + VISUALIZER,
         'configs/tiny/contrast.py': (folder / 'contrast.py').read_text(),
         'configs/tiny/metafile.yml': METAFILE,
         'configs/tiny/README.md': PAGE,
