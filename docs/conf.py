@@ -46,5 +46,7 @@ html_theme = 'furo'
 html_title = f'mmpixsort {version}'
 html_show_copyright = False
 html_show_sourcelink = False
+html_static_path = ['_static']
+html_css_files = ['tables.css']
 # A page at the root that leads to the first page.
 html_extra_path = ['_root']
