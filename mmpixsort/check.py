@@ -23,6 +23,7 @@ EXTRAS = {
     'metrics': ('scipy', ),
     'study': ('filelock', 'matplotlib', 'rich', 'scipy'),
     'vis': ('sklearn', 'tensorboard'),
+    'umap': ('umap', ),
 }
 HOSTS = {'mmseg': 'segmentors', 'mmdet': 'detectors'}
 # for each extra, modules whose import must not fail if they are installed

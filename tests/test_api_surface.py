@@ -178,6 +178,14 @@ DEFINED = {
         'noun_region_contrast', 'noun_region_terms', 'outside_bias',
         'paint_regions', 'pool_regions', 'region_attention', 'region_bias',
         'region_members', 'resize_ids', 'spectral_embedding'},
+    'mmpixsort.apis.analysis': {
+        'AnchorSource', 'Anchors', 'BankRows', 'Batch', 'Cost', 'HeadCost',
+        'Projection', 'Speed', 'annotation_views', 'browse_dataset',
+        'build_head', 'build_segmentor', 'count_flops', 'describe_cost',
+        'describe_speed', 'draw_anchors', 'draw_places', 'even_rows',
+        'instance_map', 'label_map', 'measure_speed', 'noun_lines',
+        'project_bank', 'random_batch', 'read_rows', 'read_segmentor',
+        'region_map', 'without_metric_heads', 'write_below', 'write_board'},
     'mmpixsort.apis.bank': {'build_bank', 'file_hash'},
     'mmpixsort.apis.context_report': {
         'ContextReport', 'report_context', 'score_context_of_run'},

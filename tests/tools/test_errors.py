@@ -20,6 +20,11 @@ PROGRAMS = sorted([*(ROOT / 'tools').rglob('*.py'),
 CONFIG = str(ROOT / 'configs/plain/plain_fcn-mnv2_1xb4-600it_street-scenes.py')
 NONE = 'no_such_file'
 WRONG = [
+    ('analysis_tools/benchmark.py', f'{NONE}.py'),
+    ('analysis_tools/browse_dataset.py', f'{NONE}.py'),
+    ('analysis_tools/browse_dataset.py', CONFIG, '--checkpoint', NONE),
+    ('analysis_tools/embedding_projector.py', NONE, 'x.png'),
+    ('analysis_tools/get_flops.py', f'{NONE}.py'),
     ('attach.py', f'{NONE}.py'),
     ('bank.py', 'info', NONE),
     ('bank.py', 'merge', NONE, NONE, '--out', 'x.bank'),
