@@ -359,8 +359,9 @@ def _write_row(run: Run, entry: ZooModel, weights: str, log: dict,
     metrics = {}
     for number, (name, test) in enumerate(log['tests'].items()):
         for metric in run.study.scores:
-            metrics[metric if number == 0 else f'{metric} {name}'] = test[
-                'scores'][metric]
+            if metric in test['scores']:  # not one of another test
+                metrics[metric if number == 0 else f'{metric} {name}'] = (
+                    test['scores'][metric])
     update_row(
         (root / entry.config).parent / 'metafile.yml',
         entry.name,
