@@ -35,6 +35,9 @@ peer, and those of ours on tensors of the meta device, as on a GPU. Times are
 milliseconds with default pages. A target is that of the project, in the unit
 of the ratio unless it says otherwise. A commit with a `+` had changes that
 were not committed; the digest after it tells them apart.
+
+[Scale](scale.md) has the curves of time and memory over the size of banks,
+batches and instances, and a command that plans a setting.
 """
 
 

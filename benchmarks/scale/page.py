@@ -85,7 +85,20 @@ def page_text(results: Dict, file: str) -> str:
             f'| {c["sizes"]} | {_short(c["planned_ms"])} | {_short(c["ms"])} '
             f'| {_short(c["planned_mb"])} | {_short(c["extra_mb"])} |\n'
             for c in results['checks']))
+        parts.append(_agreement(results['checks']))
     return '\n'.join(parts)
+
+
+def _agreement(checks: List[Dict]) -> str:
+    """Return the range of planned over measured times, and of peaks."""
+    parts = []
+    for name, planned, measured in (('times are', 'planned_ms', 'ms'),
+                                    ('peaks are', 'planned_mb', 'extra_mb')):
+        ratios = [c[planned] / c[measured] for c in checks
+                  if c[planned] and c[measured]]
+        if ratios:
+            parts.append(f'{name} {min(ratios):.2f} to {max(ratios):.2f}')
+    return f'Planned {" and ".join(parts)} of the measured ones.\n'
 
 
 def _exponents(results: Dict) -> str:
