@@ -32,7 +32,8 @@ def paint_labels(labels: np.ndarray, palette: Sequence) -> np.ndarray:
     table = np.zeros((len(palette) + 1, 3), np.uint8)  # the last is black
     table[:-1] = palette
     outside = (labels < 0) | (labels >= len(palette))
-    return table[np.where(outside, -1, labels)]
+    # of a type that holds the index of the last, as uint8 may not
+    return table[np.where(outside, len(palette), labels.astype(np.int64))]
 
 
 def as_picture(bands: np.ndarray) -> np.ndarray:

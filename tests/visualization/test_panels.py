@@ -16,6 +16,12 @@ def test_paint_labels__palette_and_unknown():
     assert not picture[1:].any()
 
 
+@pytest.mark.parametrize('dtype', [np.uint8, np.int16, np.int64])
+def test_paint_labels__of_any_type(dtype):
+    picture = paint_labels(np.array([[1, 255]], dtype), [(1, 2, 3)] * 2)
+    assert picture.tolist() == [[[1, 2, 3], [0, 0, 0]]]
+
+
 def test_paint_labels__large_palette():
     palette = np.arange(300 * 3).reshape(300, 3) % 251 + 1
     found = paint_labels(np.array([[-1, 0, 255, 299, 300]]), palette)
