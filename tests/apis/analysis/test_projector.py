@@ -12,11 +12,16 @@ import torch
 from mmpixsort.apis.analysis.bank_rows import even_rows, read_rows
 from mmpixsort.apis.analysis.projector import project_bank
 from mmpixsort.retrieval import PrototypeBank, write_bank
+from mmpixsort.retrieval.instances import (InstanceRows, StoredInstances,
+                                           write_instances)
 from mmpixsort.text.bank_file import TextBankFile, write_text_bank
 from mmpixsort.text.vocabulary import Vocabulary
 
 TOOL = Path(__file__).resolve().parents[3] / (
     'tools/analysis_tools/embedding_projector.py')
+META = dict(
+    classes=['road', 'car'], images=['a.png', 'b.png'], embed_dims=2,
+    rules={}, split='train', fingerprint='x', checkpoint='y.pth')
 
 
 @pytest.fixture
@@ -64,6 +69,20 @@ def test_read_rows__of_texts(tmp_path):
     assert rows.labels.tolist() == [0, 0, 1]
     assert rows.notes == ['cat', 'kitten', 'dog']
     assert rows.pick(torch.tensor([2])).notes == ['dog']
+
+
+def test_read_rows__of_instances(tmp_path):
+    count = torch.tensor([1, 1])
+    write_instances(StoredInstances(InstanceRows(
+        embeddings=torch.tensor([[3., 4.], [0., 2.]]), baseline=torch.eye(2),
+        classes=torch.tensor([1, 0]), image_ids=torch.tensor([0, 1]),
+        numbers=count, boxes=torch.tensor([[0, 0, 1, 1]] * 2),
+        areas=count.clone(),
+        histograms=torch.full((2, 2), .5)), META), tmp_path / 'x.bank')
+    rows = read_rows(tmp_path / 'x.bank')
+    assert rows.embeddings.tolist() == [[3., 4.], [0., 2.]]
+    assert [rows.classes[label] for label in rows.labels] == ['car', 'road']
+    assert rows.notes == ['a.png', 'b.png']
 
 
 def test_even_rows__a_rare_class_is_taken_whole():
