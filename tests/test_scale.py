@@ -131,7 +131,8 @@ def test_checks__put_the_plan_beside_the_measurement(monkeypatch):
     found, = results['checks']
     assert found['planned_ms'] == pytest.approx(2 * 2.)
     assert found['ms'] == 2. and found['planned_mb'] > 0
-    assert {check.curve for check in CHECKS} == {'bank', 'segments'}
+    assert {check.curve for check in CHECKS} == {
+        'bank', 'segments', 'retrieval'}
 
 
 def growing(title='a loss'):

@@ -6,7 +6,7 @@ from mmpixsort.plan.dry_run import dry_run_peak
 from mmpixsort.plan.steps import contrast_step, sorting_step
 from mmpixsort.plan.times import estimate_ms
 
-from .curves import CURVES, Step
+from .curves import CURVES, Step, search
 from .measure import Say, measure_step
 
 MEGABYTE = 1 << 20
@@ -21,7 +21,7 @@ class Check(NamedTuple):
         curve: Curve that its time is scaled from.
         size: Place on the curve.
         embed_dims: D.
-        num_anchors: A.
+        counts: Numbers that the time is proportional to, by name.
     """
 
     sizes: str
@@ -29,7 +29,7 @@ class Check(NamedTuple):
     curve: str
     size: int
     embed_dims: int
-    num_anchors: int
+    counts: Dict[str, int]
 
 
 def of_bank(num_classes: int, capacity: int, embed_dims: int,
@@ -40,7 +40,8 @@ def of_bank(num_classes: int, capacity: int, embed_dims: int,
         f'{embed_dims}, {num_anchors} anchors', partial(
             contrast_step, num_classes=num_classes, capacity=capacity,
             embed_dims=embed_dims, num_anchors=num_anchors), 'bank',
-        2 * num_classes * capacity + num_anchors, embed_dims, num_anchors)
+        2 * num_classes * capacity + num_anchors, embed_dims,
+        dict(num_anchors=num_anchors))
 
 
 def of_segments(num_segments: int, capacity: int, embed_dims: int,
@@ -51,12 +52,25 @@ def of_segments(num_segments: int, capacity: int, embed_dims: int,
         f'{embed_dims}, {num_anchors} anchors', partial(
             sorting_step, num_segments=num_segments, capacity=capacity,
             embed_dims=embed_dims, num_anchors=num_anchors), 'segments',
-        num_segments + capacity, embed_dims, num_anchors)
+        num_segments + capacity, embed_dims, dict(num_anchors=num_anchors))
+
+
+def of_search(num_rows: int, embed_dims: int, num_queries: int) -> Check:
+    """Return a check of the search in a bank of segments."""
+
+    def step(fill: bool = False) -> Step:
+        return search(num_rows, embed_dims, num_queries)
+
+    return Check(
+        f'nearest keys: {num_rows} rows, D {embed_dims}, {num_queries} '
+        'queries', step, 'retrieval', num_rows, embed_dims,
+        dict(num_queries=num_queries))
 
 
 CHECKS = (
     of_bank(19, 1000, 256, 1024), of_bank(19, 5000, 256, 1024),
     of_bank(150, 100, 128, 512), of_bank(21, 3000, 64, 256),
+    of_search(100_000, 64, 144), of_search(400_000, 128, 144),
     of_segments(800, 400, 32, 14112), of_segments(1024, 4096, 64, 8192))
 
 
@@ -75,7 +89,7 @@ def measure_checks(results: Dict, *, quick: bool, say: Say,
         say(f'check {number}: {check.sizes}')
         planned = estimate_ms(
             results, check.curve, check.size, embed_dims=check.embed_dims,
-            num_anchors=check.num_anchors)
+            **check.counts)
         peak = dry_run_peak(check.step, 'cpu') / MEGABYTE
         measured = measure_step(
             partial(check.step, fill=True), CURVES[check.curve].small, clock)

@@ -84,13 +84,18 @@ def of_clusters(count: int) -> Step:
         points, bandwidth=BANDWIDTH, min_pixels=MIN_PIXELS)
 
 
+def search(rows: int, dims: int, queries: int) -> Step:
+    """Return the search for queries in a bank of unit rows."""
+    generator = torch.Generator().manual_seed(0)
+    keys = torch.randn(rows, dims, generator=generator)
+    keys /= torch.linalg.vector_norm(keys, dim=1, keepdim=True)
+    asked = torch.randn(queries, dims, generator=generator)
+    return lambda: nearest_keys(asked, keys, num_neighbors=NEIGHBORS)
+
+
 def of_rows(count: int) -> Step:
     """Return the search for the segments of an image in a bank."""
-    generator = torch.Generator().manual_seed(0)
-    keys = torch.randn(count, 32, generator=generator)
-    keys /= torch.linalg.vector_norm(keys, dim=1, keepdim=True)
-    queries = torch.randn(144, 32, generator=generator)
-    return lambda: nearest_keys(queries, keys, num_neighbors=NEIGHBORS)
+    return search(count, 32, 144)
 
 
 CURVES = {
