@@ -14,9 +14,9 @@ from mmpixsort import registry
 
 # Packages: what `__all__` holds.
 PUBLIC = {
-    'mmpixsort.apis': {'METHODS', 'Method', 'attach', 'attach_file',
-                       'download_model', 'get_model', 'list_models',
-                       'register_method'},
+    'mmpixsort.apis': {'METHODS', 'Method', 'PixSortInferencer', 'attach',
+                       'attach_file', 'download_model', 'get_model',
+                       'list_models', 'register_method'},
     'mmpixsort.apis.attach': {
         'Attachment', 'METHODS', 'Method', 'attach', 'attach_file',
         'load_config', 'plan', 'register_method'},
@@ -218,8 +218,13 @@ DEFINED = {
         'image_steps', 'precompute_groups'},
     'mmpixsort.apis.text_bank': {
         'build_text_bank', 'import_matrix', 'read_vocabulary'},
+    'mmpixsort.apis.inferencer': {
+        'PixSortInferencer', 'list_images', 'load_everything', 'names_of',
+        'read_picture'},
+    'mmpixsort.apis.predictions': {
+        'prediction_of_sample', 'save_prediction', 'shown_labels'},
     'mmpixsort.apis.text_inferencer': {
-        'TextGroupInferencer', 'WordMap', 'save_word_map',
+        'TextGroupInferencer', 'WordMap', 'save_word_map', 'set_words',
         'word_map'},
     'mmpixsort.apis.tune_background': {'Curve', 'mean_iou', 'tune_background'},
 }

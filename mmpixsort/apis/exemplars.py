@@ -16,6 +16,7 @@ from mmpixsort.retrieval.build import RowRules, join_rows
 from mmpixsort.retrieval.images import ANNOTATION, type_name, view_pipeline
 
 LOADING = ('LoadImageFromFile', 'LoadImageFromNDArray')
+GENERATED = ('LoadStreetScene', 'LoadCaptionedShapes')  # no file is read
 
 
 def image_data(cfg: Config, image: Union[str, Path, np.ndarray]) -> dict:
@@ -48,7 +49,8 @@ def load_image(image: Union[str, Path, np.ndarray],
     is_array = isinstance(image, np.ndarray)
     if is_array or not any(
             type_name(step) == LOADING[0] for step in steps):
-        steps = [step for step in steps if type_name(step) not in LOADING]
+        steps = [step for step in steps
+                 if type_name(step) not in (*LOADING, *GENERATED)]
         steps.insert(0, dict(type=LOADING[is_array]))
     if is_array:
         return Compose([TRANSFORMS.build(step) for step in steps])(

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
+from torch import nn
 
 from mmpixsort.text.vocabulary import canonical_word
 from mmpixsort.utils.files import write_image
@@ -97,7 +98,7 @@ class TextGroupInferencer:
         # the model stores the words, so only one call may use it at a time
         with self._lock:
             if words is not None:
-                self._set_words(words, aliases)
+                set_words(self.model, words, aliases)
             if isinstance(image, (list, tuple)):
                 return [self._segment(one) for one in image]
             return self._segment(image)
@@ -108,13 +109,20 @@ class TextGroupInferencer:
             inputs=[data['inputs']], data_samples=[data['data_samples']]))
         return word_map(result, self.model.decode_head.classes)
 
-    def _set_words(self, words: Sequence[str],
-                   aliases: Optional[Dict[str, Sequence[str]]]) -> None:
-        """Set the words of the model, unless they are set already."""
-        bank = self.model.decode_head.bank
-        same = list(bank.classes) == [canonical_word(word) for word in words]
-        if not same or aliases or not bank.is_ready:
-            self.model.set_vocabulary(words, aliases)
+
+def set_words(model: nn.Module, words: Sequence[str],
+              aliases: Optional[Dict[str, Sequence[str]]] = None) -> None:
+    """Set the words of a TextGroupSegmentor, unless they are set already.
+
+    Args:
+        model: The model.
+        words: Words to search for.
+        aliases: Dict from a word to the names that stand for it.
+    """
+    bank = model.decode_head.bank
+    same = list(bank.classes) == [canonical_word(word) for word in words]
+    if not same or aliases or not bank.is_ready:
+        model.set_vocabulary(words, aliases)
 
 
 def word_map(result, classes: Sequence[str]) -> WordMap:

@@ -2,18 +2,17 @@
 import os.path as osp
 from typing import Any, Dict, List, Optional, Sequence
 
-import numpy as np
-import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmpixsort.registry import HOOKS
+from mmpixsort.utils.embeddings import embed_batch
 from mmpixsort.utils.wrapped import first_view, unwrap
 
-from .panels import (as_picture, embedding_pictures, outline_ids, paint_labels,
-                     side_by_side)
+from .panels import as_picture, embedding_pictures
 from .sample_maps import groups_of_sample, maps_of_sample
+from .sample_pictures import sample_pictures
 
 
 @HOOKS.register_module()
@@ -112,7 +111,9 @@ class EmbeddingVisualizationHook(Hook):
         if stage not in self.stages or room < 1 or not is_main_process():
             return
         data_batch = first_view(runner.model, data_batch)
-        embeddings = self._embed(unwrap(runner.model), data_batch, room)
+        embeddings = embed_batch(
+            unwrap(runner.model), data_batch,
+            room) if self.with_embedding else []
         classes = _meta(runner, stage).get('classes', ())
         for number, sample in enumerate(outputs[:room]):
             image = data_batch['inputs'][number].cpu().numpy()
@@ -140,24 +141,6 @@ class EmbeddingVisualizationHook(Hook):
         taken = {item['name'] for item in self._shown}
         return f'{name}_{number:04d}' if name in taken else name
 
-    def _embed(self, model: torch.nn.Module, data_batch: Any,
-               count: int) -> List:
-        """Return the embeddings (D, h, w) of the first images of a batch."""
-        if not self.with_embedding:
-            return []
-        with torch.no_grad():
-            data = model.data_preprocessor(data_batch, False)
-            inputs = data['inputs'][:count]
-            maps = model.extract_embedding(inputs)
-        kept = []
-        for item, sample in zip(maps, data['data_samples']):
-            # cut off the padding at the right and bottom
-            rows, cols = (
-                max(round(side * shown / full), 1) for side, shown, full in
-                zip(item.shape[1:], sample.img_shape, inputs.shape[2:]))
-            kept.append(item[:, :rows, :cols].float().cpu())
-        return kept
-
     def _write(self, runner: Runner, stage: str) -> None:
         """Pass all pictures of the run to the visualizer."""
         shown, self._shown = self._shown, []
@@ -171,7 +154,11 @@ class EmbeddingVisualizationHook(Hook):
         palette = _meta(runner, stage).get('palette', ())
         for item in shown:
             colours = () if item['of_instances'] else palette
-            for kind, picture in _pictures(item, colours).items():
+            pictures = sample_pictures(
+                item['image'], truth=item['truth'],
+                prediction=item['prediction'], groups=item['groups'],
+                embedding=item['embedding'], palette=colours)
+            for kind, picture in pictures.items():
                 runner.visualizer.add_image(
                     f'{stage}_{item["name"]}_{kind}', picture, runner.iter)
 
@@ -180,21 +167,3 @@ def _meta(runner: Runner, stage: str) -> dict:
     """Return the METAINFO of the data set that is shown."""
     loop = runner.val_loop if stage == 'val' else runner.test_loop
     return loop.dataloader.dataset.metainfo
-
-
-def _pictures(item: Dict, palette: Sequence) -> Dict[str, np.ndarray]:
-    """Return the pictures of one image by their kind."""
-    parts = {'image': np.ascontiguousarray(item['image'])}
-    if item['truth'] is not None:
-        parts['ground truth'] = paint_labels(item['truth'], palette)
-    if item['prediction'] is not None:
-        parts['prediction'] = paint_labels(item['prediction'], palette)
-    if item['groups'] is not None:
-        parts['groups'] = outline_ids(parts['image'], item['groups'])
-    if item['embedding'] is not None:
-        parts['embedding'] = item['embedding']
-    alone = {
-        kind: parts[kind]
-        for kind in ('prediction', 'embedding') if kind in parts
-    }
-    return dict(alone, panel=side_by_side(list(parts.values()), list(parts)))
