@@ -20,7 +20,7 @@ version = release = mmpixsort.__version__
 extensions = [
     'myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.mathjax',
     'sphinx.ext.napoleon', 'sphinx.ext.viewcode',
-    'docstring_stars', 'model_table'
+    'docstring_stars', 'model_table', 'named_tuple_fields'
 ]
 root_doc = 'docs/index'
 source_suffix = {'.md': 'markdown'}
@@ -41,6 +41,8 @@ autodoc_member_order = 'bysource'
 default_role = 'py:obj'
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
+# `name: text` below Returns names a result and not a type.
+napoleon_use_rtype = False
 
 html_theme = 'furo'
 html_title = f'mmpixsort {version}'

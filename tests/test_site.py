@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from test_api_surface import PUBLIC
 
-import mmpixsort.functional
+from mmpixsort import functional
+from mmpixsort.structures import KeyBlock
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / 'docs'
@@ -51,10 +53,29 @@ def test_escape_stars__only_in_shapes(line, want):
     assert _extension('docstring_stars').escape_stars([line]) == [want]
 
 
+def test_skip_field__only_of_named_tuples():
+    skip = _extension('named_tuple_fields').skip_field
+    members = vars(KeyBlock)
+    assert skip(None, 'class', 'keys', members['keys'], False, None)
+    assert not skip(None, 'class', 'count', KeyBlock.count, False, None)
+    assert skip(None, 'class', 'count', KeyBlock.count, True, None)
+
+
 def test_api_reference__lists_every_function():
     page = (DOCS / 'api' / 'functional.md').read_text()
     listed = re.findall(r'autofunction:: (\w+)', page)
-    assert sorted(listed) == sorted(mmpixsort.functional.__all__)
+    assert sorted(listed) == sorted(functional.__all__)
+
+
+def test_api_reference__lists_every_public_name():
+    pages = ''.join(path.read_text() for path in DOCS.glob('api/*.md'))
+    listed = set(re.findall(r'auto(?:function|class):: (\w+)', pages))
+    for module, names in re.findall(
+            r'automodule:: (\S+)\n +:members:(.*)', pages):
+        listed |= (set(names.replace(',', ' ').split())
+                   or PUBLIC.get(module, set()))
+    missing = {module: names - listed for module, names in PUBLIC.items()}
+    assert {module: names for module, names in missing.items() if names} == {}
 
 
 def test_pages__are_in_the_navigation():
