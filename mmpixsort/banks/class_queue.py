@@ -78,6 +78,8 @@ class ClassQueue(WholeState):
         written = torch.zeros(num_rings, dtype=torch.int64)
         self.register_buffer('keys', keys, persistent=persistent)
         self.register_buffer('written', written, persistent=persistent)
+        classes = torch.arange(num_rings) // num_sections
+        self.register_buffer('ring_classes', classes, persistent=False)
 
     @torch.no_grad()
     def enqueue(self,
@@ -136,10 +138,9 @@ class ClassQueue(WholeState):
             (C, num_sections * M), -1 for empty slots.
         """
         slot = torch.arange(self.capacity, device=self.written.device)
-        filled = slot < self.written[:, None]
-        ring = torch.arange(len(self.written), device=slot.device)
-        label = ring.div(self.num_sections, rounding_mode='floor')
-        labels = torch.where(filled, label[:, None], -1)
+        empty = slot >= self.written[:, None]
+        labels = self.ring_classes[:, None].expand_as(empty).masked_fill(
+            empty, -1)
         keys = self.keys[1:].view(self.num_classes, -1, self.embed_dims)
         return KeyBlock(keys, labels.view(self.num_classes, -1))
 

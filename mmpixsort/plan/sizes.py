@@ -15,7 +15,7 @@ def class_queue_bytes(*, num_classes: int, capacity: int, embed_dims: int,
     """Return the size of the buffers of a :class:`ClassQueue`.
 
     They are (1 + C S M) D numbers, as the first row takes what is skipped,
-    and a counter of each of the C S rings.
+    and a counter and a class of each of the C S rings.
 
     Args:
         num_classes: C.
@@ -27,11 +27,11 @@ def class_queue_bytes(*, num_classes: int, capacity: int, embed_dims: int,
 
     Example:
         >>> class_queue_bytes(num_classes=19, capacity=5000, embed_dims=256)
-        194561328
+        194561632
     """
     num_rings = num_classes * num_sections
     numbers = (1 + num_rings * capacity) * embed_dims
-    return numbers * DTYPES[dtype].itemsize + num_rings * INTEGER
+    return numbers * DTYPES[dtype].itemsize + 2 * num_rings * INTEGER
 
 
 def prototype_queue_bytes(*, capacity: int, embed_dims: int) -> int:

@@ -86,6 +86,23 @@ def test_bank_loss__no_sync(batch):
     assert counter.syncs == 0, counter.counts
 
 
+def test_step__with_bank_at_most_170_calls_and_no_sync(batch):
+    embeddings, labels, logits = batch
+    bank = ClassQueue(
+        num_classes=19, capacity=5000, embed_dims=256,
+        num_sections=2).to('meta')
+    with CallCounter() as counter:
+        anchors = HardAnchorSampler(num_classes=19)(
+            embeddings, labels, logits)
+        PixelContrastLoss()(
+            anchors.embeddings, anchors.labels,
+            [KeyBlock(*anchors), bank.read()], own_key=0).backward()
+        bank.enqueue(*pixels_and_regions(
+            embeddings.detach(), labels, num_classes=19, num_pixels=10))
+    assert counter.calls <= 170, counter.counts
+    assert counter.syncs == 0, counter.counts
+
+
 @pytest.mark.parametrize('strategy', [
     None, 'random', 'semi_hard', 'hardest'])
 def test_loss__of_batch_and_bank_takes_at_most_90_calls_at_any_size(
