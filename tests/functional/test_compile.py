@@ -155,3 +155,18 @@ def test_compile__enqueue():
     whole(queues[1].enqueue)(KEYS, KEY_LABELS)
     assert torch.equal(queues[0].keys, queues[1].keys)
     assert torch.equal(queues[0].read().labels, queues[1].read().labels)
+
+
+def test_runner__compiled_training_ends_like_the_other(tmp_path):
+    """mmengine's `compile` of a whole step, with the host's graph breaks."""
+    tiny = pytest.importorskip('tiny')
+    states = []
+    for options in (None, dict(backend='aot_eager')):
+        torch._dynamo.reset()
+        model = tiny.sorting(bank=tiny.PROTOTYPE_QUEUE)
+        run = tiny.runner(tmp_path / str(options is None), model, iters=2,
+                          save=3)
+        run.cfg.compile = options
+        run.train()
+        states.append(run.model.state_dict())
+    torch.testing.assert_close(states[1], states[0], rtol=1e-4, atol=1e-4)
