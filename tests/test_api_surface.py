@@ -198,8 +198,7 @@ DEFINED = {
     'mmpixsort.apis.exemplars': {
         'add_exemplars', 'image_data', 'load_image', 'read_mask'},
     'mmpixsort.apis.explain': {
-        'Explanation', 'Sources', 'explain', 'picture_of',
-        'read_vote'},
+        'Explainer', 'Explanation', 'explain', 'read_vote', 'sheet_rows'},
     'mmpixsort.apis.extract_nouns': {'extract_nouns'},
     'mmpixsort.apis.fit_head': {
         'check_built', 'check_names', 'check_ran', 'describe_levels',
@@ -216,6 +215,7 @@ DEFINED = {
     'mmpixsort.apis.precompute_groups': {
         'GroupRun', 'find_grouper', 'group_settings', 'image_indices',
         'image_steps', 'precompute_groups'},
+    'mmpixsort.apis.sources': {'Sources', 'picture_of'},
     'mmpixsort.apis.text_bank': {
         'build_text_bank', 'import_matrix', 'read_vocabulary'},
     'mmpixsort.apis.inferencer': {

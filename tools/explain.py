@@ -1,11 +1,12 @@
 """Show the annotated segments on which a prediction by retrieval is based.
 
-The tool writes NAME.html, a page that needs no other files, and NAME.png. They
-show each segment of the image beside its nearest annotated segments, with
-outlines, similarities and source images.
+For each image the tool writes NAME.html and NAME.png. The page needs no
+network and no other files. Click a segment of the image on it, or choose one
+by keyboard, to see its nearest annotated segments with outline, class,
+similarity and vote. The PNG shows the same for the largest segments.
 
 Example:
-    python tools/explain.py CONFIG CHECKPOINT x.bank image.jpg --out shown
+    python tools/explain.py CONFIG CHECKPOINT x.bank a.jpg b.jpg --out shown
 """
 import argparse
 
@@ -35,9 +36,9 @@ def parse_args() -> argparse.Namespace:
         help='number of neighbours that are shown for each segment '
         '(default: %(default)s)')
     parser.add_argument(
-        '--max-segments', type=int, default=24,
-        help='number of segments that are shown, the largest first '
-        '(default: %(default)s)')
+        '--max-segments', type=int, default=100,
+        help='number of segments that can be opened on the page, the largest '
+        'first (default: %(default)s)')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, default={},
         metavar='KEY=VALUE', help='settings that override the config')
@@ -47,17 +48,20 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     quiet_hosts()
-    from mmpixsort.apis.explain import explain
+    from mmpixsort.apis.explain import Explainer
     from mmpixsort.utils.configs import read_config
+    from mmpixsort.utils.files import result_names
     with errors_as_text():
+        result_names(args.image)  # refuses images that share a name
         cfg = read_config(args.config)
         cfg.merge_from_dict(args.cfg_options)
+        explainer = Explainer(
+            cfg, args.checkpoint, args.bank,
+            num_neighbors=args.num_neighbors,
+            max_segments=args.max_segments)
         for image in args.image:
-            files = explain(
-                cfg, args.checkpoint, args.bank, image, args.out,
-                num_neighbors=args.num_neighbors,
-                max_segments=args.max_segments)
-            print(f'{len(files.rows)} segments: {files.page}, {files.sheet}')
+            files = explainer.write(image, args.out)
+            print(f'written: {files.page}, {files.sheet}')
 
 
 if __name__ == '__main__':

@@ -1,35 +1,195 @@
 """Show the annotated segments on which a prediction by retrieval is based."""
 import os.path as osp
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Tuple, Union
+from typing import Dict, List, NamedTuple, Sequence, Set, Tuple, Union
 
 import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
-from torch import nn
+from mmengine.dataset import pseudo_collate
 
 from mmpixsort.functional.checks import check_count
 from mmpixsort.retrieval import PrototypeBank, read_bank
-from mmpixsort.retrieval.build import segment_boxes
-from mmpixsort.retrieval.images import annotated_images, image_name
+from mmpixsort.retrieval.edit import full_palette
 from mmpixsort.utils.configs import read_config
 from mmpixsort.utils.files import write_image, write_whole
-from mmpixsort.visualization.panels import as_picture, paint_labels
-from mmpixsort.visualization.retrieval_sheet import (Crop, Row, crop_segment,
-                                                     page)
+from mmpixsort.visualization.explorer.page import explorer_page
+from mmpixsort.visualization.explorer.scene import (NearSegment, Scene,
+                                                    ShownSegment,
+                                                    scene_content)
+from mmpixsort.visualization.panels import embedding_pictures, paint_labels
+from mmpixsort.visualization.retrieval_sheet import TILE as SHEET_TILE
+from mmpixsort.visualization.retrieval_sheet import Crop, Row, crop_segment
 from mmpixsort.visualization.retrieval_sheet import sheet as draw_sheet
 
 from .exemplars import image_data
 from .loading import load_model
+from .sources import Sources, picture_of
+
+TILE = 192  # side of the pictures of segments in pixels
+SHEET_ROWS = 24  # number of segments on the sheet, the largest first
 
 
 class Explanation(NamedTuple):
-    """Paths of an HTML page and a PNG sheet, and the rows that they show."""
+    """Paths of an HTML page and a PNG sheet, and the rows of the sheet."""
 
     page: Path
     sheet: Path
     rows: List[Row]
+
+
+class Explainer:
+    """Explain the predictions of images with one model and one bank.
+
+    The model is loaded once, for any number of images.
+
+    Args:
+        cfg: Config of the model.
+        checkpoint: Checkpoint with its weights.
+        bank: Bank of prototypes, or its path.
+        num_neighbors: Number of neighbours that are shown for each segment.
+        max_segments: Number of segments whose neighbours are shown, the
+            largest first.
+
+    Raises:
+        ValueError: If the bank was not made with these weights.
+        FileNotFoundError: If a file does not exist.
+    """
+
+    def __init__(self,
+                 cfg: Union[str, Path, Config],
+                 checkpoint: Union[str, Path],
+                 bank: Union[str, Path, PrototypeBank],
+                 *,
+                 num_neighbors: int = 6,
+                 max_segments: int = 100) -> None:
+        check_count('num_neighbors', num_neighbors)
+        check_count('max_segments', max_segments)
+        self.num_neighbors = num_neighbors
+        self.max_segments = max_segments
+        self.cfg = cfg if isinstance(cfg, Config) else read_config(cfg)
+        self.bank = bank if isinstance(bank, PrototypeBank) else (
+            read_bank(bank))
+        self.model = load_model(self.cfg, checkpoint)
+        self.model.retrieval.use(self.bank)
+        self.sources = Sources(self.cfg, self.model, self.bank, tile=TILE)
+        self._crops: Dict[int, np.ndarray] = {}  # of the last scene, by row
+
+    def use(self, bank: PrototypeBank) -> None:
+        """Explain with another bank from now on.
+
+        Raises:
+            ValueError: If the bank was not made with the loaded weights.
+        """
+        self.model.retrieval.use(bank)
+        if bank.meta['images'] != self.bank.meta['images'] or not (
+                torch.equal(bank.image_ids, self.bank.image_ids)
+                and torch.equal(bank.boxes, self.bank.boxes)):
+            self._crops = {}
+        self.bank = self.sources.bank = bank
+
+    @torch.no_grad()
+    def scene(self, image: Union[str, Path]) -> Scene:
+        """Return everything that a page shows of an image.
+
+        Args:
+            image: Path of the image.
+
+        Raises:
+            FileNotFoundError: If the image does not exist.
+        """
+        data = image_data(self.cfg, image)
+        batch = pseudo_collate([data])
+        result, = self.model.test_step(batch)
+        batch = self.model.data_preprocessor(batch, False)
+        embedding = self.model.retrieval.embed(
+            batch['inputs'], [batch['data_samples'][0].metainfo])
+        picture = picture_of(data)
+        palette = full_palette(self.bank.meta)
+        found = result.pred_segments
+        segments = self._segments(picture, found)
+        return Scene(
+            name=osp.basename(image),
+            picture=picture,
+            prediction=paint_labels(
+                result.pred_sem_seg.data[0].cpu().numpy(), palette),
+            embedding=embedding_pictures(embedding, [picture.shape[:2]])[0],
+            ids=found.data[0].cpu().numpy(),
+            labels=found.fractions.argmax(1).cpu().numpy(),
+            confidence=found.fractions.amax(1).cpu().numpy(),
+            classes=self.bank.meta['classes'],
+            palette=palette,
+            segments=segments,
+            crops=self._draw({
+                near.row for item in segments for near in item.near}))
+
+    def _draw(self, rows: Set[int]) -> Dict[int, np.ndarray]:
+        """Return the pictures of rows of the bank.
+
+        Those of the last scene are used again. The others are drawn in the
+        order of their images, so that each image is read once.
+        """
+        ordered = sorted(
+            rows, key=lambda row: (int(self.bank.image_ids[row]), row))
+        self._crops = {
+            row: self._crops[row] if row in self._crops else
+            self.sources.crop(row, 0.).picture for row in ordered}
+        return self._crops
+
+    def _segments(self, picture: np.ndarray, found) -> List[ShownSegment]:
+        """Return the largest segments with their neighbours."""
+        ids = found.data[0].cpu()
+        areas = ids.flatten().bincount(minlength=len(found.neighbors))
+        shown = []
+        for number in areas.argsort(descending=True)[
+                :self.max_segments].tolist():
+            if not areas[number]:
+                break
+            label, vote = read_vote(found, number)
+            shown.append(ShownSegment(
+                number=number,
+                label=label,
+                vote=vote,
+                votes=_counts(found.neighbor_labels[number].tolist()),
+                area=int(areas[number]),
+                crop=crop_segment(
+                    picture, (ids == number).numpy(), tile=TILE),
+                near=self._near(found, number)))
+        return shown
+
+    def _near(self, found, number: int) -> List[NearSegment]:
+        """Return the annotated segments nearest to a segment."""
+        names = self.bank.meta['images']
+        return [
+            NearSegment(
+                row=row,
+                label=int(self.bank.labels[row]),
+                similarity=similarity,
+                source=osp.basename(names[int(self.bank.image_ids[row])]))
+            for row, similarity in zip(
+                found.neighbors[number][:self.num_neighbors].tolist(),
+                found.similarities[number][:self.num_neighbors].tolist())]
+
+    def write(self, image: Union[str, Path],
+              out: Union[str, Path]) -> Explanation:
+        """Write the page and the sheet of an image.
+
+        Args:
+            image: Path of the image.
+            out: Folder for NAME.html and NAME.png; it is created if needed.
+
+        Raises:
+            FileNotFoundError: If the image does not exist.
+        """
+        scene = self.scene(image)
+        rows = sheet_rows(scene)
+        out, name = Path(out), Path(image).stem
+        out.mkdir(parents=True, exist_ok=True)
+        files = Explanation(out / f'{name}.html', out / f'{name}.png', rows)
+        write_whole(files.page, explorer_page(scene_content(scene)))
+        write_image(files.sheet, draw_sheet(rows)[..., ::-1])
+        return files
 
 
 def explain(cfg: Union[str, Path, Config],
@@ -39,8 +199,10 @@ def explain(cfg: Union[str, Path, Config],
             out: Union[str, Path],
             *,
             num_neighbors: int = 6,
-            max_segments: int = 24) -> Explanation:
+            max_segments: int = 100) -> Explanation:
     """Write an HTML page and a PNG that show segments and their neighbours.
+
+    For several images, an :class:`Explainer` loads the model only once.
 
     Args:
         cfg: Config of the model.
@@ -49,65 +211,37 @@ def explain(cfg: Union[str, Path, Config],
         image: Path of the image.
         out: Folder for NAME.html and NAME.png; it is created if needed.
         num_neighbors: Number of neighbours that are shown for each segment.
-        max_segments: Number of segments that are shown, the largest first.
+        max_segments: Number of segments that can be opened on the page, the
+            largest first. The sheet shows the first 24 of them.
 
     Raises:
         ValueError: If the bank was not made with these weights.
         FileNotFoundError: If a file does not exist.
     """
-    check_count('num_neighbors', num_neighbors)
-    check_count('max_segments', max_segments)
-    cfg = cfg if isinstance(cfg, Config) else read_config(cfg)
-    data = image_data(cfg, image)
-    rows_of_bank = read_bank(bank)
-    model = load_model(cfg, checkpoint)
-    model.retrieval.use(rows_of_bank)
-    with torch.no_grad():
-        result, = model.test_step(dict(
-            inputs=[data['inputs']], data_samples=[data['data_samples']]))
-    picture = picture_of(data)
-    sources = Sources(cfg, model, rows_of_bank)
-    rows = _rows(picture, result, rows_of_bank, sources, num_neighbors,
-                 max_segments, osp.basename(image))
-    prediction = paint_labels(
-        result.pred_sem_seg.data[0].cpu().numpy(),
-        rows_of_bank.meta['palette'])
-    out, name = Path(out), Path(image).stem
-    out.mkdir(parents=True, exist_ok=True)
-    files = Explanation(out / f'{name}.html', out / f'{name}.png', rows)
-    write_whole(files.page, page(
-        rows, title=f'Why {osp.basename(image)} was labelled so',
-        overview=[picture, prediction]))
-    write_image(files.sheet, draw_sheet(rows)[..., ::-1])
-    return files
+    return Explainer(
+        cfg, checkpoint, bank, num_neighbors=num_neighbors,
+        max_segments=max_segments).write(image, out)
 
 
-def picture_of(data: dict) -> np.ndarray:
-    """Return the picture (H, W, 3), RGB, of an item at its original size."""
-    height, width = data['data_samples'].ori_shape
-    return cv2.resize(as_picture(data['inputs'].numpy()), (width, height))
+def sheet_rows(scene: Scene) -> List[Row]:
+    """Return the rows of a sheet: the largest segments with neighbours."""
+    return [Row(
+        Crop(_small(item.crop), scene.classes[item.label], item.vote,
+             scene.name),
+        [Crop(_small(scene.crops[near.row]), scene.classes[near.label],
+              f'{near.similarity:.3f}', near.source) for near in item.near])
+        for item in scene.segments[:SHEET_ROWS]]
 
 
-def _rows(picture: np.ndarray, result, bank: PrototypeBank,
-          sources: 'Sources', num_neighbors: int, max_segments: int,
-          name: str) -> List[Row]:
-    """Return rows that show the largest segments and their neighbours."""
-    segments = result.pred_segments
-    ids = segments.data[0].cpu()
-    areas = ids.flatten().bincount(minlength=len(segments.neighbors))
-    rows = []
-    for segment in areas.argsort(descending=True)[:max_segments].tolist():
-        if not areas[segment]:
-            break
-        mask = ids == segment
-        label, vote = read_vote(segments, segment)
-        rows.append(Row(
-            Crop(crop_segment(picture, mask.numpy()),
-                 bank.meta['classes'][label], vote, name),
-            [sources.crop(int(row), float(score)) for row, score in zip(
-                segments.neighbors[segment][:num_neighbors],
-                segments.similarities[segment][:num_neighbors])]))
-    return rows
+def _small(picture: np.ndarray) -> np.ndarray:
+    """Return a picture in the size of a sheet."""
+    return cv2.resize(
+        picture, (SHEET_TILE, SHEET_TILE), interpolation=cv2.INTER_AREA)
+
+
+def _counts(labels: Sequence[int]) -> Dict[int, int]:
+    """Return how often each label occurs."""
+    return {label: labels.count(label) for label in set(labels)}
 
 
 def read_vote(segments, segment: int) -> Tuple[int, str]:
@@ -132,67 +266,3 @@ def read_vote(segments, segment: int) -> Tuple[int, str]:
     if abs(share - count / len(neighbors)) > 1e-3:
         text += f', {share:.0%} of the weight'
     return label, text
-
-
-class Sources:
-    """Draw pictures of the segments in a bank.
-
-    The bank stores the boxes of segments, but not their outlines. Therefore
-    an image is segmented again, in the same way as when the bank was built,
-    and the segment is found by its box. If this does not find it, because the
-    image was resized or is an exemplar, the whole box is shown.
-    """
-
-    def __init__(self, cfg: Config, model: nn.Module,
-                 bank: PrototypeBank) -> None:
-        self.model = model
-        self.bank = bank
-        self.dataset = annotated_images(cfg)
-        self.numbers = {image_name(self.dataset, i): i
-                        for i in range(len(self.dataset))}
-        self.known: Dict[str, tuple] = {}
-
-    def crop(self, row: int, similarity: float) -> Crop:
-        """Return a picture of the segment in a row of the bank."""
-        path = self.bank.meta['images'][int(self.bank.image_ids[row])]
-        if path not in self.known:
-            self.known[path] = self._read(path)
-        picture, ids, boxes = self.known[path]
-        box = self.bank.boxes[row]
-        mask = np.zeros(picture.shape[:2], bool)
-        x1, y1, x2, y2 = box.tolist()
-        mask[y1:y2, x1:x2] = True
-        if ids is not None:
-            # segments may share a box; the area selects the right one
-            outlines = [ids == int(i)
-                        for i in (boxes == box).all(1).nonzero()]
-            if outlines:
-                area = int(self.bank.areas[row])
-                mask &= min(outlines, key=lambda o: abs(o.sum() - area))
-        name = self.bank.meta['classes'][int(self.bank.labels[row])]
-        return Crop(crop_segment(picture, mask), name, f'{similarity:.3f}',
-                    osp.basename(path))
-
-    @torch.no_grad()
-    def _read(self, path: str) -> tuple:
-        """Return the picture, its segment ids (H, W) and boxes (S, 4)."""
-        if path not in self.numbers:
-            picture = cv2.imread(path)
-            if picture is None:
-                raise FileNotFoundError(
-                    f'image {path!r} of the bank not found')
-            return picture[..., ::-1], None, None
-        data = self.dataset[self.numbers[path]]
-        ids, size = self._cut(data)
-        boxes = segment_boxes(ids, int(ids.max()) + 1, size)
-        painted = cv2.resize(
-            ids.cpu().numpy().astype(np.int32).astype(np.float32),
-            size[::-1], interpolation=cv2.INTER_NEAREST)
-        return picture_of(data), painted.astype(int), boxes.cpu()
-
-    def _cut(self, data: dict) -> tuple:
-        """Segment an annotated image as when the bank was built."""
-        ids, labels = self.model.retrieval.annotated_segments(
-            data,
-            drop_void=self.bank.meta['rules']['void'] == 'drop_pixels')
-        return ids, tuple(labels.shape)

@@ -27,9 +27,10 @@ from mmpixsort.visualization.retrieval_sheet import (Crop, Row, crop_segment,
 from mmpixsort.visualization.retrieval_sheet import sheet as draw_sheet
 
 from .exemplars import image_data
-from .explain import Explanation, picture_of
+from .explain import Explanation
 from .instance_bank import InstanceRules, describe_image, detector_fingerprint
 from .loading import load_detector
+from .sources import picture_of
 
 TILE = 160  # side of a picture in pixels, large enough for the surroundings
 CAPTION = (
