@@ -215,6 +215,7 @@ DEFINED = {
     'mmpixsort.apis.precompute_groups': {
         'GroupRun', 'find_grouper', 'group_settings', 'image_indices',
         'image_steps', 'precompute_groups'},
+    'mmpixsort.apis.serve_bank': {'BankEditor', 'BankServer'},
     'mmpixsort.apis.sources': {'Sources', 'picture_of'},
     'mmpixsort.apis.text_bank': {
         'build_text_bank', 'import_matrix', 'read_vocabulary'},

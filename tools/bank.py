@@ -9,6 +9,8 @@ Examples:
     python tools/bank.py remove x.bank --image val/1.jpg --out y.bank
     python tools/bank.py merge x.bank y.bank --out z.bank
     python tools/bank.py cluster x.bank --num-clusters 11 --out y.bank
+    python tools/bank.py serve x.bank CONFIG CHECKPOINT --image a.jpg \\
+        --out y.bank
 """
 import argparse
 from pathlib import Path
@@ -69,6 +71,21 @@ def parse_args() -> argparse.Namespace:
         help='replace the classes by clusters of the features')
     command.add_argument('--num-clusters', type=int, required=True)
     command.add_argument('--seed', type=int, default=0)
+    command = commands.add_parser(
+        'serve', parents=[shared, writes],
+        help='explain images on a page for browsers on this machine, on '
+        'which segments of the bank can be relabelled')
+    command.add_argument('config', help='path of the config')
+    command.add_argument('checkpoint', help='path of the weights')
+    command.add_argument(
+        '--image', nargs='+', required=True, help='paths of images')
+    command.add_argument(
+        '--port', type=int, default=0,
+        help='port of the server (default: a free one)')
+    command.add_argument(
+        '--max-segments', type=int, default=100,
+        help='number of segments that can be opened on a page, the largest '
+        'first (default: %(default)s)')
     return parser.parse_args()
 
 
@@ -85,6 +102,23 @@ def add_segments(args: argparse.Namespace, bank):
         bank = add_exemplars(
             cfg, model, bank, image=image, mask=mask, name=args.name)
     return bank
+
+
+def serve(args: argparse.Namespace, bank):
+    """Serve pages until Ctrl-C; return the bank as it is then."""
+    from mmpixsort.apis.explain import Explainer
+    from mmpixsort.apis.serve_bank import BankEditor, BankServer
+    explainer = Explainer(
+        args.config, args.checkpoint, bank, max_segments=args.max_segments)
+    editor = BankEditor(explainer, args.image, args.out)
+    with BankServer(editor, port=args.port) as server:
+        print(f'open {server.url}, end with Ctrl-C; every change is written '
+              f'to {args.out}', flush=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print()
+    return explainer.bank
 
 
 def run(args: argparse.Namespace):
@@ -109,6 +143,8 @@ def run(args: argparse.Namespace):
         return relabel(bank, old=args.old, rows=args.rows, new=args.new)
     if args.command == 'cluster':
         return cluster(bank, args.num_clusters, seed=args.seed)
+    if args.command == 'serve':
+        return serve(args, bank)
     return bank
 
 

@@ -281,7 +281,7 @@
     button.disabled = true;
     say('The bank is being changed');
     try {
-      const answer = await fetch('relabel', {method: 'POST', headers: {
+      const answer = await fetch('/relabel', {method: 'POST', headers: {
         'Content-Type': 'application/json',
         'X-Token': content.server.token},
       body: JSON.stringify({image: content.server.image, rows, name})});

@@ -1,33 +1,16 @@
-"""The explorer page in a real browser without a window.
-
-The tests need the package playwright and a Chromium or Chrome of the system,
-or one that the variable CHROMIUM names. Without them they are skipped.
-"""
-import os
-import shutil
-
+"""The explorer page in a real browser without a window."""
 import pytest
+from browsers import chromium
 from visualization.explorer.scenes import NASTY, small_scene
 
 from mmpixsort.visualization.explorer.page import explorer_page
 from mmpixsort.visualization.explorer.scene import scene_content
 
-sync_api = pytest.importorskip(
-    'playwright.sync_api',
-    reason='the package playwright is not installed (extra `browser`)')
-BROWSER = os.environ.get('CHROMIUM') or next(filter(None, map(
-    shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
-pytestmark = pytest.mark.skipif(
-    BROWSER is None, reason='no Chromium or Chrome was found')
-
 
 @pytest.fixture(scope='module')
 def browser():
-    with sync_api.sync_playwright() as play:
-        found = play.chromium.launch(
-            executable_path=BROWSER, args=['--no-sandbox'])
+    with chromium() as found:
         yield found
-        found.close()
 
 
 @pytest.fixture
