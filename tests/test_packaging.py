@@ -132,6 +132,9 @@ def test_wheel__holds_mim_and_nothing_else(clone):
                  'tools/dist_train.sh', 'model-index.yml'):
         assert f'mmpixsort/.mim/{name}' in names
     assert 'mmpixsort/py.typed' in names  # editors read the annotations
+    for suffix in ('html', 'css', 'js'):
+        assert ('mmpixsort/visualization/explorer/explorer.'
+                f'{suffix}') in names
     assert {name.split('/')[0] for name in names} == {
         'mmpixsort', f'mmpixsort-{mmpixsort.__version__}.dist-info'}
 
@@ -172,7 +175,8 @@ def test_sdist__holds_what_a_wheel_needs(clone):
     sdist = build(clone, 'build_sdist')
     with tarfile.open(sdist) as archive:
         names = {'/'.join(n.split('/')[1:]) for n in archive.getnames()}
-    for name in ('setup.py', 'configs/some/some_model.py', 'tools/train.py',
+    for name in ('mmpixsort/visualization/explorer/explorer.js',
+                 'setup.py', 'configs/some/some_model.py', 'tools/train.py',
                  'model-index.yml', 'mmpixsort/compat.py', 'LICENSE',
                  'model_zoo/a.json'):
         assert name in names

@@ -20,7 +20,8 @@ from mmpixsort.apis import bank as bank_module
 from mmpixsort.apis.bank import build_bank
 from mmpixsort.apis.loading import load_model
 from mmpixsort.apis.exemplars import add_exemplars, image_data
-from mmpixsort.apis.explain import explain, read_vote
+from mmpixsort.apis import explain as explain_module
+from mmpixsort.apis.explain import Explainer, explain, read_vote
 from mmpixsort.apis.sources import Sources
 from mmpixsort.datasets.synthetic import CLASSES, StreetScenes
 from mmpixsort.functional import vote_fractions
@@ -349,6 +350,37 @@ def test_sources__of_segments_with_one_box(run, monkeypatch):
             bank, boxes=boxes, areas=areas))
         sources.crop(0, .5)
         assert (shown[-1] == (ids == number)).all()
+
+
+def test_explainer__loads_and_draws_once(run, tmp_path, monkeypatch):
+    folder, cfg, bank = run
+    for number in range(2):
+        scene = StreetScenes(
+            num_images=1, size=(64, 96), seed=number, split='val')[0]
+        cv2.imwrite(str(tmp_path / f'{number}.png'), scene.image[..., ::-1])
+    loads, drawn = [], []
+    monkeypatch.setattr(
+        explain_module, 'load_model',
+        lambda *args: loads.append(args) or load_model(*args))
+    explainer = Explainer(cfg, folder / 'weights.pth', bank, max_segments=9)
+    real = Sources.crop
+    monkeypatch.setattr(
+        Sources, 'crop',
+        lambda *args: drawn.append(args[1]) or real(*args))
+    first = explainer.write(tmp_path / '0.png', tmp_path / 'shown')
+    explainer.write(tmp_path / '1.png', tmp_path / 'shown')
+    assert len(loads) == 1 and drawn
+    assert first == explain(
+        cfg, folder / 'weights.pth', folder / 'x.bank', tmp_path / '0.png',
+        tmp_path / 'shown', max_segments=9)._replace(rows=first.rows)
+    drawn.clear()
+    scene = explainer.scene(tmp_path / '1.png')
+    assert not drawn
+    # rows of another bank are other segments
+    explainer.use(remove(bank, rows=[0]))
+    again = explainer.scene(tmp_path / '1.png')
+    assert set(drawn) == set(again.crops)
+    assert (again.ids == scene.ids).all()
 
 
 def test_explain__missing_image(run, tmp_path):

@@ -28,6 +28,8 @@ WRONG = [
     ('attach.py', f'{NONE}.py'),
     ('bank.py', 'info', NONE),
     ('bank.py', 'merge', NONE, NONE, '--out', 'x.bank'),
+    ('bank.py', 'serve', NONE, f'{NONE}.py', NONE, '--image', NONE, '--out',
+     'x.bank'),
     ('build_bank.py', f'{NONE}.py', NONE, '--out', 'x.bank'),
     ('download.py', NONE),
     ('explain.py', f'{NONE}.py', NONE, NONE, NONE),
