@@ -88,7 +88,7 @@
     const picture = context.createImageData(width, height);
     const hidden = id => filter.size && !filter.has(content.labels[id]);
     const dark = new Map([...centres.keys()].map(id => [id, hidden(id)]));
-    const reach = Math.max(1, Math.round(width / 400));
+    const reach = Math.max(2, Math.round(width / 300));
     const pixels = new Uint32Array(picture.data.buffer);
     const colour = (...rgba) =>
       new Uint32Array(new Uint8ClampedArray(rgba).buffer)[0];
