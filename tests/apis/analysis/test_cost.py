@@ -46,8 +46,8 @@ def test_count_flops__grows_with_image_bank_and_batch():
     bank = tiny.attached(bank=dict(type='mmpixsort.ClassQueue', capacity=300))
     banked = count_flops(config(bank), size=(32, 32)).heads[0]
     assert banked.loss > small.heads[0].loss
-    # one row more, for what is skipped, and the fill
-    assert banked.bank_bytes == 4 * 8 * (1 + 4 * 2 * 300) + 8 * 4 * 2
+    # one row more, for what is skipped, and two numbers of each ring
+    assert banked.bank_bytes == 4 * 8 * (1 + 4 * 2 * 300) + 2 * 8 * 4 * 2
     assert 0 < small.share < large.share < 1 or small.share > 0
 
 
