@@ -50,8 +50,8 @@ def pixel_contrast(
 
     Gradients are computed in the forward pass, tile by tile, so extra memory
     does not grow with the number of keys (on a CPU up to 2^18 keys), and keys
-    such as those of a queue may be overwritten before backward. The exception is keys that require a
-    gradient: an (A, K) matrix is kept for them.
+    such as those of a queue may be overwritten before backward. The exception
+    is keys that require a gradient: an (A, K) matrix is kept for them.
 
     Similarities are computed in float32, or in float64 for float64 anchors,
     with autocast off.
