@@ -14,10 +14,11 @@ from mmpixsort.retrieval import PrototypeBank, read_bank
 from mmpixsort.retrieval.edit import full_palette
 from mmpixsort.utils.configs import read_config
 from mmpixsort.utils.files import write_image, write_whole
+from mmpixsort.visualization.explorer.explained import (ExplainedImage,
+                                                        NearSegment,
+                                                        ShownSegment,
+                                                        page_content)
 from mmpixsort.visualization.explorer.page import explorer_page
-from mmpixsort.visualization.explorer.scene import (NearSegment, Scene,
-                                                    ShownSegment,
-                                                    scene_content)
 from mmpixsort.visualization.panels import embedding_pictures, paint_labels
 from mmpixsort.visualization.retrieval_sheet import TILE as SHEET_TILE
 from mmpixsort.visualization.retrieval_sheet import Crop, Row, crop_segment
@@ -74,7 +75,7 @@ class Explainer:
         self.model = load_model(self.cfg, checkpoint)
         self.model.retrieval.use(self.bank)
         self.sources = Sources(self.cfg, self.model, self.bank, tile=TILE)
-        self._crops: Dict[int, np.ndarray] = {}  # of the last scene, by row
+        self._crops: Dict[int, np.ndarray] = {}  # of the last image, by row
 
     def use(self, bank: PrototypeBank) -> None:
         """Explain with another bank from now on.
@@ -90,7 +91,7 @@ class Explainer:
         self.bank = self.sources.bank = bank
 
     @torch.no_grad()
-    def scene(self, image: Union[str, Path]) -> Scene:
+    def explained(self, image: Union[str, Path]) -> ExplainedImage:
         """Return everything that a page shows of an image.
 
         Args:
@@ -109,7 +110,7 @@ class Explainer:
         palette = full_palette(self.bank.meta)
         found = result.pred_segments
         segments = self._segments(picture, found)
-        return Scene(
+        return ExplainedImage(
             name=osp.basename(image),
             picture=picture,
             prediction=paint_labels(
@@ -127,7 +128,7 @@ class Explainer:
     def _draw(self, rows: Set[int]) -> Dict[int, np.ndarray]:
         """Return the pictures of rows of the bank.
 
-        Those of the last scene are used again. The others are drawn in the
+        Those of the last image are used again. The others are drawn in the
         order of their images, so that each image is read once.
         """
         ordered = sorted(
@@ -182,12 +183,12 @@ class Explainer:
         Raises:
             FileNotFoundError: If the image does not exist.
         """
-        scene = self.scene(image)
-        rows = sheet_rows(scene)
+        explained = self.explained(image)
+        rows = sheet_rows(explained)
         out, name = Path(out), Path(image).stem
         out.mkdir(parents=True, exist_ok=True)
         files = Explanation(out / f'{name}.html', out / f'{name}.png', rows)
-        write_whole(files.page, explorer_page(scene_content(scene)))
+        write_whole(files.page, explorer_page(page_content(explained)))
         write_image(files.sheet, draw_sheet(rows)[..., ::-1])
         return files
 
@@ -223,14 +224,14 @@ def explain(cfg: Union[str, Path, Config],
         max_segments=max_segments).write(image, out)
 
 
-def sheet_rows(scene: Scene) -> List[Row]:
+def sheet_rows(explained: ExplainedImage) -> List[Row]:
     """Return the rows of a sheet: the largest segments with neighbours."""
     return [Row(
-        Crop(_small(item.crop), scene.classes[item.label], item.vote,
-             scene.name),
-        [Crop(_small(scene.crops[near.row]), scene.classes[near.label],
+        Crop(_small(item.crop), explained.classes[item.label], item.vote,
+             explained.name),
+        [Crop(_small(explained.crops[near.row]), explained.classes[near.label],
               f'{near.similarity:.3f}', near.source) for near in item.near])
-        for item in scene.segments[:SHEET_ROWS]]
+        for item in explained.segments[:SHEET_ROWS]]
 
 
 def _small(picture: np.ndarray) -> np.ndarray:

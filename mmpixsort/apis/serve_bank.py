@@ -9,9 +9,8 @@ from threading import Lock
 from typing import Sequence, Union
 
 from mmpixsort.retrieval import relabel, write_bank
-from mmpixsort.visualization.explorer.page import (content_policy,
-                                                   explorer_page)
-from mmpixsort.visualization.explorer.scene import scene_content
+from mmpixsort.visualization.explorer.explained import page_content
+from mmpixsort.visualization.explorer.page import content_policy, explorer_page
 
 from .explain import Explainer
 
@@ -55,8 +54,8 @@ class BankEditor:
             return self._content(number)
 
     def _content(self, number: int) -> dict:
-        scene = self.explainer.scene(self.images[number])
-        return dict(scene_content(scene),
+        explained = self.explainer.explained(self.images[number])
+        return dict(page_content(explained),
                     server=dict(token=self.token, image=number))
 
     def relabel(self, request: object) -> dict:

@@ -374,11 +374,11 @@ def test_explainer__loads_and_draws_once(run, tmp_path, monkeypatch):
         cfg, folder / 'weights.pth', folder / 'x.bank', tmp_path / '0.png',
         tmp_path / 'shown', max_segments=9)._replace(rows=first.rows)
     drawn.clear()
-    scene = explainer.scene(tmp_path / '1.png')
+    scene = explainer.explained(tmp_path / '1.png')
     assert not drawn
     # rows of another bank are other segments
     explainer.use(remove(bank, rows=[0]))
-    again = explainer.scene(tmp_path / '1.png')
+    again = explainer.explained(tmp_path / '1.png')
     assert set(drawn) == set(again.crops)
     assert (again.ids == scene.ids).all()
 

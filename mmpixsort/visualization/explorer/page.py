@@ -20,7 +20,7 @@ def explorer_page(content: dict, *, server: bool = False) -> str:
 
     Args:
         content: Content of the page; see
-            :func:`mmpixsort.visualization.explorer.scene.scene_content`.
+            :func:`mmpixsort.visualization.explorer.explained.page_content`.
         server: Whether the page may connect to the server that it is from.
     """
     style = (FOLDER / 'explorer.css').read_text(encoding='utf-8')

@@ -1,10 +1,10 @@
 """The explorer page in a real browser without a window."""
 import pytest
 from browsers import chromium
-from visualization.explorer.scenes import NASTY, small_scene
+from visualization.explorer.explained_images import NASTY, small_image
 
+from mmpixsort.visualization.explorer.explained import page_content
 from mmpixsort.visualization.explorer.page import explorer_page
-from mmpixsort.visualization.explorer.scene import scene_content
 
 
 @pytest.fixture(scope='module')
@@ -15,12 +15,12 @@ def browser():
 
 @pytest.fixture
 def open_page(browser, tmp_path):
-    """Open a page of a scene; no request and no error may occur."""
+    """Open a page of an image; no request and no error may occur."""
     opened, faults = [], []
 
-    def show(scene, width=1280):
+    def show(explained, width=1280):
         file = tmp_path / 'page.html'
-        file.write_text(explorer_page(scene_content(scene)))
+        file.write_text(explorer_page(page_content(explained)))
         page = browser.new_page(viewport=dict(width=width, height=800))
         page.on('pageerror', lambda error: faults.append(str(error)))
         page.on('console', lambda message: faults.append(message.text)
@@ -42,7 +42,7 @@ def title(page):
 
 
 def test_click__shows_the_neighbours_of_a_segment(open_page):
-    page = open_page(small_scene())
+    page = open_page(small_image())
     assert title(page) == 'Segment 1: road'
     box = page.locator('#view').bounding_box()
     page.mouse.click(box['x'] + .75 * box['width'],
@@ -63,7 +63,7 @@ def test_click__shows_the_neighbours_of_a_segment(open_page):
 
 
 def test_click__on_a_small_segment_says_why_it_shows_nothing(open_page):
-    page = open_page(small_scene())
+    page = open_page(small_image())
     box = page.locator('#view').bounding_box()
     page.mouse.click(box['x'] + .75 * box['width'],
                      box['y'] + .75 * box['height'])
@@ -71,7 +71,7 @@ def test_click__on_a_small_segment_says_why_it_shows_nothing(open_page):
 
 
 def test_keyboard__walks_over_the_image_and_the_list(open_page):
-    page = open_page(small_scene())
+    page = open_page(small_image())
     page.focus('#view')
     page.keyboard.press('ArrowRight')
     assert title(page) == 'Segment 2: sky'
@@ -91,7 +91,7 @@ def test_keyboard__walks_over_the_image_and_the_list(open_page):
 
 
 def test_keyboard__tab_reaches_everything(open_page):
-    page = open_page(small_scene())
+    page = open_page(small_image())
     reached = []
     for _ in range(12):
         page.keyboard.press('Tab')
@@ -107,7 +107,7 @@ def test_keyboard__tab_reaches_everything(open_page):
 
 
 def test_layers__are_switched(open_page):
-    page = open_page(small_scene())
+    page = open_page(small_image())
     for name in ('label', 'embedding', 'confidence', 'segment'):
         before = page.is_visible(f'#layer-{name}')
         page.click(f'[data-layer={name}]')
@@ -116,7 +116,7 @@ def test_layers__are_switched(open_page):
 
 
 def test_filter__keeps_the_segments_of_a_class(open_page):
-    page = open_page(small_scene())
+    page = open_page(small_image())
     button = page.get_by_role('button', name='sky (1)')
     button.click()
     assert page.locator('#list li').count() == 1
@@ -131,14 +131,14 @@ def test_filter__keeps_the_segments_of_a_class(open_page):
 
 
 def test_names__are_never_read_as_html(open_page):
-    page = open_page(small_scene(NASTY, (NASTY, 'sky', '<img src=x>')))
+    page = open_page(small_image(NASTY, (NASTY, 'sky', '<img src=x>')))
     assert page.title() == f'Why {NASTY} was labelled so'
     assert title(page) == f'Segment 1: {NASTY}'
     assert page.locator('img[src=x]').count() == 0
 
 
 def test_roles__of_what_a_screen_reader_reads(open_page):
-    page = open_page(small_scene())
+    page = open_page(small_image())
     assert page.get_by_role('listbox', name='Segments').count() == 1
     assert page.get_by_role('option').count() == 3
     assert page.get_by_role('heading', level=1).count() == 1
@@ -149,5 +149,5 @@ def test_roles__of_what_a_screen_reader_reads(open_page):
 
 @pytest.mark.parametrize('width', [320, 390, 800])
 def test_page__fits_narrow_screens(open_page, width):
-    page = open_page(small_scene('n' * 300), width=width)
+    page = open_page(small_image('n' * 300), width=width)
     assert page.evaluate('document.documentElement.scrollWidth') <= width

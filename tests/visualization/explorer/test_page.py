@@ -6,14 +6,14 @@ import json
 import re
 
 import pytest
-from visualization.explorer.scenes import NASTY, small_scene
+from visualization.explorer.explained_images import NASTY, small_image
 
+from mmpixsort.visualization.explorer.explained import page_content
 from mmpixsort.visualization.explorer.page import explorer_page, script_json
-from mmpixsort.visualization.explorer.scene import scene_content
 
 
 def page(**options):
-    return explorer_page(scene_content(small_scene(**options)))
+    return explorer_page(page_content(small_image(**options)))
 
 
 def test_page__names_can_end_no_element():
@@ -31,7 +31,7 @@ def test_page__name_that_is_no_valid_unicode():
 
 @pytest.mark.parametrize('server', [False, True])
 def test_page__policy_allows_its_own_script_and_style_only(server):
-    text = explorer_page(scene_content(small_scene()), server=server)
+    text = explorer_page(page_content(small_image()), server=server)
     policy = html.unescape(re.search(
         'Content-Security-Policy" content="(.*?)"', text)[1])
     assert policy.startswith("default-src 'none';")

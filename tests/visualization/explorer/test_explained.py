@@ -5,12 +5,12 @@ import json
 import cv2
 import numpy as np
 import pytest
-from visualization.explorer.scenes import NASTY, small_scene
+from visualization.explorer.explained_images import NASTY, small_image
 
+from mmpixsort.visualization.explorer.explained import (data_uri, page_content,
+                                                        runs_of_ids)
 from mmpixsort.visualization.explorer.layers import (confidence_layer,
                                                      segment_lines, shrink)
-from mmpixsort.visualization.explorer.scene import (data_uri, runs_of_ids,
-                                                    scene_content)
 
 
 def decoded(uri):
@@ -34,8 +34,8 @@ def test_data_uri__png_keeps_every_value():
             == picture).all()
 
 
-def test_scene_content__is_json_that_keeps_what_it_was_given():
-    content = json.loads(json.dumps(scene_content(small_scene(NASTY))))
+def test_page_content__is_json_that_keeps_what_it_was_given():
+    content = json.loads(json.dumps(page_content(small_image(NASTY))))
     assert content['name'] == NASTY
     assert (content['width'], content['height']) == (60, 40)
     assert content['labels'] == [0, 1, 0, 2]
@@ -46,10 +46,10 @@ def test_scene_content__is_json_that_keeps_what_it_was_given():
     assert content['classes'][1] == dict(name='sky', colour=[0, 0, 255])
 
 
-def test_scene_content__a_large_image_is_shown_smaller(monkeypatch):
+def test_page_content__a_large_image_is_shown_smaller(monkeypatch):
     monkeypatch.setattr(
-        'mmpixsort.visualization.explorer.scene.MAX_SIDE', 30)
-    content = scene_content(small_scene())
+        'mmpixsort.visualization.explorer.explained.MAX_SIDE', 30)
+    content = page_content(small_image())
     assert (content['width'], content['height']) == (30, 20)
     assert sum(content['runs'][::2]) == 600
     for uri in content['pictures'].values():

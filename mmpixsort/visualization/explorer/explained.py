@@ -33,7 +33,7 @@ class ShownSegment(NamedTuple):
     """A segment of the image, with the votes for its class.
 
     Attributes:
-        number: Value of the segment in the ids of the scene.
+        number: Value of the segment in the ids of the image.
         label: Class index that the votes chose.
         vote: Votes for this class as text, such as '9/15'.
         votes: Number of votes for each class index that has any.
@@ -51,7 +51,7 @@ class ShownSegment(NamedTuple):
     near: List[NearSegment]
 
 
-class Scene(NamedTuple):
+class ExplainedImage(NamedTuple):
     """An image and everything that its explorer page shows.
 
     Attributes:
@@ -82,35 +82,36 @@ class Scene(NamedTuple):
     crops: Dict[int, np.ndarray]
 
 
-def scene_content(scene: Scene) -> dict:
+def page_content(explained: ExplainedImage) -> dict:
     """Return the content of an explorer page, made of JSON types only.
 
     Pictures become data URIs. Segment ids become runs of equal ids. An image
     with a side above `MAX_SIDE` pixels is shown smaller.
     """
-    ids = shrink(scene.ids, MAX_SIDE, nearest=True)
-    confidence = confidence_layer(ids, scene.confidence)
+    ids = shrink(explained.ids, MAX_SIDE, nearest=True)
+    confidence = confidence_layer(ids, explained.confidence)
     return dict(
-        name=str(scene.name),
+        name=str(explained.name),
         width=ids.shape[1],
         height=ids.shape[0],
         runs=runs_of_ids(ids),
-        labels=[int(label) for label in scene.labels],
+        labels=[int(label) for label in explained.labels],
         pictures=dict(
-            image=data_uri(shrink(scene.picture, MAX_SIDE), JPEG),
+            image=data_uri(shrink(explained.picture, MAX_SIDE), JPEG),
             label=data_uri(
-                shrink(scene.prediction, MAX_SIDE, nearest=True), PNG),
+                shrink(explained.prediction, MAX_SIDE, nearest=True), PNG),
             segment=data_uri(segment_lines(ids), PNG),
-            embedding=data_uri(shrink(scene.embedding, MAX_SIDE), JPEG),
+            embedding=data_uri(shrink(explained.embedding, MAX_SIDE), JPEG),
             confidence=data_uri(confidence, PNG)),
         classes=[dict(name=str(name), colour=[int(part) for part in colour])
-                 for name, colour in zip(scene.classes, scene.palette)],
-        segments=[_segment(item, scene) for item in scene.segments],
+                 for name, colour in zip(
+                     explained.classes, explained.palette)],
+        segments=[_segment(item, explained) for item in explained.segments],
         crops={str(row): data_uri(crop, JPEG)
-               for row, crop in scene.crops.items()})
+               for row, crop in explained.crops.items()})
 
 
-def _segment(item: ShownSegment, scene: Scene) -> dict:
+def _segment(item: ShownSegment, explained: ExplainedImage) -> dict:
     """Return the content of one segment."""
     return dict(
         number=item.number,
@@ -118,8 +119,8 @@ def _segment(item: ShownSegment, scene: Scene) -> dict:
         vote=item.vote,
         votes=[[label, count] for label, count in sorted(
             item.votes.items(), key=lambda pair: -pair[1])],
-        share=item.area / scene.ids.size,
-        confidence=float(scene.confidence[item.number]),
+        share=item.area / explained.ids.size,
+        confidence=float(explained.confidence[item.number]),
         crop=data_uri(item.crop, JPEG),
         near=[dict(near._asdict(), source=str(near.source))
               for near in item.near])
