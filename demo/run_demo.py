@@ -39,10 +39,13 @@ def parse_args(argv=None):
     parser.add_argument(
         '--iters', type=int,
         help='training iterations; default: those of the config')
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument(
+        '--seed', type=int, default=0,
+        help='seed of the training (default: %(default)s)')
     parser.add_argument(
         '--method', default='pixel-contrast',
-        choices=('pixel-contrast', 'none'))
+        choices=('pixel-contrast', 'none'),
+        help='method, or none for the plain network (default: %(default)s)')
     return parser.parse_args(argv)
 
 

@@ -44,7 +44,9 @@ def parse_args() -> argparse.Namespace:
         '--mask', nargs='+', required=True,
         help='one mask file (PNG, TIFF) for each image; its pixels that are '
         'neither black nor transparent belong to the class')
-    command.add_argument('--class', dest='name', required=True)
+    command.add_argument(
+        '--class', dest='name', required=True,
+        help='class of the segments, which the bank need not contain')
     command = commands.add_parser(
         'remove', parents=[shared, writes], help='remove segments')
     command.add_argument('--class', dest='name', help='class to remove')
@@ -65,12 +67,15 @@ def parse_args() -> argparse.Namespace:
     command = commands.add_parser(
         'merge', parents=[writes],
         help='join banks that were built with the same checkpoint')
-    command.add_argument('banks', nargs='+')
+    command.add_argument('banks', nargs='+', help='paths of the banks')
     command = commands.add_parser(
         'cluster', parents=[shared, writes],
         help='replace the classes by clusters of the features')
-    command.add_argument('--num-clusters', type=int, required=True)
-    command.add_argument('--seed', type=int, default=0)
+    command.add_argument(
+        '--num-clusters', type=int, required=True, help='number of clusters')
+    command.add_argument(
+        '--seed', type=int, default=0,
+        help='seed of the clustering (default: %(default)s)')
     command = commands.add_parser(
         'serve', parents=[shared, writes],
         help='explain images on a page for browsers on this machine, on '

@@ -14,8 +14,6 @@ from mmpixsort.text.vocabulary import Vocabulary, make_vocabulary
 from mmpixsort.utils.extras import extra_error
 from mmpixsort.utils.reading import read_text, reading
 
-PREFIX = 'backbone.'  # prefix of a dual encoder in checkpoints of segmentors
-
 
 def read_vocabulary(source: Union[str, Path]) -> Vocabulary:
     """Return the classes of a data set of mmseg, or of a text file.
