@@ -113,6 +113,8 @@ def serve(args: argparse.Namespace, bank):
     """Serve pages until Ctrl-C; return the bank as it is then."""
     from mmpixsort.apis.explain import Explainer
     from mmpixsort.apis.serve_bank import BankEditor, BankServer
+    from mmpixsort.utils.files import result_names
+    result_names(args.image)  # an error before the model is loaded
     explainer = Explainer(
         args.config, args.checkpoint, bank, max_segments=args.max_segments)
     editor = BankEditor(explainer, args.image, args.out)

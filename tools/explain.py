@@ -52,7 +52,7 @@ def main() -> None:
     from mmpixsort.utils.configs import read_config
     from mmpixsort.utils.files import result_names
     with errors_as_text():
-        result_names(args.image)  # refuses images that share a name
+        result_names(args.image)  # an error before the model is loaded
         cfg = read_config(args.config)
         cfg.merge_from_dict(args.cfg_options)
         explainer = Explainer(

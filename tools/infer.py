@@ -57,13 +57,15 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     quiet_hosts()
-    from mmpixsort.apis.inferencer import PixSortInferencer, list_images
+    from mmpixsort.apis.inferencer import (PixSortInferencer, list_images,
+                                           names_of)
     with errors_as_text(ConnectionError):
+        images = [image for path in args.image
+                  for image in list_images(path)]
+        names_of(images)  # an error before the model is loaded
         infer = PixSortInferencer(
             args.model, args.weights, args.device, bank=args.bank,
             show_progress=True)
-        images = [image for path in args.image
-                  for image in list_images(path)]
         infer(images, batch_size=args.batch_size, words=args.words,
               show=args.show, out_dir=args.out_dir,
               pred_out_dir=args.pred_out_dir)

@@ -152,10 +152,14 @@ def ends_with_path(path: str, end: str) -> bool:
 
 
 def result_names(paths: Sequence[Union[str, Path]]) -> List[str]:
-    """Return the name without suffix of each file, to name its results.
+    """Return the name without suffix of each image, to name its results.
+
+    Call it before a model is loaded, so that a wrong path is an error at
+    once.
 
     Raises:
-        ValueError: If two different files have the same name.
+        FileNotFoundError: If an image does not exist.
+        ValueError: If two different images have the same name.
     """
     owners = {}
     for path in paths:
@@ -164,6 +168,9 @@ def result_names(paths: Sequence[Union[str, Path]]) -> List[str]:
             raise ValueError(
                 f'{other!r} and {str(path)!r} would share the results named '
                 f'{Path(path).stem!r}: write them to different folders')
+    for path in paths:
+        if not Path(path).is_file():
+            raise FileNotFoundError(f'image {str(path)!r} not found')
     return [Path(path).stem for path in paths]
 
 

@@ -13,8 +13,14 @@ from mmpixsort.utils.files import (only_builder, path_inside, remove_leftovers,
                                    result_names, write_image, write_whole)
 
 
-def test_result_names__of_images_of_one_name():
+def test_result_names__of_images_of_one_name(tmp_path, monkeypatch):
+    for name in ('a/1.jpg', 'b/2.jpg', 'b/1.png'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
     assert result_names(['a/1.jpg', 'b/2.jpg', 'a/1.jpg']) == ['1', '2', '1']
+    with pytest.raises(FileNotFoundError, match="'b/3.jpg' not found"):
+        result_names(['a/1.jpg', 'b/3.jpg'])
     with pytest.raises(ValueError, match="'a/1.jpg' and 'b/1.png' would sh"):
         result_names(['a/1.jpg', 'b/1.png'])
 
