@@ -153,7 +153,8 @@ def test_extras__are_those_of_the_metadata(repo_root):
                'scikit-learn': 'sklearn', 'open_clip_torch': 'open_clip',
                'umap-learn': 'umap'}
     stacks = {'hosts', 'mim', 'lite', 'det', 'onedl', 'onedl-det',
-              'mminstall', 'lint', 'tests', 'benchmarks', 'docs', 'all'}
+              'mminstall', 'lint', 'tests', 'benchmarks', 'browser', 'docs',
+              'all'}
     extras = metadata['options.extras_require']
     assert set(check.EXTRAS) == set(extras) - stacks
     for name, found in check.EXTRAS.items():
