@@ -13,7 +13,7 @@ arms = {
     for name in ('in-batch', 'banks', 'semi-hard', 'hardest')
 }
 # five seeds for the arms that were promising with three
-for _name in ('plain', 'sorting'):
-    arms[_name] = dict(seeds=(0, 1, 2, 3, 4))
+for _name in ('plain', 'in-batch', 'sorting'):
+    arms.setdefault(_name, {})['seeds'] = (0, 1, 2, 3, 4)
 average = dict(last=5, interval=30)
 results = '../../docs/results/camvid_few'
