@@ -210,8 +210,9 @@ DEFINED = {
     'mmpixsort.apis.instance_query': {
         'Picture', 'Pictures', 'nearest_rows', 'retrieve_instances'},
     'mmpixsort.apis.loading': {
-        'TextModel', 'load_detector', 'load_encoder', 'load_model',
-        'load_text_segmentor', 'load_weights', 'ready'},
+        'TextModel', 'build_model', 'load_all', 'load_detector',
+        'load_encoder', 'load_model', 'load_text_segmentor', 'load_weights',
+        'ready', 'training_state'},
     'mmpixsort.apis.precompute_groups': {
         'GroupRun', 'find_grouper', 'group_settings', 'image_indices',
         'image_steps', 'precompute_groups'},
@@ -220,7 +221,7 @@ DEFINED = {
     'mmpixsort.apis.text_bank': {
         'build_text_bank', 'import_matrix', 'read_vocabulary'},
     'mmpixsort.apis.inferencer': {
-        'PixSortInferencer', 'list_images', 'load_everything', 'names_of',
+        'PixSortInferencer', 'list_images', 'names_of',
         'read_picture'},
     'mmpixsort.apis.predictions': {
         'prediction_of_sample', 'save_prediction', 'shown_labels'},

@@ -22,13 +22,12 @@ from mmpixsort.visualization.sample_pictures import sample_pictures
 from mmpixsort.visualization.word_map import draw_words
 
 from .exemplars import image_data
-from .loading import ready
+from .loading import build_model, load_all, ready
 from .predictions import (Prediction, prediction_of_sample, save_prediction,
                           shown_labels)
 from .text_inferencer import set_words
 from .zoo import download_model, find_model
 from .zoo.index import zoo_root
-from .zoo.model import build_model, training_state
 
 IMAGES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 Image = Union[str, Path, np.ndarray]
@@ -240,7 +239,12 @@ class PixSortInferencer(BaseInferencer):
         model = build_model(cfg)
         meta = _meta_of_config(cfg)
         if weights is not None:
-            meta = load_everything(model, weights) or meta
+            with reading(weights, 'a checkpoint'):
+                content = CheckpointLoader.load_checkpoint(
+                    weights, map_location='cpu')
+                state = content.get('state_dict', content)
+            load_all(model, state, weights)
+            meta = (content.get('meta') or {}).get('dataset_meta') or meta
         elif hasattr(model, 'set_vocabulary'):
             model.init_weights()
         else:
@@ -257,33 +261,6 @@ class PixSortInferencer(BaseInferencer):
 
     def _init_visualizer(self, cfg: Config) -> None:
         """Build none: pictures are written without one."""
-
-
-def load_everything(model: nn.Module, weights: str) -> Optional[dict]:
-    """Load all weights of a model; return the METAINFO of its data set.
-
-    Args:
-        model: The model.
-        weights: Path or URL of a checkpoint of the Runner or of the zoo.
-
-    Raises:
-        FileNotFoundError: If the file does not exist.
-        ValueError: If the file is damaged or of another model.
-    """
-    with reading(weights, 'a checkpoint'):
-        content = CheckpointLoader.load_checkpoint(
-            weights, map_location='cpu')
-        state = content.get('state_dict', content)
-    with reading(weights, 'a checkpoint of this model'):
-        missing, unexpected = model.load_state_dict(state, strict=False)
-    missing = sorted(set(missing) - training_state(model))
-    if missing:
-        raise ValueError(
-            f'{weights!r} must hold all weights of the model, but '
-            f'{len(missing)} are missing, such as {missing[:3]}, and '
-            f'{len(unexpected)} are unknown, such as {unexpected[:3]}; give '
-            'the config that it was trained with')
-    return (content.get('meta') or {}).get('dataset_meta')
 
 
 def list_images(inputs: Union[Image, Sequence[Image]]) -> List[Image]:

@@ -1,6 +1,6 @@
 """Load models with their weights, in evaluation mode."""
 from pathlib import Path
-from typing import Dict, NamedTuple, Optional, Union
+from typing import Dict, Mapping, NamedTuple, Optional, Union
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -8,10 +8,12 @@ from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import CheckpointLoader, load_state_dict
 from torch import Tensor, nn
 
+from mmpixsort.banks import ClassQueue, PrototypeQueue
 from mmpixsort.registry import MODELS
 from mmpixsort.utils.configs import read_config
 from mmpixsort.utils.reading import reading
 
+TRAINING_BANKS = (ClassQueue, PrototypeQueue)
 ENCODER = 'backbone.'  # prefix of a dual encoder in checkpoints of segmentors
 
 
@@ -56,6 +58,50 @@ def ready(model: nn.Module, device: Optional[str]) -> nn.Module:
     """
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     return model.to(device).eval()
+
+
+def build_model(cfg: Config) -> nn.Module:
+    """Build the model of a config without the weights that it names."""
+    init_default_scope(cfg.get('default_scope') or 'mmseg')
+    settings = dict(cfg.model)
+    if 'pretrained' in settings:
+        settings['pretrained'] = None
+    if settings.get('backbone', {}).get('init_cfg'):
+        settings['backbone'] = dict(settings['backbone'], init_cfg=None)
+    return MODELS.build(ConfigDict(settings))
+
+
+def training_state(model: nn.Module) -> set:
+    """Return the names of buffers that only a training needs: its banks."""
+    return {
+        f'{prefix}.{name}'
+        for prefix, part in model.named_modules()
+        if isinstance(part, TRAINING_BANKS)
+        for name in part.state_dict()
+    }
+
+
+def load_all(model: nn.Module, state: Mapping[str, Tensor],
+             source: Union[str, Path]) -> None:
+    """Load all weights of a model.
+
+    Args:
+        model: The model. Banks that only a training needs may be missing.
+        state: Weights by their names.
+        source: File of the weights, for the error message.
+
+    Raises:
+        ValueError: If weights are missing, unknown or of another shape.
+    """
+    with reading(source, 'weights of this model'):
+        missing, unexpected = model.load_state_dict(state, strict=False)
+    missing = sorted(set(missing) - training_state(model))
+    if missing or unexpected:
+        raise ValueError(
+            f'{str(source)!r} must hold the weights of the model, but '
+            f'{len(missing)} are missing {missing[:3]} and '
+            f'{len(unexpected)} are unknown {unexpected[:3]}; give the '
+            'config that it was trained with')
 
 
 def load_model(cfg: Config,

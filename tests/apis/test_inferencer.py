@@ -144,7 +144,8 @@ def test_inferencer__weights_of_another_model(sorting, tmp_path):
     state = torch.load(sorting / 'weights.pth')['state_dict']
     state.pop('backbone.conv1.conv.weight')
     torch.save(dict(state_dict=state), tmp_path / 'w.pth')
-    with pytest.raises(ValueError, match='1 are missing.*conv1'):
+    with pytest.raises(ValueError,
+                       match='1 are missing.*conv1.*give the config'):
         PixSortInferencer(sorting / 'small.py', tmp_path / 'w.pth', 'cpu',
                           bank=sorting / 'x.bank')
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 import mmpixsort
 from mmpixsort.apis.bank import build_bank
+from mmpixsort.apis.loading import build_model, training_state
 from mmpixsort.apis.study.plan import (Arm, Place, Study, config_of_test,
                                        read_study, run_config, training_hash)
 from mmpixsort.apis.study.results import Results
@@ -32,7 +33,6 @@ from mmpixsort.utils.reading import read_tensors
 
 from .index import FOLDER, ZooModel, read_models, zoo_root
 from .metafile import update_row
-from .model import build_model, training_state
 from .pages import read_terms, update_pages
 from .score import Scored, run_test
 

@@ -3,20 +3,14 @@ from pathlib import Path
 from typing import Union
 
 import torch
-from mmengine.config import Config, ConfigDict
-from mmengine.registry import init_default_scope
 from torch import nn
 
-from mmpixsort.apis.loading import ready
-from mmpixsort.banks import ClassQueue, PrototypeQueue
-from mmpixsort.registry import MODELS
+from mmpixsort.apis.loading import build_model, load_all, ready
 from mmpixsort.utils.configs import read_config
 from mmpixsort.utils.reading import read_tensors, reading
 
 from .download import download_model
 from .index import find_model, zoo_root
-
-TRAINING_BANKS = (ClassQueue, PrototypeQueue)
 
 
 def get_model(name: str,
@@ -56,27 +50,6 @@ def get_model(name: str,
     return model
 
 
-def build_model(cfg: Config) -> nn.Module:
-    """Build the model of a config without the weights that it names."""
-    init_default_scope(cfg.get('default_scope') or 'mmseg')
-    settings = dict(cfg.model)
-    if 'pretrained' in settings:
-        settings['pretrained'] = None
-    if settings.get('backbone', {}).get('init_cfg'):
-        settings['backbone'] = dict(settings['backbone'], init_cfg=None)
-    return MODELS.build(ConfigDict(settings))
-
-
-def training_state(model: nn.Module) -> set:
-    """Return the names of buffers that only a training needs: its banks."""
-    return {
-        f'{prefix}.{name}'
-        for prefix, part in model.named_modules()
-        if isinstance(part, TRAINING_BANKS)
-        for name in part.state_dict()
-    }
-
-
 def load_published(model: nn.Module, path: Path) -> None:
     """Load weights of the zoo, all of which the model must have.
 
@@ -85,13 +58,6 @@ def load_published(model: nn.Module, path: Path) -> None:
     """
     content = read_tensors(path, 'published weights')
     with reading(path, 'published weights of the model'):
-        missing, unexpected = model.load_state_dict(
-            content['state_dict'], strict=False)
-    missing = sorted(set(missing) - training_state(model))
-    if missing or unexpected:
-        raise ValueError(
-            f'{str(path)!r} must hold the weights of the model, but '
-            f'{len(missing)} are missing {missing[:3]} and '
-            f'{len(unexpected)} are unknown {unexpected[:3]}: the file is of '
-            'another version of the config')
-    model.dataset_meta = content['meta']['dataset_meta']
+        state, meta = content['state_dict'], content['meta']['dataset_meta']
+    load_all(model, state, path)
+    model.dataset_meta = meta
