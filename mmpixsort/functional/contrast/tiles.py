@@ -27,13 +27,15 @@ from mmpixsort.structures import KeyBlock
 from .keys import OwnKey, pair_masks
 
 # Number of similarities of a tile. On a CPU a tile stays in the cache (1 MB
-# of float32) if it then has CPU_ROWS rows, enough for a fast product, and
-# takes 32 MB otherwise, or more against over 2^18 keys, as each tile reads
-# all keys. Other devices need few calls: 1 GB.
+# of float32) if it then has CPU_ROWS rows, enough for a fast product.
+# Otherwise it has MOST_CPU_ROWS rows, as more make no product faster, but
+# takes at most 32 MB, or more against over 2^18 keys, as each tile reads all
+# keys. Other devices need few calls: 1 GB.
 CACHE_ELEMENTS = 1 << 18
 CPU_ELEMENTS = 1 << 23
 CPU_ROWS = 64
 LEAST_CPU_ROWS = 32
+MOST_CPU_ROWS = 256
 DEVICE_ELEMENTS = 1 << 28
 # rows of a half precision bank that are cast at once: few on a CPU, to save
 # memory, and 1 GB of 256 dims elsewhere, to need few calls
@@ -299,8 +301,8 @@ def tiles(num_anchors: int, num_keys: int,
     step = DEVICE_ELEMENTS // num_keys
     if device.type == 'cpu':
         fits = num_keys <= CACHE_ELEMENTS // CPU_ROWS
-        step = CACHE_ELEMENTS // num_keys if fits else max(
-            LEAST_CPU_ROWS, CPU_ELEMENTS // num_keys)
+        step = CACHE_ELEMENTS // num_keys if fits else min(
+            MOST_CPU_ROWS, max(LEAST_CPU_ROWS, CPU_ELEMENTS // num_keys))
     step = max(1, step)
     for start in range(0, max(1, num_anchors), step):
         yield slice(start, start + step)
