@@ -126,15 +126,15 @@ DEFINED = {
         'check_mask', 'check_non_negative', 'check_points', 'check_positive',
         'check_rows'},
     'mmpixsort.functional.contrast': {
-        'Block', 'Pairs', 'QueueRows', 'Settings', 'Shuffled',
-        'anchor_quotas', 'as_blocks', 'class_groups', 'contrast_rows',
+        'Block', 'Pairs', 'QueueRows', 'Settings',
+        'anchor_ranges', 'as_blocks', 'contrast_rows',
         'contrast_sum', 'count_labels', 'draw_noise', 'flatten_blocks',
-        'gather_pixels', 'hard_pixels', 'hardest_pairs',
+        'gather_pixels', 'hard_pixels', 'hardest_pairs', 'join_ranges',
         'one_class_logit', 'pair_masks', 'pixel_contrast',
         'pixel_contrast_sum', 'pixels_and_regions',
         'random_hard_pairs', 'random_pairs',
         'region_means', 'resize_labels', 'ring_slots', 'sample_anchors',
-        'sample_groups', 'shuffle_groups', 'take_quotas', 'tiles',
+        'sample_classes', 'sort_pixels', 'tiles',
         'two_class_logits', 'undo_flip', 'zero_ignored'},
     'mmpixsort.functional.instances': {
         'ClassVotes', 'Clusters', 'DiscriminativeTerms', 'Groups', 'Hinges',
@@ -212,7 +212,7 @@ DEFINED = {
     'mmpixsort.apis.loading': {
         'TextModel', 'build_model', 'load_all', 'load_detector',
         'load_encoder', 'load_model', 'load_text_segmentor', 'load_weights',
-        'ready', 'training_state'},
+        'named_parts', 'ready', 'training_state'},
     'mmpixsort.apis.precompute_groups': {
         'GroupRun', 'find_grouper', 'group_settings', 'image_indices',
         'image_steps', 'precompute_groups'},
@@ -224,10 +224,8 @@ DEFINED = {
         'PixSortInferencer', 'list_images', 'names_of',
         'read_picture'},
     'mmpixsort.apis.predictions': {
-        'prediction_of_sample', 'save_prediction', 'shown_labels'},
-    'mmpixsort.apis.text_inferencer': {
-        'TextGroupInferencer', 'WordMap', 'save_word_map', 'set_words',
-        'word_map'},
+        'class_shares', 'prediction_of_sample', 'save_prediction',
+        'shown_labels'},
     'mmpixsort.apis.tune_background': {'Curve', 'mean_iou', 'tune_background'},
 }
 # Registry -> what `type='mmpixsort.X'` builds.

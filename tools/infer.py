@@ -2,13 +2,14 @@
 
 The tool writes NAME_panel.png with the image, the prediction and the
 embedding side by side, and a picture of each. With --pred-out-dir it also
-writes NAME.npz with all arrays and NAME.png with the labels.
+writes NAME.npz with all arrays and NAME.png with the labels. For a map of
+classes, it prints the share of the pixels of each class that was found.
 
 Examples:
     python tools/infer.py MODEL_OF_THE_ZOO street.jpg --out-dir shown
     python tools/infer.py config.py images/ --weights weights.pth \\
         --bank x.bank --out-dir shown
-    python tools/infer.py config.py street.jpg --words car road sky
+    python tools/infer.py CONFIG street.jpg --words car road "traffic light"
 """
 import argparse
 
@@ -22,6 +23,7 @@ with errors_as_text():
 
 
 def parse_args() -> argparse.Namespace:
+    from mmengine.config import DictAction
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -40,6 +42,11 @@ def parse_args() -> argparse.Namespace:
         '--words', nargs='+', help='words that a model with a text tower '
         'searches for (default: the classes of the config)')
     parser.add_argument(
+        '--alias', nargs='+', action='append', default=[],
+        metavar=('WORD', 'NAME'),
+        help='search for these names in place of a word; a pixel that matches '
+        'any of them gets the word (may be repeated)')
+    parser.add_argument(
         '--out-dir', default='predictions',
         help='folder for pictures (default: %(default)s)')
     parser.add_argument('--pred-out-dir', help='folder for arrays')
@@ -51,6 +58,9 @@ def parse_args() -> argparse.Namespace:
                         'one)')
     parser.add_argument('--show', action='store_true',
                         help='show each panel in a window')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, default={},
+        metavar='KEY=VALUE', help='settings that override the config')
     return parser.parse_args()
 
 
@@ -59,16 +69,25 @@ def main() -> None:
     quiet_hosts()
     from mmpixsort.apis.inferencer import (PixSortInferencer, list_images,
                                            names_of)
+    from mmpixsort.apis.predictions import class_shares
     with errors_as_text(ConnectionError):
         images = [image for path in args.image
                   for image in list_images(path)]
-        names_of(images)  # an error before the model is loaded
+        names = names_of(images)  # an error before the model is loaded
         infer = PixSortInferencer(
             args.model, args.weights, args.device, bank=args.bank,
-            show_progress=True)
-        infer(images, batch_size=args.batch_size, words=args.words,
-              show=args.show, out_dir=args.out_dir,
-              pred_out_dir=args.pred_out_dir)
+            cfg_options=args.cfg_options, show_progress=True)
+        found = infer(
+            images, batch_size=args.batch_size, words=args.words,
+            aliases={word: others for word, *others in args.alias},
+            show=args.show, out_dir=args.out_dir,
+            pred_out_dir=args.pred_out_dir)
+    for name, part in zip(names, found['predictions']):
+        shares = class_shares(part) if 'labels' in part else {}
+        if shares:
+            print(f'{name}: ' + ', '.join(
+                f'{word} {100 * share:.1f} %'
+                for word, share in shares.items()))
     print(f'{len(images)} images: {args.out_dir}')
 
 

@@ -13,6 +13,7 @@ from mmengine.registry import DATASETS
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
+from mmpixsort.text.vocabulary import canonical_word
 from mmpixsort.utils.configs import read_config
 from mmpixsort.utils.embeddings import embed_batch
 from mmpixsort.utils.files import result_names, write_image
@@ -22,10 +23,9 @@ from mmpixsort.visualization.sample_pictures import sample_pictures
 from mmpixsort.visualization.word_map import draw_words
 
 from .exemplars import image_data
-from .loading import build_model, load_all, ready
+from .loading import build_model, load_all, named_parts, ready
 from .predictions import (Prediction, prediction_of_sample, save_prediction,
                           shown_labels)
-from .text_inferencer import set_words
 from .zoo import download_model, find_model
 from .zoo.index import zoo_root
 
@@ -44,11 +44,14 @@ class PixSortInferencer(BaseInferencer):
         model: Name of a model of the zoo, path of a config, or a config.
         weights: Path or URL of a checkpoint. None takes the weights of the
             zoo; a model with a text tower may have none but those that its
-            config names.
+            config names. A checkpoint may lack the weights of a grouper for
+            which the config names a file.
         device: Name of the device; None uses a GPU if there is one.
         bank: Path of a bank of prototypes, with which the model predicts by
             retrieval. None takes that of the zoo or of the config. Without
             any bank, the classifier predicts if the model has trained one.
+        cfg_options: Settings that override those of the config, as
+            ``--cfg-options`` of the tools.
         show_progress: Whether to show a progress bar.
 
     Raises:
@@ -61,6 +64,17 @@ class PixSortInferencer(BaseInferencer):
         segment = PixSortInferencer('config.py', 'weights.pth')
         found = segment(['a.jpg', 'b.jpg'], out_dir='shown')
         found['predictions'][0]['labels'].shape  # (H, W)
+
+    With a model of text grouping, regions are named by the words of a call::
+
+        name_regions = PixSortInferencer('text_config.py', 'weights.pth')
+        part, = name_regions(
+            'street.jpg', words=['pet', 'road'],
+            aliases=dict(pet=['cat', 'dog']))['predictions']
+        part['classes']      # ['background', 'pet', 'road']
+        class_shares(part)   # {'road': 0.7, 'pet': 0.3}
+
+    :func:`mmpixsort.apis.predictions.class_shares` is the last function.
     """
 
     forward_kwargs = {'words', 'aliases', 'with_embedding'}
@@ -73,6 +87,7 @@ class PixSortInferencer(BaseInferencer):
                  device: Optional[str] = None,
                  *,
                  bank: Optional[Union[str, Path]] = None,
+                 cfg_options: Optional[dict] = None,
                  show_progress: bool = False) -> None:
         cfg = model
         if isinstance(model, (str, Path)) and Path(model).suffix:
@@ -83,6 +98,7 @@ class PixSortInferencer(BaseInferencer):
                 weights, *banks = download_model(str(model))
                 bank = bank or next(iter(banks), None)
         cfg = cfg.copy()
+        cfg.merge_from_dict(cfg_options or {})
         if bank is not None:
             cfg.merge_from_dict(
                 {'model.test_cfg.retrieval.bank': str(bank)})
@@ -116,7 +132,8 @@ class PixSortInferencer(BaseInferencer):
             batch_size: Number of images that are predicted at once.
             words: Words that a model with a text tower searches for; None
                 uses those of the last call, or of the config.
-            aliases: Dict from a word to the names that stand for it.
+            aliases: Dict from a word to the names that are searched for in
+                its place; a pixel that matches any of them gets the word.
             with_embedding: Whether to return and draw embeddings, for which
                 the images go through the network a second time.
             show: Whether to show each panel in a window.
@@ -133,8 +150,9 @@ class PixSortInferencer(BaseInferencer):
 
         Raises:
             FileNotFoundError: If an image does not exist.
-            ValueError: If there is no image, or words are given to a model
-                without a text tower.
+            ValueError: If there is no image, words are given to a model
+                without a text tower, there is no word, a word occurs twice,
+                or the text tower or the bank does not know it.
         """
         images = list_images(inputs)
         names = names_of(images)  # an error before the work
@@ -158,7 +176,7 @@ class PixSortInferencer(BaseInferencer):
                     '`words` must be None for a model without a text tower, '
                     f'got {list(words)}; its classes are '
                     f'{self._classes()}')
-            set_words(self.model, words, aliases)
+            _set_words(self.model, words, aliases)
         embeddings: List[Any] = [None] * len(inputs['inputs'])
         if with_embedding and hasattr(self.model, 'extract_embedding'):
             embeddings = embed_batch(self.model, inputs)
@@ -236,14 +254,14 @@ class PixSortInferencer(BaseInferencer):
                     device: str) -> nn.Module:
         """Build the model and load its weights."""
         _check_bank(cfg)
-        model = build_model(cfg)
+        model = build_model(cfg, with_named_weights=weights is None)
         meta = _meta_of_config(cfg)
         if weights is not None:
             with reading(weights, 'a checkpoint'):
                 content = CheckpointLoader.load_checkpoint(
                     weights, map_location='cpu')
                 state = content.get('state_dict', content)
-            load_all(model, state, weights)
+            load_all(model, state, weights, optional=named_parts(cfg))
             meta = (content.get('meta') or {}).get('dataset_meta') or meta
         elif hasattr(model, 'set_vocabulary'):
             model.init_weights()
@@ -261,6 +279,15 @@ class PixSortInferencer(BaseInferencer):
 
     def _init_visualizer(self, cfg: Config) -> None:
         """Build none: pictures are written without one."""
+
+
+def _set_words(model: nn.Module, words: Sequence[str],
+               aliases: Optional[Dict[str, Sequence[str]]]) -> None:
+    """Set the words of a TextGroupSegmentor, unless they are set already."""
+    bank = model.decode_head.bank
+    same = list(bank.classes) == [canonical_word(word) for word in words]
+    if not same or aliases or not bank.is_ready:
+        model.set_vocabulary(words, aliases)
 
 
 def list_images(inputs: Union[Image, Sequence[Image]]) -> List[Image]:

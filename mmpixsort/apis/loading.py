@@ -1,6 +1,6 @@
 """Load models with their weights, in evaluation mode."""
 from pathlib import Path
-from typing import Dict, Mapping, NamedTuple, Optional, Union
+from typing import Dict, Mapping, NamedTuple, Optional, Tuple, Union
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -15,6 +15,7 @@ from mmpixsort.utils.reading import reading
 
 TRAINING_BANKS = (ClassQueue, PrototypeQueue)
 ENCODER = 'backbone.'  # prefix of a dual encoder in checkpoints of segmentors
+GROUPER = 'decode_head.grouper.'  # prefix of the grouper there
 
 
 class TextModel(NamedTuple):
@@ -60,10 +61,19 @@ def ready(model: nn.Module, device: Optional[str]) -> nn.Module:
     return model.to(device).eval()
 
 
-def build_model(cfg: Config) -> nn.Module:
-    """Build the model of a config without the weights that it names."""
+def build_model(cfg: Config, *,
+                with_named_weights: bool = False) -> nn.Module:
+    """Build the model of a config.
+
+    Args:
+        cfg: Config of the model.
+        with_named_weights: Whether `init_weights` of the model loads the
+            weights that `pretrained` and the backbone of the config name.
+    """
     init_default_scope(cfg.get('default_scope') or 'mmseg')
     settings = dict(cfg.model)
+    if with_named_weights:
+        return MODELS.build(ConfigDict(settings))
     if 'pretrained' in settings:
         settings['pretrained'] = None
     if settings.get('backbone', {}).get('init_cfg'):
@@ -81,21 +91,37 @@ def training_state(model: nn.Module) -> set:
     }
 
 
+def named_parts(cfg: Config) -> Tuple[str, ...]:
+    """Return prefixes of weights that are loaded when the model is built.
+
+    These are the weights of the feature of a grouper, if the config names a
+    file for them. A checkpoint of a dual encoder alone does not have them.
+    """
+    head = cfg.model.get('decode_head')  # a list in a cascade
+    grouper = head.get('grouper') if isinstance(head, dict) else None
+    feature = (grouper or {}).get('feature') or {}
+    is_named = feature.get('checkpoint') or feature.get('backbone')
+    return (GROUPER, ) if is_named else ()
+
+
 def load_all(model: nn.Module, state: Mapping[str, Tensor],
-             source: Union[str, Path]) -> None:
+             source: Union[str, Path], *,
+             optional: Tuple[str, ...] = ()) -> None:
     """Load all weights of a model.
 
     Args:
         model: The model. Banks that only a training needs may be missing.
         state: Weights by their names.
         source: File of the weights, for the error message.
+        optional: Prefixes of weights that may be missing.
 
     Raises:
         ValueError: If weights are missing, unknown or of another shape.
     """
     with reading(source, 'weights of this model'):
         missing, unexpected = model.load_state_dict(state, strict=False)
-    missing = sorted(set(missing) - training_state(model))
+    missing = [name for name in sorted(set(missing) - training_state(model))
+               if not name.startswith(optional)]
     if missing or unexpected:
         raise ValueError(
             f'{str(source)!r} must hold the weights of the model, but '

@@ -66,6 +66,28 @@ def prediction_of_sample(sample: Any, *, classes: Sequence[str],
     return found
 
 
+def class_shares(prediction: Prediction) -> Dict[str, float]:
+    """Return the share of the pixels of each class that was found.
+
+    Args:
+        prediction: Prediction of :func:`prediction_of_sample` with `labels`.
+
+    Returns:
+        Dict from the name of each class in the image to its share of the
+        pixels, in (0, 1], the largest first. Void pixels have no class.
+
+    Example:
+        >>> class_shares(dict(classes=['road', 'car', 'sky'],
+        ...                   labels=np.array([[2, 0], [0, 0]])))
+        {'road': 0.75, 'sky': 0.25}
+    """
+    labels, classes = prediction['labels'], prediction['classes']
+    counts = np.bincount(labels.ravel(), minlength=len(classes))
+    order = np.argsort(-counts[:len(classes)], kind='stable')
+    return {classes[i]: float(counts[i] / labels.size)
+            for i in order if counts[i]}
+
+
 def save_prediction(prediction: Prediction, folder: Union[str, Path],
                     name: str) -> List[Path]:
     """Write a prediction; return the paths of its files.

@@ -42,7 +42,6 @@ WRONG = [
     ('misc/publish_model.py', NONE, 'x'),
     ('misc/zoo.py', 'add', NONE),
     ('precompute_groups.py', f'{NONE}.py', '--out', 'x'),
-    ('segment_words.py', f'{NONE}.py', 'none', NONE, '--words', 'cat'),
     ('study.py', 'run', f'{NONE}.py'),
     ('test.py', f'{NONE}.py', 'none'),
     ('test.py', CONFIG, NONE),

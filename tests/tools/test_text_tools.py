@@ -31,24 +31,27 @@ def config(tmp_path):
     return path
 
 
-def test_segment_words__writes_a_picture_and_shares(config, tmp_path):
+def test_infer__writes_a_picture_and_shares_of_words(config, tmp_path):
     picture, = tiny_text.images((40, 60))
     cv2.imwrite(str(tmp_path / 'a.png'), picture.permute(1, 2, 0).numpy())
-    done = run('segment_words', config, 'none', tmp_path / 'a.png',
+    done = run('infer', config, tmp_path / 'a.png',
                '--words', 'pet', 'ring', '--alias', 'pet', 'cat', 'dog',
-               '--out', tmp_path / 'shown')
+               '--out-dir', tmp_path / 'shown')
     assert done.returncode == 0, done.stderr
-    assert cv2.imread(str(tmp_path / 'shown/a.png')).shape == (40, 60, 3)
-    assert ' %' in done.stdout
-    done = run('segment_words', config, 'none', tmp_path / 'a.png',
-               '--words', 'zebra')
+    words = cv2.imread(str(tmp_path / 'shown/a_words.png'))
+    assert words.shape == (40, 60, 3)
+    assert 'a: ' in done.stdout and ' %' in done.stdout
+    done = run('infer', config, tmp_path / 'a.png',
+               '--words', 'ring', '--out-dir', tmp_path / 'shown',
+               '--cfg-options', 'model.decode_head.threshold=1.1')
+    assert 'a: background 100.0 %' in done.stdout
+    done = run('infer', config, tmp_path / 'a.png', '--words', 'zebra')
     assert done.returncode == 1
     assert done.stderr.startswith('error: ') and "'zebra'" in done.stderr
 
 
-def test_segment_words__images_of_one_name(config, tmp_path):
-    done = run('segment_words', config, 'none', 'a/1.jpg', 'b/1.jpg',
-               '--words', 'pet')
+def test_infer__images_of_one_name(config, tmp_path):
+    done = run('infer', config, 'a/1.jpg', 'b/1.jpg', '--words', 'pet')
     assert done.returncode == 1 and "'b/1.jpg' would share" in done.stderr
 
 
@@ -67,7 +70,7 @@ def test_tune_background__prints_the_curve(tmp_path):
     assert done.returncode == 1 and '--num' in done.stderr
 
 
-@pytest.mark.parametrize('tool', ['segment_words', 'tune_background'])
+@pytest.mark.parametrize('tool', ['infer', 'tune_background'])
 def test_help__has_an_example(tool):
     done = run(tool, '--help')
     assert done.returncode == 0
