@@ -81,5 +81,6 @@ class PixelContrastLoss(nn.Module):
             base_temperature=self.base_temperature,
             own_key=own_key,
             denominator=self.denominator,
-            miner=miner)
-        return self.loss_weight * share_over_ranks(total, valid.sum())
+            miner=miner,
+            loss_weight=self.loss_weight)
+        return share_over_ranks(total, valid.sum())

@@ -91,7 +91,6 @@ CALLS = dict(
     resize_labels=lambda c: labels.resize_labels(c(IDS), (3, 4), 255),
     hard_pixels=lambda c: labels.hard_pixels(
         MAPS, c(OTHER), hardness='confidence'),
-    class_groups=lambda c: sampling.class_groups(c(OTHER), 3),
     sample_anchors=lambda c: sampling.sample_anchors(
         c(OTHER), OTHER > 0, num_classes=3, max_samples=8, max_views=2,
         generator=torch.Generator().manual_seed(2)),

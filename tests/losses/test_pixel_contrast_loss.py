@@ -35,6 +35,16 @@ def test_pixel_contrast_loss__zero_with_a_gradient():
     assert loss.item() == 0 and torch.equal(anchors.grad, torch.zeros(3, 4))
 
 
+@pytest.mark.parametrize('denominator', ['per_positive', 'supcon'])
+def test_pixel_contrast_loss__weight_of_zero(denominator):
+    anchors = torch.rand(6, 4, requires_grad=True)
+    labels = torch.tensor([0, 0, 1, 1, 2, -1])
+    loss = PixelContrastLoss(loss_weight=0., denominator=denominator)(
+        anchors, labels, anchors, labels, own_key=0)
+    loss.backward()
+    assert loss.item() == 0 and (anchors.grad == 0).all()
+
+
 @pytest.mark.parametrize('change, text', [
     (dict(temperature=0), '`temperature` must be positive, got 0'),
     (dict(base_temperature=-1.), '`base_temperature` must be positive'),

@@ -108,6 +108,7 @@ def pixel_contrast_sum(
     own_key: OwnKey = None,
     denominator: str = 'per_positive',
     miner: Optional[Miner] = None,
+    loss_weight: float = 1.,
 ) -> Tuple[Tensor, Tensor]:
     """Sum the losses of :func:`pixel_contrast` over the anchors.
 
@@ -125,6 +126,7 @@ def pixel_contrast_sum(
         own_key: (A,) integer index of the anchors among the keys, or offset.
         denominator: 'per_positive' or 'supcon'.
         miner: Function that selects pairs; None uses all pairs.
+        loss_weight: Factor of the sum, 0 or more.
 
     Returns:
         Sum of the losses (), and the mask (A,) of valid anchors.
@@ -143,22 +145,23 @@ def pixel_contrast_sum(
     return _evaluate(
         contrast_sum, anchors, anchor_labels, keys, key_labels,
         temperature=temperature, base_temperature=base_temperature,
-        own_key=own_key, denominator=denominator, miner=miner)
+        own_key=own_key, denominator=denominator, miner=miner,
+        loss_weight=loss_weight)
 
 
 def _evaluate(evaluate: Callable, anchors: Tensor, anchor_labels: Tensor,
               keys: Keys, key_labels: Optional[Tensor], *, temperature: float,
               base_temperature: Optional[float], own_key: OwnKey,
-              denominator: str,
-              miner: Optional[Miner]) -> Tuple[Tensor, Tensor]:
+              denominator: str, miner: Optional[Miner],
+              loss_weight: float = 1.) -> Tuple[Tensor, Tensor]:
     """Check the arguments and call `contrast_rows` or `contrast_sum`."""
     anchor_labels = check_rows('anchors', anchors, anchor_labels)
     check_positive('temperature', temperature)
     check_choice('denominator', denominator, DENOMINATORS)
-    scale = 1.
+    scale = loss_weight
     if base_temperature is not None:
         check_positive('base_temperature', base_temperature)
-        scale = temperature / base_temperature
+        scale *= temperature / base_temperature
     if isinstance(own_key, Tensor):
         own_key = check_labels('own_key', own_key, anchor_labels.shape)
     blocks = as_blocks(keys, key_labels, embed_dims=anchors.shape[1])

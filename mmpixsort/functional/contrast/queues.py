@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from mmpixsort.functional.checks import check_labels
 
-from .sampling import class_groups, sample_groups
+from .sampling import sample_classes
 
 
 def ring_slots(rings: Tensor, written: Tensor,
@@ -35,12 +35,13 @@ def ring_slots(rings: Tensor, written: Tensor,
     """
     if len(rings) == 0:
         return rings, torch.zeros_like(written)
-    ring = torch.arange(len(written), device=rings.device)
-    member = rings[:, None] == ring
+    number = torch.arange(len(written) + 1, device=rings.device)
+    member = rings[:, None] == number[:-1]
     running = member.cumsum(0)
-    position = (running + (written - 1)).remainder_(capacity)
-    position += torch.arange(
-        1, len(written) * capacity + 1, capacity, device=rings.device)
+    # the last slot of ring r is at (r + 1) * M, and a remainder by -M counts
+    # down from there
+    position = (running + written).remainder_(-capacity)
+    position.add_(number[1:], alpha=capacity)
     if len(rings) > capacity:
         member &= running > running[-1] - capacity
     return position.mul_(member).amax(1), running[-1]
@@ -86,14 +87,14 @@ def pixels_and_regions(
         N = B * C * (K + 1) rows: all pixels ordered by image, class and
         draw, then all regions ordered by image and class.
     """
-    groups = class_groups(labels, num_classes).flatten()
-    shape = len(labels), num_classes
-    pixel, unused = sample_groups(groups, shape, num_pixels, generator)
-    classes = torch.arange(num_classes, device=labels.device)
+    labels = check_labels('labels', labels, labels.shape)
+    numbers = torch.arange(
+        max(num_classes, num_pixels), device=labels.device)
+    classes, draws = numbers[:num_classes], numbers[:num_pixels]
+    pixel, unused = sample_classes(labels, num_classes, draws, generator)
     pixel_labels = classes[:, None].expand_as(unused).masked_fill(unused, -1)
     region_labels = pixel_labels[..., 0].flatten()
-    regions = region_means(
-        embeddings, check_labels('labels', labels, labels.shape), classes)
+    regions = region_means(embeddings, labels, classes)
     size = labels[0].numel()
     pixel = pixel.flatten()
     pixels = embeddings.flatten(2)[pixel // size, :, pixel % size]

@@ -1,15 +1,15 @@
 """Random sampling of pixels by image and class.
 
-Shapes: B images, C classes, H W size, N = B * H * W pixels, G groups, A
-anchors, K samples of one image and class, D embedding dims. The index of a
-pixel counts over the batch: (b * H + y) * W + x.
+Shapes: B images, C classes, H W size, N = B * H * W pixels, G groups of the
+pixels of an image, A anchors, K samples of one image and class, D embedding
+dims. The index of a pixel counts over the batch: (b * H + y) * W + x.
 
 All results have fixed shapes, so the host need not wait for the device. One
 sort replaces the loops of the authors' released code: it orders pixels by
 group and at random within a group, so that the first q pixels of a group are
 a uniform draw without replacement.
 """
-from typing import NamedTuple, Optional, Tuple
+from typing import Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -21,66 +21,35 @@ from mmpixsort.functional.checks import check_labels
 NOISE = 1 << 40
 
 
-class Shuffled(NamedTuple):
-    """Pixels in the order of their groups and in random order within a group.
-
-    Attributes:
-        order: (N,) indices of the pixels.
-        edges: (G + 1,) borders of the groups: `order[edges[g]:edges[g + 1]]`
-            are the pixels of group g.
-    """
-
-    order: Tensor
-    edges: Tensor
-
-    @property
-    def counts(self) -> Tensor:
-        """Number of pixels (G,) of each group."""
-        return self.edges[1:] - self.edges[:-1]
-
-
-def shuffle_groups(groups: Tensor,
-                   num_groups: int,
-                   generator: Optional[torch.Generator] = None) -> Shuffled:
-    """Order pixels by group and at random within each group.
-
-    Args:
-        groups: (N,) int64 group of each pixel in [0, G).
-        num_groups: G.
-        generator: Generator of the random draws, on the device of `groups`.
-    """
-    noise = draw_noise(groups, generator)
-    key, order = noise.add_(groups, alpha=NOISE).sort()
-    bounds = torch.arange(
-        0, (num_groups + 1) * NOISE, NOISE, device=groups.device)
-    return Shuffled(order, torch.searchsorted(key, bounds))
-
-
-def draw_noise(groups: Tensor,
+def draw_noise(labels: Tensor,
                generator: Optional[torch.Generator]) -> Tensor:
-    """Return random integers in [0, NOISE) that order pixels in a group."""
+    """Return random integers (B, H, W) in [0, NOISE), one of each pixel."""
     return torch.randint(
-        NOISE, groups.shape, generator=generator, device=groups.device)
+        NOISE, labels.shape, generator=generator, device=labels.device)
 
 
-def class_groups(labels: Tensor, num_classes: int) -> Tensor:
-    """Return the group of each pixel: one group per image and class.
-
-    Class c of image b is group b * (C + 2) + c + 1. The first and the last
-    group of an image hold the pixels with a label below 0 and of C or more.
+def sort_pixels(keys: Tensor, *, num_groups: int,
+                lowest: int) -> Tuple[Tensor, Tensor]:
+    """Sort the pixels of a batch by image, and those of an image by key.
 
     Args:
-        labels: (B, H, W) integer labels.
-        num_classes: C.
+        keys: (B, H, W) int64 sort key of each pixel, changed in place. Group
+            g has the keys from g * NOISE to (g + 1) * NOISE - 1.
+        num_groups: G.
+        lowest: Number of the first group, 0 or less; the groups of an image
+            are lowest, ..., lowest + G - 1.
 
     Returns:
-        (B, H, W) int64 in [0, B * (C + 2)).
+        Index (N,) of the pixels in their order; and the position (B * G + 1,)
+        in this order at which each group of each image begins, followed by
+        N.
     """
-    labels = check_labels('labels', labels, labels.shape)
-    stride = num_classes + 2
-    first = torch.arange(
-        1, len(labels) * stride, stride, device=labels.device)
-    return labels.clamp(-1, num_classes).add_(first[:, None, None])
+    bounds = torch.arange(
+        0, (len(keys) * num_groups + 1) * NOISE, NOISE, device=keys.device)
+    # the bound at the beginning of group 0 separates the images
+    keys.add_(bounds[-lowest:-1:num_groups, None, None])
+    ordered, order = keys.flatten().sort()
+    return order, torch.searchsorted(ordered, bounds)
 
 
 def sample_anchors(
@@ -124,100 +93,106 @@ def sample_anchors(
         ones before hard ones.
     """
     labels = check_labels('labels', labels, hard.shape)
-    stride = num_classes + 2
-    pair = class_groups(labels, num_classes)
-    group = torch.add(hard, pair, alpha=2).flatten()
-    shuffled = shuffle_groups(group, 2 * len(labels) * stride, generator)
-    quotas = anchor_quotas(
-        shuffled.counts.view(len(labels), stride, 2),
+    noise = draw_noise(labels, generator)
+    # hard pixels lie above the middle of their class and easy ones below it,
+    # so that anchors, which have the least noise, are next to each other
+    keys = torch.where(hard, noise, ~noise).add_(
+        labels.clamp(-1, num_classes), alpha=2 * NOISE)
+    order, edges = sort_pixels(
+        keys, num_groups=2 * (num_classes + 2), lowest=-3)
+    # the first and the last class of an image are ignored pixels
+    edges = edges[:-1].view(len(labels), num_classes + 2, 2)
+    starts, middles = edges[:, 1:-1].unbind(2)
+    counts, ends = anchor_ranges(
+        starts,
+        middles,
+        edges[:, 2:, 0],
         max_samples=max_samples,
         max_views=max_views,
         min_pixels=min_pixels,
         round_hard_up=round_hard_up)
-    pixel, unused = take_quotas(
-        shuffled, quotas.flatten(),
+    position, unused = join_ranges(
+        counts.flatten(), ends.flatten(),
         min(max_samples, len(labels) * num_classes * max_views))
+    pixel = order[position.clamp_(max=len(order) - 1)]
     return pixel, labels.flatten()[pixel].masked_fill_(unused, -1)
 
 
-def anchor_quotas(counts: Tensor, *, max_samples: int, max_views: int,
-                  min_pixels: int, round_hard_up: bool) -> Tensor:
-    """Return the number of easy and hard anchors of every image and class.
+def anchor_ranges(starts: Tensor, middles: Tensor, ends: Tensor, *,
+                  max_samples: int, max_views: int, min_pixels: int,
+                  round_hard_up: bool) -> Tuple[Tensor, Tensor]:
+    """Return the range of anchors of every image and class.
 
-    The other arguments are those of :func:`sample_anchors`.
+    The pixels of an image and class are at the positions from `starts` to
+    `ends`, easy ones before `middles` and hard ones from there on. The other
+    arguments are those of :func:`sample_anchors`.
 
     Args:
-        counts: (B, C + 2, 2) int64 numbers of easy and of hard pixels. The
-            first and the last row of an image are for ignored labels.
+        starts: (B, C) int64 first position of each image and class.
+        middles: (B, C) int64 position of its first hard pixel.
+        ends: (B, C) int64 position after its last pixel.
 
     Returns:
-        (B, C + 2, 2) int64 numbers of anchors, at most `counts`; zero in the
-        first and the last row.
+        Number of anchors (B, C), and the position (B, C) after the last
+        anchor. The anchors are the pixels before that position.
     """
-    total = counts.sum(2)
-    total[:, ::counts.shape[1] - 1].zero_()
+    sizes = ends - starts
     if min_pixels > 1:
-        total.masked_fill_(total < min_pixels, 0)
-    pairs = total.count_nonzero().clamp_(1, max_samples)
-    views = total.clamp(max=(max_samples // pairs).clamp_(max=max_views))
-    # index of the kind, easy or hard, whose half is rounded down; the other
-    # kind gets the remaining anchors
-    down = 0 if round_hard_up else 1
-    side, other = counts[..., down], counts[..., 1 - down]
-    quota = torch.clamp(views // 2, min=views - other, max=side)
-    quotas = quota, views - quota
-    return torch.stack(quotas if round_hard_up else quotas[::-1], 2)
+        sizes.masked_fill_(sizes < min_pixels, 0)
+    pairs = sizes.count_nonzero().clamp_(min=1)
+    counts = sizes.clamp(max=(max_samples // pairs).clamp_(1, max_views))
+    num_hard = counts // 2
+    if round_hard_up:
+        num_hard = counts - num_hard
+    return counts, torch.clamp(
+        middles + num_hard, min=starts + counts, max=ends)
 
 
-def take_quotas(shuffled: Shuffled, quotas: Tensor,
+def join_ranges(counts: Tensor, ends: Tensor,
                 num_slots: int) -> Tuple[Tensor, Tensor]:
-    """Take the first `quotas[g]` pixels of every group g, one after another.
+    """List the positions of ranges one after another.
 
     Args:
-        shuffled: Pixels ordered by their G groups.
-        quotas: (G,) int64 number of pixels to take, at most the size of the
-            group; zero for the first and the last group, which hold ignored
-            pixels.
-        num_slots: Number of rows of the result. Further pixels are dropped.
+        counts: (R,) int64 length of each range, 0 or more.
+        ends: (R,) int64 position after the last one of each range.
+        num_slots: Number of rows of the result. Further positions are
+            dropped.
 
     Returns:
-        Pixel index (num_slots,) and a mask (num_slots,) of unused rows.
+        Position (num_slots,) and a mask (num_slots,) of unused rows.
     """
-    ends = quotas.cumsum(0)
-    slot = torch.arange(num_slots, device=quotas.device)
-    unused = slot >= ends[-1]
-    # index of the group before that of a slot; it exists, because the first
-    # group has no slots
-    before = torch.searchsorted(ends[1:-1], slot, right=True)
-    skipped = shuffled.edges[1:] - ends
-    position = slot.add_(skipped[before]).clamp_(max=len(shuffled.order) - 1)
-    return shuffled.order[position], unused
+    until = counts.cumsum(0)
+    slot = torch.arange(num_slots, device=counts.device)
+    unused = slot >= until[-1]
+    range_of_slot = torch.searchsorted(until[:-1], slot, right=True)
+    return slot.add_((ends - until)[range_of_slot]), unused
 
 
-def sample_groups(
-        groups: Tensor,
-        shape: Tuple[int, int],
-        num_samples: int,
+def sample_classes(
+        labels: Tensor,
+        num_classes: int,
+        draws: Tensor,
         generator: Optional[torch.Generator] = None
 ) -> Tuple[Tensor, Tensor]:
     """Draw up to K pixels of every class of every image uniformly.
 
     Args:
-        groups: (N,) int64 group of each pixel, from :func:`class_groups`.
-        shape: B and C.
-        num_samples: K.
-        generator: Generator of the random draws, on the device of `groups`.
+        labels: (B, H, W) int64 labels; pixels with a label outside [0, C)
+            are ignored.
+        num_classes: C.
+        draws: (K,) int64 numbers from 0 to K - 1.
+        generator: Generator of the random draws, on the device of `labels`.
 
     Returns:
         Pixel index (B, C, K) and a mask (B, C, K) of unused entries.
     """
-    table = shape[0], shape[1] + 2, 1
-    shuffled = shuffle_groups(groups, table[0] * table[1], generator)
-    pick = torch.arange(num_samples, device=groups.device)
-    starts = shuffled.edges[:-1].view(table)[:, 1:-1]
-    counts = shuffled.counts.view(table)[:, 1:-1]
-    position = (starts + pick).clamp_(max=len(shuffled.order) - 1)
-    return shuffled.order[position], pick >= counts
+    keys = draw_noise(labels, generator).add_(
+        labels.clamp(-1, num_classes), alpha=NOISE)
+    order, edges = sort_pixels(keys, num_groups=num_classes + 2, lowest=-1)
+    edges = edges[:-1].view(len(labels), num_classes + 2, 1)
+    position = edges[:, 1:-1] + draws
+    unused = position >= edges[:, 2:]
+    return order[position.clamp_(max=len(order) - 1)], unused
 
 
 def gather_pixels(feature: Tensor, pixel: Tensor) -> Tensor:

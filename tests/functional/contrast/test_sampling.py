@@ -7,18 +7,18 @@ from references import anchor_sampling_loop, sine_embeddings
 
 from mmpixsort.functional import masked_mean, pixel_contrast
 from mmpixsort.functional.contrast import sampling
-from mmpixsort.functional.contrast.sampling import (anchor_quotas,
-                                                    class_groups,
+from mmpixsort.functional.contrast.sampling import (anchor_ranges,
                                                     gather_pixels,
                                                     sample_anchors,
-                                                    sample_groups)
+                                                    sample_classes)
 
 
 @pytest.fixture
 def first_picks(monkeypatch):
     """Pixels in order instead of at random, as the fixtures were made."""
-    monkeypatch.setattr(sampling, 'draw_noise',
-                        lambda groups, _: torch.arange(len(groups)))
+    monkeypatch.setattr(
+        sampling, 'draw_noise', lambda labels, _: torch.arange(
+            labels.numel()).view(labels.shape))
 
 
 def _f2_input():
@@ -148,19 +148,17 @@ def test_sample_anchors__repeats_with_the_generator():
     (1, 9, (1, 8)),  # few hard: easy fills up
     (3, 2, (3, 2)),  # few of both: all
 ])
-def test_anchor_quotas__fill_up(hard, easy, want):
-    counts = torch.tensor([[[7, 7], [easy, hard], [7, 7]]])
-    quotas = anchor_quotas(
-        counts, max_samples=100, max_views=9, min_pixels=1,
-        round_hard_up=True)
-    assert quotas[0, 1].tolist() == [want[1], want[0]]
-    assert quotas[0, ::2].sum() == 0
+def test_anchor_ranges__fill_up(hard, easy, want):
+    middle = torch.tensor([[20]])
+    counts, end = anchor_ranges(
+        middle - easy, middle, middle + hard, max_samples=100, max_views=9,
+        min_pixels=1, round_hard_up=True)
+    assert (end - middle, counts - (end - middle)) == want
 
 
-def test_sample_groups__picks_of_the_named_class():
+def test_sample_classes__picks_of_the_named_class():
     labels = torch.tensor([[[0, 0, 1], [1, 1, -1]], [[2, 5, 2], [2, 2, 2]]])
-    pixel, unused = sample_groups(
-        class_groups(labels, 3).flatten(), (2, 3), 4)
+    pixel, unused = sample_classes(labels, 3, torch.arange(4))
     assert (~unused).sum(2).tolist() == [[2, 3, 0], [0, 0, 4]]
     picked = labels.flatten()[pixel]
     for c in range(3):
