@@ -15,10 +15,18 @@ unexport PYTHONPATH
 # Threads that wait without spinning: on busy cores a step is twice as fast.
 TRAIN = OMP_WAIT_POLICY=PASSIVE $(BIN)/python tools/train.py
 TEST = OMP_WAIT_POLICY=PASSIVE $(BIN)/python tools/test.py
+CONTRAST = configs/pixel_contrast/pixel-contrast_fcn-mnv2
+DEMO = $(CONTRAST)$(if $(DATA),_1xb8-1500it_camvid,_1xb4-600it_street-scenes).py
+# Settings of the config, in the form of --cfg-options.
+DEMO_SETTINGS = $(if $(DATA),$(foreach split,train val test,\
+    '$(split)_dataloader.dataset.data_root=$(DATA)')) \
+    $(if $(WEIGHTS),model.backbone.init_cfg.type=Pretrained \
+    'model.backbone.init_cfg.checkpoint=$(WEIGHTS)') $(DEMO_ARGS)
+DEMO_OUT ?= demo_output
 STICKS = configs/discriminative/discriminative_unet_1xb4-2000it_sticks
 OUT ?= demo_output/instances
-TEXT_OUT ?= demo_output/text
-TEXT_ARGS ?=
+CAPTIONS = configs/studies/shapes_captions.py
+TEXT_ARGS ?= --seeds 0
 
 .PHONY: help venv demo demo-instances demo-text test lint docs check clean
 .DEFAULT_GOAL := help
@@ -27,14 +35,14 @@ help:
 	@echo 'make demo   train, test and picture a small pixel-contrast model'
 	@echo '            DATA=path/to/camvid  use real data, not the generator'
 	@echo '            WEIGHTS=file.pth     start from this backbone'
-	@echo '            DEMO_ARGS="..."      further options of the demo'
+	@echo '            DEMO_ARGS="KEY=VALUE ..."  settings of the config'
+	@echo '            DEMO_OUT=folder      for checkpoints and pictures'
 	@echo 'make demo-instances   learn eight scenes of sticks by heart, then'
 	@echo '            train on others and test on scenes that were not seen'
 	@echo '            OUT=folder           for checkpoints and pictures'
 	@echo 'make demo-text   learn words for regions from captions of generated'
 	@echo '            shapes, beside what contrast of whole images learns'
-	@echo '            TEXT_OUT=folder  for checkpoints and pictures'
-	@echo '            TEXT_ARGS="--seeds 0 1 2"  further options of it'
+	@echo '            TEXT_ARGS="--seeds 0 1 2"  options of the study'
 	@echo 'make test   run the test suite'
 	@echo '            PYTEST_ARGS="-k bank -x"  further options of pytest'
 	@echo 'make venv   only create the environment that both use'
@@ -54,9 +62,12 @@ venv:
 	@$(PYTHON) tools/setup_env.py --venv '$(VENV)' --ops '$(OPS)'
 
 demo: venv
-	$(BIN)/python demo/run_demo.py \
-	    $(if $(DATA),--data '$(DATA)') \
-	    $(if $(WEIGHTS),--weights '$(WEIGHTS)') $(DEMO_ARGS)
+	$(TRAIN) $(DEMO) --work-dir '$(DEMO_OUT)' \
+	    $(if $(strip $(DEMO_SETTINGS)),--cfg-options $(DEMO_SETTINGS))
+	$(TEST) $(DEMO) "$$(cat '$(DEMO_OUT)/last_checkpoint')" \
+	    --work-dir '$(DEMO_OUT)/test' --cfg-options $(DEMO_SETTINGS) \
+	    'visualizer.save_dir=$(DEMO_OUT)'
+	@echo 'wrote $(DEMO_OUT)/vis_data/vis_image and $(DEMO_OUT)/test'
 
 demo-instances: venv
 	$(TRAIN) $(subst 2000it_sticks,500it_sticks-memorised,$(STICKS)).py \
@@ -66,7 +77,8 @@ demo-instances: venv
 	    --work-dir '$(OUT)/test'
 
 demo-text: venv
-	$(BIN)/python demo/run_text_demo.py --out '$(TEXT_OUT)' $(TEXT_ARGS)
+	$(BIN)/python tools/study.py run $(CAPTIONS) $(TEXT_ARGS)
+	$(BIN)/python tools/study.py report $(CAPTIONS)
 
 test: venv
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

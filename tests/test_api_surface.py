@@ -190,11 +190,6 @@ DEFINED = {
     'mmpixsort.apis.context_report': {
         'ContextReport', 'report_context', 'score_context_of_run'},
     'mmpixsort.apis.convert_clip': {'convert_clip', 'describe_clip'},
-    'mmpixsort.apis.demo': {
-        'demo_config', 'is_progress', 'rescale', 'run_demo',
-        'write_scores'},
-    'mmpixsort.apis.demo_text': {
-        'TextRun', 'run_text_demo', 'text_baselines', 'text_table'},
     'mmpixsort.apis.exemplars': {
         'add_exemplars', 'image_data', 'load_image', 'read_mask'},
     'mmpixsort.apis.explain': {
@@ -226,7 +221,9 @@ DEFINED = {
     'mmpixsort.apis.predictions': {
         'class_shares', 'prediction_of_sample', 'save_prediction',
         'shown_labels'},
-    'mmpixsort.apis.tune_background': {'Curve', 'mean_iou', 'tune_background'},
+    'mmpixsort.apis.tune_background': {
+        'Curve', 'mean_iou', 'score_with_tuned_background',
+        'tune_background'},
 }
 # Registry -> what `type='mmpixsort.X'` builds.
 REGISTERED = {

@@ -1,5 +1,5 @@
 # Pixel contrast on generated street scenes: a few minutes on two CPU cores.
-# This is the default of demo/run_demo.py.
+# `make demo` trains and tests it.
 #   python tools/train.py configs/pixel_contrast/\
 #       pixel-contrast_fcn-mnv2_1xb4-600it_street-scenes.py
 _base_ = [

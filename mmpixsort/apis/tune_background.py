@@ -1,6 +1,8 @@
 """Choose the background threshold on images that are not used for testing."""
+import copy
+import time
 from pathlib import Path
-from typing import Callable, List, NamedTuple, Optional, Sequence, Union
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Union
 
 import torch
 from mmengine.config import Config
@@ -15,6 +17,7 @@ from mmpixsort.utils.progress import tracked
 from .loading import load_text_segmentor
 
 SPLITS = ('train', 'val')
+THRESHOLDS = [round(.3 + .025 * i, 3) for i in range(27)]  # of studies
 
 
 class Curve(NamedTuple):
@@ -87,6 +90,33 @@ def tune_background(config: Union[str, Path, Config],
     scores = [mean_iou(table) for table in counts]
     return Curve(thresholds, scores,
                  thresholds[max(range(len(scores)), key=scores.__getitem__)])
+
+
+def score_with_tuned_background(cfg: Config,
+                                checkpoint: Path) -> Dict[str, float]:
+    """Test a model with the background threshold of the validation split.
+
+    This is a `scorer` for studies.
+
+    Args:
+        cfg: Config with `val_dataloader`, on which the threshold is chosen
+            among `THRESHOLDS`, and `test_dataloader`, which is scored.
+        checkpoint: Path of the weights.
+
+    Returns:
+        The metrics of `test_evaluator`, and the `threshold`.
+    """
+    curve = tune_background(
+        copy.deepcopy(cfg), checkpoint, thresholds=THRESHOLDS)
+    cfg = copy.deepcopy(cfg)
+    cfg.model.decode_head.threshold = curve.best
+    cfg.load_from, cfg.resume = str(checkpoint), False
+    # mmengine finds runners and visualizers by name; with a name of its own,
+    # this test writes its pictures to its own folder
+    cfg.experiment_name = f'{cfg.work_dir} {time.time_ns()}'
+    if cfg.get('visualizer'):
+        cfg.visualizer.name = cfg.experiment_name
+    return dict(Runner.from_cfg(cfg).test(), threshold=curve.best)
 
 
 def _in_order(cfg: Config, split: str, max_images: Optional[int]) -> dict:

@@ -111,8 +111,19 @@ def test_train__missing_config_is_named():
 
 @pytest.mark.skipif(shutil.which('make') is None, reason='no make')
 @pytest.mark.parametrize('words, part', [
-    (['demo', 'DATA=d', 'WEIGHTS=w.pth'],
-     "run_demo.py --data 'd' --weights 'w.pth'"),
+    (['demo'], "tools/train.py configs/pixel_contrast/pixel-contrast_fcn-mnv2_"
+     "1xb4-600it_street-scenes.py --work-dir 'demo_output' OMP"),
+    (['demo', 'DATA=d', 'WEIGHTS=w.pth', 'DEMO_ARGS=randomness.seed=1'],
+     "1xb8-1500it_camvid.py --work-dir 'demo_output' --cfg-options "
+     "'train_dataloader.dataset.data_root=d' "
+     "'val_dataloader.dataset.data_root=d' "
+     "'test_dataloader.dataset.data_root=d' "
+     'model.backbone.init_cfg.type=Pretrained '
+     "'model.backbone.init_cfg.checkpoint=w.pth' randomness.seed=1 OMP"),
+    (['demo', 'DEMO_OUT=x'], '"$(cat \'x/last_checkpoint\')" --work-dir '
+     "'x/test' --cfg-options 'visualizer.save_dir=x'"),
+    (['demo-text', 'TEXT_ARGS=--seeds 0 1'],
+     'tools/study.py run configs/studies/shapes_captions.py --seeds 0 1'),
     (['test', 'PYTEST_ARGS=-k bank'], '-m pytest -k bank'),
     (['venv', 'OPS=0', 'VENV=other'], "--venv 'other' --ops '0'"),
 ])
