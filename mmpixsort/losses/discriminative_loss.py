@@ -129,12 +129,13 @@ class DiscriminativeLoss(nn.Module):
             num_ids=num_ids)
         values = terms._asdict()
         valid = values.pop('valid')
-        mean = dict(zip(values, mean_over_ranks(
-            torch.stack(list(values.values()), 1), valid)))
+        means = mean_over_ranks(torch.stack(list(values.values()), 1), valid)
+        pull, push, reg = means[:3]
+        num_instances, active_pixels, active_pairs = means[3:].detach()
         return dict(
-            loss_pull=self.pull_weight * mean['pull'],
-            loss_push=self.push_weight * mean['push'],
-            loss_reg=self.reg_weight * mean['reg'],
-            num_instances=mean['num_instances'],
-            active_pixels=mean['active_pixels'],
-            active_pairs=mean['active_pairs'])
+            loss_pull=self.pull_weight * pull,
+            loss_push=self.push_weight * push,
+            loss_reg=self.reg_weight * reg,
+            num_instances=num_instances,
+            active_pixels=active_pixels,
+            active_pairs=active_pairs)

@@ -209,7 +209,7 @@ def _terms(hinges: Hinges, areas: Tensor, groups: Groups, *,
 
     Args:
         hinges: Means and hinges of the instances.
-        areas: (B, K) areas in pixels.
+        areas: (B, K) areas in pixels, at least 1.
         groups: Groups of instances whose means are pushed apart.
         normalizer: Normalisation of the sums.
         margin: Distance beyond which two means do not push each other apart.
@@ -218,23 +218,24 @@ def _terms(hinges: Hinges, areas: Tensor, groups: Groups, *,
     """
     valid = groups.valid
     num = valid.sum(1)
-    active = hinges.active.sum(1)
+    sizes = areas
     if normalizer == 'pixel':
         sizes = areas.masked_fill(~valid, 0.).sum(1, keepdim=True)
+        sizes = sizes.clamp(min=1)
     elif normalizer == 'active':
-        sizes = active[:, None]
-    else:
-        sizes = areas
+        sizes = hinges.active[:, None].clamp(min=1).to(areas.dtype)
     weights = groups.weights if normalizer == 'paper' else 1
-    pull = (hinges.sums * (weights / sizes.clamp(min=1))).sum(1)
+    pull = (hinges.sums * (weights / sizes)).sum(1)
     push, pairs = _push(hinges.means, groups, normalizer, margin, distance,
                         whole_batch)
-    reg = pull.new_zeros(len(pull))
-    if distance != 'cosine':
+    if distance == 'cosine':
+        reg = torch.zeros_like(pull)
+    else:
         length = torch.linalg.vector_norm(
             hinges.means, ord=1 if distance == 'l1' else 2, dim=1)
         reg = (length * groups.weights).sum(1)
-    return DiscriminativeTerms(pull, push, reg, num > 0, num, active, pairs)
+    return DiscriminativeTerms(pull, push, reg, num > 0, num, hinges.active,
+                               pairs)
 
 
 def _push(means: Tensor, groups: Groups, normalizer: str, margin: float,
@@ -242,32 +243,42 @@ def _push(means: Tensor, groups: Groups, normalizer: str, margin: float,
     """Return the push (B,) and the number of pairs (B,) within the margin."""
     batch, _, num_slots = means.shape
     rows, partners = means.transpose(1, 2), groups.partners
-    weights, others, images = groups.weights, groups.num_partners, 1
+    weights, num_partners, images = groups.weights, groups.num_partners, 1
     if whole_batch:
-        rows = rows.reshape(1, batch * num_slots, -1)
+        rows = targets = rows.reshape(1, batch * num_slots, -1)
         partners = groups.valid.view(1, -1)
         partners = partners[:, :, None] & partners[:, None]
         partners.diagonal(dim1=1, dim2=2).fill_(False)
-        others = partners.sum(2, dtype=rows.dtype).view(batch, num_slots)
+        num_partners = partners.sum(2, dtype=rows.dtype).view(
+            batch, num_slots)
         # with this factor the mean over images is the mean over all pairs
         images = groups.valid.any(1).sum()
-        weights = images / (others + 1)
-    hinge = (margin - _pair_distances(rows, distance)).relu() * partners
-    close = (hinge > 0).view(batch, -1).sum(1)
-    by_mean = hinge.square().sum(2).view(batch, num_slots)
+        weights = images / (num_partners + 1)
+    else:
+        # The two distances of a pair have the same weight in the same sum.
+        # Twice the gradient of the first mean is then that of both, at half
+        # the cost.
+        targets = rows.detach()
+        rows = torch.lerp(targets, rows, 2.)  # the same numbers
+    hinge = (margin - _pair_distances(rows, targets, distance)).relu()
+    factor = partners.view(batch, num_slots, -1)
+    if normalizer != 'active':
+        if normalizer == 'authors':
+            weights = images / 2
+        factor = factor * (weights / num_partners.clamp(min=1))[..., None]
+    square = hinge.square().view_as(factor) * factor
+    push, pairs = square.sum((1, 2)), square.count_nonzero((1, 2))
     if normalizer == 'active':
-        pairs = close.sum().expand_as(close) if whole_batch else close
-        return by_mean.sum(1) * images / pairs.clamp(min=1), close
-    if normalizer == 'authors':
-        weights = images / 2
-    return (by_mean * (weights / others.clamp(min=1))).sum(1), close
+        num_pairs = pairs.sum() if whole_batch else pairs
+        push = push * images / num_pairs.clamp(min=1)
+    return push, pairs
 
 
-def _pair_distances(rows: Tensor, distance: str) -> Tensor:
-    """Return the distances (B, K, K) between means (B, K, D)."""
+def _pair_distances(rows: Tensor, targets: Tensor, distance: str) -> Tensor:
+    """Return the distances (B, K, K) of means (B, K, D) from other means."""
     if distance == 'cosine':
-        return 1 - rows @ rows.transpose(1, 2)
+        return 1 - rows @ targets.transpose(1, 2)
     # the form with a matrix product is inexact for means far from the origin
     return torch.cdist(
-        rows, rows, p=1 if distance == 'l1' else 2,
+        rows, targets, p=1 if distance == 'l1' else 2,
         compute_mode='donot_use_mm_for_euclid_dist')

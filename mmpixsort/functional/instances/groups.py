@@ -54,10 +54,11 @@ def group_instances(slots: Slots, class_ids: Optional[Tensor],
         partners &= classes[:, :, None] == classes[:, None]
     partners.diagonal(dim1=1, dim2=2).fill_(False)
     num_partners = partners.sum(2, dtype=slots.areas.dtype)
-    share = valid / (num_partners + 1)
-    num_groups = share.sum(1, keepdim=True)
-    return Groups(valid, share / num_groups.clamp(min=1), partners,
-                  num_partners)
+    weights = valid / (num_partners + 1)
+    if by_class:
+        num_groups = weights.sum(1, keepdim=True)
+        weights = weights / num_groups.clamp(min=1)
+    return Groups(valid, weights, partners, num_partners)
 
 
 def _slot_classes(slots: Slots, class_ids: Optional[Tensor]) -> Tensor:

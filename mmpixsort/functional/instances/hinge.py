@@ -11,13 +11,14 @@ them into the gradient of the map.
 """
 import mmap
 from contextlib import suppress
+from functools import reduce
 from math import prod
 from typing import Iterator, NamedTuple, Optional
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import normalize, pad
+from torch.nn.functional import normalize, pad, softshrink
 
 from .slot_sums import SlotSums
 from .slots import Slots
@@ -36,8 +37,7 @@ class Hinges(NamedTuple):
         means: (B, D, K) mean embeddings, normalised for 'cosine'; 0 for
             unused slots.
         sums: (B, K) sums of the squared hinges of the pixels.
-        active: (B, K) number of pixels beyond the margin; it has no
-            gradient.
+        active: (B,) number of pixels of an image beyond the margin, int64.
     """
 
     means: Tensor
@@ -67,7 +67,7 @@ def instance_hinges(embeddings: Tensor, slots: Slots, *, margin: float,
         :class:`Hinges` of the batch.
     """
     return Hinges(*_InstanceHinges.apply(
-        embeddings, slots.index, slots.areas.clamp(min=1), margin, distance,
+        embeddings, slots.index, slots.areas, margin, distance,
         embeddings.requires_grad and torch.is_grad_enabled()))
 
 
@@ -90,13 +90,13 @@ class _InstanceHinges(torch.autograd.Function):
         if differentiate:
             ctx.slopes = empty_map(*embeddings.shape, like=embeddings)
         ctx.options = margin, distance
-        total, pulled = _walk(
+        sums, active = _walk(
             embeddings, index, table, *ctx.options, ctx.slopes)
+        squares, pulled = sums[:, 0], sums[:, 1:]
         ctx.save_for_backward(embeddings, index, sizes, table, pulled)
-        sums, active = total[..., :-1].unbind(1)
         ctx.mark_non_differentiable(active)
         ctx.set_materialize_grads(False)
-        return table[..., :-1], sums, active
+        return table[..., :-1], squares[..., :-1], active
 
     @staticmethod
     @once_differentiable
@@ -120,7 +120,7 @@ class _InstanceHinges(torch.autograd.Function):
         if grad is None:  # backward runs again on a retained graph
             grad = empty_map(*embeddings.shape, like=embeddings)
             _walk(embeddings, index, table, *ctx.options, grad)
-        buffer = empty_map(*columns.shape[:2], _step(grad), like=grad)
+        buffer = _buffer(grad, columns.shape[1])
         for part in _pieces(grad):
             slopes = grad[..., part]
             taken = _take(columns, index[:, part], buffer)
@@ -143,14 +143,14 @@ def _walk(embeddings: Tensor, index: Tensor, table: Tensor, margin: float,
             hinges are written; None if no gradient is needed.
 
     Returns:
-        A tensor (B, 2, K + 1) with the sum of the squared hinges and the
-        number of pixels beyond the margin of each slot; and the sums
-        (B, D, K + 1) of the slopes in each slot, 0 if `slopes` is None.
+        Sums (B, 1 + D, K + 1) of each slot, of the squared hinges in channel
+        0 and of the slopes in the others, or (B, 1, K + 1) if `slopes` is
+        None; and the number of pixels (B,) beyond the margin.
     """
     dims, dump = table.shape[1], table.shape[2] - 1
-    total = _sums(embeddings, 2, dump)
-    pulled = _sums(embeddings, dims, dump)
-    buffer = empty_map(len(table), dims, _step(embeddings), like=table)
+    sums = _sums(embeddings, 1 if slopes is None else 1 + dims, dump)
+    active = []
+    buffer = _buffer(embeddings, dims)
     for part in _pieces(embeddings):
         slots = index[:, part]
         means = _take(table, slots, buffer)
@@ -159,12 +159,14 @@ def _walk(embeddings: Tensor, index: Tensor, table: Tensor, margin: float,
             out=means if slopes is None else slopes[..., part])
         _zero_where_(offset, slots == dump, table[:, :1, dump:])
         length = _length(offset, distance, means)
-        hinge = (length - margin).clamp_(min=0)
-        total.add(slots, torch.stack([hinge.square(), hinge.sign()], 1))
+        hinge = softshrink(length, margin)  # 0 up to the margin
+        active.append(hinge.count_nonzero(1))
+        values = [hinge.square()[:, None]]
         if slopes is not None:
             _slope_(offset, length, hinge, distance)
-            pulled.add(slots, offset)
-    return total.total(), pulled.total()
+            values.append(offset)
+        sums.add(slots, *values)
+    return sums.total(), reduce(torch.add, active)
 
 
 def empty_map(*shape: int, like: Tensor) -> Tensor:
@@ -206,7 +208,7 @@ def _step(embeddings: Tensor) -> int:
 
 def _pieces(embeddings: Tensor) -> Iterator[slice]:
     step = _step(embeddings)
-    for start in range(0, embeddings.shape[2], step):
+    for start in range(0, max(1, embeddings.shape[2]), step):
         yield slice(start, start + step)
 
 
@@ -215,11 +217,22 @@ def _sums(embeddings: Tensor, channels: int, num_slots: int) -> SlotSums:
                     step=_step(embeddings))
 
 
-def _take(table: Tensor, slots: Tensor, buffer: Tensor) -> Tensor:
-    """Copy columns of a table (B, D, K + 1) into a buffer (B, D, n)."""
+def _buffer(embeddings: Tensor, channels: int) -> Optional[Tensor]:
+    """Return memory for the columns that the pieces take from a table.
+
+    None is returned for a single piece, which needs the memory only once.
+    """
+    step = _step(embeddings)
+    if embeddings.shape[2] <= step:
+        return None
+    return empty_map(len(embeddings), channels, step, like=embeddings)
+
+
+def _take(table: Tensor, slots: Tensor, buffer: Optional[Tensor]) -> Tensor:
+    """Copy columns of a table (B, D, K + 1) into a tensor (B, D, n)."""
     return torch.gather(
         table, 2, slots[:, None].expand(-1, table.shape[1], -1),
-        out=buffer[..., :slots.shape[1]])
+        out=None if buffer is None else buffer[..., :slots.shape[1]])
 
 
 def _zero_where_(values: Tensor, gone: Tensor, zero: Tensor) -> None:
@@ -240,7 +253,9 @@ def _length(offset: Tensor, distance: str, buffer: Tensor) -> Tensor:
     """
     if distance == 'l1':
         return torch.abs(offset, out=buffer).sum(1)
-    # `norm` over the channels is ten times as slow on a CPU
+    if distance == 'l2' and offset.device.type != 'cpu':
+        return torch.linalg.vector_norm(offset, dim=1)
+    # a norm over the channels is ten times as slow on a CPU
     square = torch.mul(offset, offset, out=buffer).sum(1)
     return square.sqrt_() if distance == 'l2' else square.mul_(.5)
 

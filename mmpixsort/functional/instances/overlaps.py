@@ -49,7 +49,8 @@ def overlap_hinges(embeddings: Tensor, masks: Tensor, *, margin: float,
     masks = masks & valid[:, :, None]
     points = embeddings.masked_fill(~masks.any(1)[:, None], 0.)
     means = points @ masks.transpose(1, 2).to(points.dtype)
-    means = means / areas.clamp(min=1)[:, None]
+    areas = areas.clamp(min=1)
+    means = means / areas[:, None]
     means = means.masked_fill(~valid[:, None], 0.)
     if distance == 'cosine':
         means = normalize(means, dim=1)
@@ -60,9 +61,8 @@ def overlap_hinges(embeddings: Tensor, masks: Tensor, *, margin: float,
         owned = masks & (nearest[:, None] == torch.arange(
             masks.shape[1], device=masks.device)[:, None])
     hinge = (lengths - margin).clamp(min=0).masked_fill(~owned, 0.)
-    active = (hinge > 0).sum(2).to(areas.dtype)
     return (Slots(None, areas, valid),
-            Hinges(means, hinge.square().sum(2), active))
+            Hinges(means, hinge.square().sum(2), hinge.count_nonzero((1, 2))))
 
 
 def _lengths(points: Tensor, means: Tensor, distance: str) -> Tensor:

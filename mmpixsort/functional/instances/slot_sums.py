@@ -3,6 +3,8 @@
 Shapes: B images, D channels, n pixels of a piece, K slots for the instances
 of an image; slot K takes the pixels of no instance.
 """
+from typing import Sequence
+
 import torch
 from torch import Tensor
 
@@ -36,26 +38,36 @@ class SlotSums:
             self.lanes = starts.repeat(step // LANES + 1)[:step]
         self.parts = maps.new_zeros(len(maps), channels, size)
 
-    def add(self, slots: Tensor, values: Tensor) -> None:
-        """Add the values (B, D, n) of pixels to their slots (B, n)."""
-        if values.is_cuda and torch.are_deterministic_algorithms_enabled():
-            return self.add_products(slots, values)
+    def add(self, slots: Tensor, *values: Tensor) -> None:
+        """Add the values of pixels to their slots (B, n).
+
+        Args:
+            slots: (B, n) int64 slot of each pixel in [0, K].
+            values: Tensors (B, d, n) that hold the D channels in order.
+        """
+        if slots.is_cuda and torch.are_deterministic_algorithms_enabled():
+            return self.add_products(slots, *values)
         if self.lanes is not None:
             slots = slots + self.lanes[:slots.shape[1]]
-        slots = slots[:, None].expand(-1, values.shape[1], -1)
-        self.parts.scatter_add_(2, slots, values)
+        for sums, part in zip(self._split(values), values):
+            sums.scatter_add_(2, slots[:, None].expand_as(part), part)
 
-    def add_products(self, slots: Tensor, values: Tensor) -> None:
-        """Add values like :meth:`add`, by a product with one-hot rows.
+    def add_products(self, slots: Tensor, *values: Tensor) -> None:
+        """Add values like :meth:`add`, by products with one-hot rows.
 
         On a GPU a product gives the same bits in every run, while scattered
         additions do not. The sums of slot K stay zero.
         """
         numbers = torch.arange(self.count - 1, device=slots.device)
-        one_hot = (slots[..., None] == numbers).to(values.dtype)
+        one_hot = (slots[..., None] == numbers).to(self.parts.dtype)
         gone = slots > numbers[-1]
-        self.parts[..., :-1] += torch.bmm(
-            values.masked_fill(gone[:, None], 0.), one_hot)
+        for sums, part in zip(self._split(values), values):
+            sums[..., :-1] += torch.bmm(
+                part.masked_fill(gone[:, None], 0.), one_hot)
+
+    def _split(self, values: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Return the sums of the channels of each tensor of values."""
+        return self.parts.split([part.shape[1] for part in values], 1)
 
     def total(self) -> Tensor:
         """Return the sums (B, D, K + 1)."""

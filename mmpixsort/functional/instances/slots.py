@@ -20,7 +20,8 @@ class Slots(NamedTuple):
     Attributes:
         index: (B, N) int64 slot of each pixel in [0, K], where K means no
             instance. None if instances are given as masks.
-        areas: (B, K) areas in pixels, in the dtype of the loss.
+        areas: (B, K) areas in pixels, in the dtype of the loss; 1 for an
+            empty slot, because areas are divisors.
         valid: (B, K) bool, True for slots that hold an instance.
     """
 
@@ -67,10 +68,8 @@ def instance_slots(instance_ids: Tensor,
         unused = unused | (ids == ignore_index)
     if num_ids is None:
         ids, num_ids = _number_by_image(ids.masked_fill(unused, -1))
-    else:
-        check_count('num_ids', num_ids)
-        unused = unused | (ids >= num_ids)
-    index = ids.masked_fill(unused, num_ids)
+    check_count('num_ids', num_ids)
+    index = ids.masked_fill(unused, num_ids).clamp_(max=num_ids)
     areas = torch.zeros(
         len(ids), num_ids + 1, dtype=dtype, device=ids.device)
     areas = areas.scatter_add_(
@@ -79,7 +78,7 @@ def instance_slots(instance_ids: Tensor,
     if min_pixels > 1:
         kept = torch.cat([valid, torch.zeros_like(valid[:, :1])], 1)
         index = index.masked_fill(~kept.gather(1, index), num_ids)
-    return Slots(index, areas, valid)
+    return Slots(index, areas.clamp_(min=1), valid)
 
 
 def _number_by_image(ids: Tensor) -> Tuple[Tensor, int]:

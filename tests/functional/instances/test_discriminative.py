@@ -300,7 +300,8 @@ def test_discriminative_loss__ids_unique_over_the_batch(step, options):
 def test_instance_slots__number_the_ids_of_every_image(ids, index, areas):
     found = instance_slots(torch.tensor(ids).long())
     assert found.index.tolist() == index
-    assert found.areas.tolist() == areas
+    assert (found.areas * found.valid).tolist() == areas
+    assert (found.areas >= 1).all()
 
 
 def test_discriminative_loss__many_instances_and_other_integers():

@@ -25,7 +25,7 @@ def test_slot_sums__equal_a_loop(seed, num_slots, step):
     sums = SlotSums(values, channels=3, num_slots=num_slots, step=step)
     for start in range(0, 70, step):
         part = slice(start, start + step)
-        sums.add(slots[:, part], values[..., part])
+        sums.add(slots[:, part], values[:, :1, part], values[:, 1:, part])
     want = sums_by_loop(slots, values, num_slots + 1)
     assert torch.allclose(sums.total(), want, atol=1e-12)
 
@@ -35,7 +35,7 @@ def test_slot_sums__products_for_exact_repeats_on_a_gpu():
     values[slots[:, None].expand(-1, 3, -1) == 5] = torch.nan
     sums = SlotSums(values, channels=3, num_slots=5, step=40)
     sums.lanes, sums.parts = None, torch.zeros(2, 3, 6)
-    sums.add_products(slots, values)
+    sums.add_products(slots, values[:, :1], values[:, 1:])
     want = sums_by_loop(slots, values, 6)[..., :5]
     assert torch.allclose(sums.total()[..., :5], want, atol=1e-5)
 
