@@ -65,7 +65,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--recall', nargs='*', metavar='KIND', default=[],
         help='print the recall of these kinds of index, compared with exact '
-        'search: flat, ivf, sq (needs the extra faiss)')
+        'search: ivf, sq (needs the extra faiss)')
     add_run_arguments(parser)
     return parser.parse_args()
 

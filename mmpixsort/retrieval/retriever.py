@@ -47,7 +47,7 @@ class Retriever:
         ties: Rule for classes with equal votes. 'smallest' chooses the
             smallest class index, as in the authors' released code; 'nearest'
             chooses the class of the nearest neighbour among them.
-        kind: Kind of search: 'exact', or 'flat', 'ivf' or 'sq' of FAISS.
+        kind: Kind of search: 'exact', or 'ivf' or 'sq' of FAISS.
         device: Device of an exact search.
 
     Raises:

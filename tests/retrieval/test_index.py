@@ -1,11 +1,12 @@
 """Search: exact, and by FAISS."""
 import builtins
+from copy import deepcopy
 
 import pytest
 import torch
 from torch.nn.functional import normalize
 
-from mmpixsort.retrieval import build_index, recall_at_k
+from mmpixsort.retrieval import build_index, index, recall_at_k
 
 
 @pytest.fixture(scope='module')
@@ -19,18 +20,22 @@ def _needs_faiss(kind):
         pytest.importorskip('faiss')
 
 
-@pytest.mark.parametrize('kind', ['exact', 'flat'])
-def test_index__exact_kinds_equal_a_full_sort(features, kind):
-    _needs_faiss(kind)
-    queries = features[:7] + .01
-    score, rows = build_index(features, kind=kind).search(queries, 9)
+@pytest.mark.parametrize('with_faiss', [False, True])
+@pytest.mark.parametrize('num_queries', [1, 7, 300])
+def test_exact__equals_a_full_sort(features, monkeypatch, with_faiss,
+                                   num_queries):
+    if with_faiss:
+        pytest.importorskip('faiss')
+    monkeypatch.setattr(index, 'has_faiss', lambda: with_faiss)
+    queries = features[:num_queries] + .01
+    score, rows = build_index(features).search(queries, 9)
     want = (queries @ features.T).topk(9)
     assert torch.equal(rows, want.indices)
     assert torch.allclose(score, want.values, atol=1e-6)
 
 
 @pytest.mark.parametrize('kind, least', [
-    ('exact', 1.), ('flat', 1.), ('ivf', .9), ('sq', .9)])
+    ('exact', 1.), ('ivf', .9), ('sq', .9)])
 def test_index__recall(features, kind, least):
     _needs_faiss(kind)
     recall = recall_at_k(
@@ -38,18 +43,60 @@ def test_index__recall(features, kind, least):
     assert least <= recall + 1e-6 <= 1.00001
 
 
-def test_faiss__threshold_is_put_back(features):
+def test_faiss__settings_are_put_back(features):
     faiss = pytest.importorskip('faiss')
-    before = faiss.cvar.distance_compute_blas_threshold
-    build_index(features, kind='flat').search(features[:3], 2)
-    assert faiss.cvar.distance_compute_blas_threshold == before
+    before = _settings(faiss)
+    build_index(features).search(features[:3], 2)
+    build_index(features, kind='ivf').search(features[:3], 2)
+    assert _settings(faiss) == before
+
+
+def _settings(faiss):
+    return (faiss.cvar.distance_compute_blas_threshold,
+            faiss.omp_get_max_threads())
+
+
+@pytest.mark.parametrize('dtype', [torch.half, torch.double])
+def test_exact__other_precisions_need_no_faiss(features, monkeypatch, dtype):
+    monkeypatch.setattr(index, 'import_faiss', None)
+    rows = features.to(dtype)
+    score, _ = build_index(rows).search(features[:5], 3)
+    want = (features[:5].to(score) @ rows.to(score).T).topk(3).values
+    assert torch.allclose(score, want, atol=1e-6)
+
+
+@pytest.mark.parametrize('with_faiss', [False, True])
+def test_exact__bad_arguments_are_named(features, monkeypatch, with_faiss):
+    monkeypatch.setattr(index, 'has_faiss', lambda: with_faiss)
+    exact = build_index(features)
+    with pytest.raises(ValueError, match='`num_neighbors`'):
+        exact.search(features[:2], len(features) + 1)
+    with pytest.raises(ValueError, match='`queries`'):
+        exact.search(features[:2, :3], 2)
+
+
+def test_exact__nan_finds_rows_of_the_bank(features):
+    queries = features[:3].clone()
+    queries[1] = torch.nan
+    _, rows = build_index(features).search(queries, 4)
+    assert (0 <= rows).all() and (rows < len(features)).all()
+    assert rows[[0, 2], 0].tolist() == [0, 2]
+
+
+def test_index__can_be_copied(features):
+    for kind in ('exact', 'ivf'):
+        _needs_faiss(kind)
+        first = build_index(features, kind=kind)
+        for one, other in zip(first.search(features[:4], 3),
+                              deepcopy(first).search(features[:4], 3)):
+            assert torch.equal(one, other)
 
 
 def test_faiss__too_few_rows_in_the_lists(features):
     pytest.importorskip('faiss')
-    index = build_index(features, kind='ivf', num_lists=50, num_probes=1)
+    lists = build_index(features, kind='ivf', num_lists=50, num_probes=1)
     with pytest.raises(ValueError, match='raise `num_probes`'):
-        index.search(features[:3], 2000)
+        lists.search(features[:3], 2000)
 
 
 def test_index__bad_kind_and_missing_extra(features, monkeypatch):
@@ -64,4 +111,4 @@ def test_index__bad_kind_and_missing_extra(features, monkeypatch):
 
     monkeypatch.setattr(builtins, '__import__', fake)
     with pytest.raises(ImportError, match=r'mmpixsort\[faiss\]'):
-        build_index(features, kind='flat')
+        build_index(features, kind='ivf')

@@ -68,7 +68,7 @@ class RetrievalInference:
             the votes. None weights all votes equally.
         ties: Rule for classes with equal votes, 'smallest' or 'nearest'; see
             :class:`Retriever`.
-        search: Kind of search: 'exact', or 'flat', 'ivf' or 'sq' of FAISS.
+        search: Kind of search: 'exact', or 'ivf' or 'sq' of FAISS.
 
     Raises:
         ValueError: If an option is out of range.
