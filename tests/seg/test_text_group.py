@@ -6,9 +6,10 @@ import tiny_text
 import torch
 from mmengine.structures import PixelData
 
-from mmpixsort.seg.heads.text_group_head import CaptionTargets, nouns_of_batch
+from mmpixsort.seg.heads.text_group_head import CaptionTargets, index_captions
 from mmpixsort.seg.segmentors.text_group_segmentor import region_areas
 from mmpixsort.structures import ImageEmbeddings
+from mmpixsort.utils import transfer
 
 SLIDE = dict(mode='slide', crop_size=(16, 16), stride=(8, 8))
 
@@ -180,7 +181,7 @@ def test_set_vocabulary__of_a_file_needs_no_text_tower(tmp_path):
 
 
 def prompts_of(model, words):
-    """Return the texts that a training step encodes for nouns, sorted."""
+    """Return the texts that a training step encodes for nouns."""
     texts, rows = [], torch.ones(1, 8) / 8**.5
 
     def encode(given):
@@ -352,11 +353,24 @@ def test_train_templates__are_drawn_by_seed():
     assert sorted(text.split()[1] for text in first) == sorted(words)
 
 
-def test_nouns_of_batch__hand_case():
-    found = nouns_of_batch([
-        CaptionTargets('', [' ring', 'disk', 'ring'], ['ring', 'disk']),
+def test_index_captions__one_copy_to_the_device(monkeypatch):
+    copies = []
+    monkeypatch.setattr(
+        transfer, 'send', lambda values, device: copies.append(device)
+        or values.to(device))
+    found = index_captions(
+        [CaptionTargets('a', ['ring'], ['ring', 'disk'])] * 2, 'meta')
+    assert copies == ['meta']
+    assert found.captions.shape == (2, 2) and found.captions.is_meta
+
+
+def test_index_captions__hand_case():
+    found = index_captions([
+        CaptionTargets('b', [' ring', 'disk', 'ring'], ['ring', 'disk']),
         CaptionTargets('', [], []),
-        CaptionTargets('', ['ring'], ['ring', 'square'])], 'cpu')
+        CaptionTargets('a', ['ring'], ['ring', 'square'])], 'cpu')
+    assert found.sentences == ['a', 'b']
+    assert found.sentence_rows.tolist() == [1, 2, 0]
     assert found.words == ['disk', 'ring']
     assert found.rows.tolist() == [1, 0, 1]
     assert found.images.tolist() == [0, 0, 2]

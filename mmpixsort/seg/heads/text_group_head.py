@@ -5,7 +5,7 @@ and texts, M nouns, C channels: the words and, with a rule for it, the
 background.
 """
 import hashlib
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Union
 
 import torch
 from mmengine.dist import get_rank
@@ -21,6 +21,7 @@ from mmpixsort.seg.transforms.text_groups import stack_groups
 from mmpixsort.structures import ImageEmbeddings
 from mmpixsort.text.templates import check_templates, fill_template
 from mmpixsort.text.vocabulary import canonical_word
+from mmpixsort.utils.transfer import send_integers
 
 Encode = Callable[[Sequence[str]], Tensor]
 
@@ -39,10 +40,13 @@ class CaptionTargets(NamedTuple):
     all_nouns: Sequence[str]
 
 
-class Nouns(NamedTuple):
-    """Nouns of the captions of a batch.
+class CaptionIndices(NamedTuple):
+    """Texts of the captions of a batch, and where they occur.
 
     Attributes:
+        sentences: The different sentences, sorted.
+        sentence_rows: Index (B,) in `sentences` of that of every image,
+            int64; the number of sentences for an image without one.
         words: The different nouns, sorted.
         rows: Index (M,) in `words` of every noun of every caption, int64.
         images: Index (M,) of the image of every noun, int64.
@@ -52,6 +56,8 @@ class Nouns(NamedTuple):
             with -1.
     """
 
+    sentences: List[str]
+    sentence_rows: Tensor
     words: List[str]
     rows: Tensor
     images: Tensor
@@ -192,17 +198,16 @@ class TextGroupHead(BaseModule):
                 'train, got None for both')
         seed, iteration = self.clock.tick()
         losses = dict()
+        found = index_captions(captions, embeddings.image.device)
         if self.sentence_loss is not None:
-            texts = [caption.sentence for caption in captions]
-            rows = _encode_some(encode, texts, embeddings.image)
-            has_one = torch.tensor(
-                [bool(text) for text in texts], device=rows.device)
+            rows = _encode_with_zero(
+                encode, found.sentences, embeddings.image)
             losses['loss_sentence'] = self.sentence_loss(
-                embeddings.image, rows, scale=scale, valid=has_one)
+                embeddings.image, rows[found.sentence_rows], scale=scale,
+                valid=found.sentence_rows < len(found.sentences))
         if self.noun_loss is not None:
-            found = nouns_of_batch(captions, embeddings.image.device)
             texts = self._prompts(found.words, seed, iteration)
-            rows = _encode_some(encode, texts, embeddings.image)
+            rows = _encode_with_zero(encode, texts, embeddings.image)
             losses.update(self.noun_loss(
                 rows[found.rows], found.images, embeddings.regions,
                 embeddings.valid, scale=scale, noun_ids=found.ids,
@@ -252,21 +257,30 @@ class TextGroupHead(BaseModule):
             image_similarity=image_similarity)
 
 
-def nouns_of_batch(captions: Sequence[CaptionTargets],
-                   device: torch.device) -> Nouns:
-    """List the nouns of the captions, each once in a caption.
+def index_captions(captions: Sequence[CaptionTargets],
+                   device: Union[torch.device, str]) -> CaptionIndices:
+    """List the sentences of a batch, and the nouns once in each caption.
+
+    All indices go to the device in one copy, for which the host does not
+    wait.
 
     Args:
         captions: Caption of each image.
         device: Device of the tensors that are returned.
 
     Example:
-        >>> found = nouns_of_batch([
-        ...     CaptionTargets('', ['cat', 'dog'], ['cat', 'dog']),
+        >>> found = index_captions([
+        ...     CaptionTargets('a cat', ['cat', 'dog'], ['cat', 'dog']),
         ...     CaptionTargets('', ['dog'], ['dog'])], 'cpu')
+        >>> found.sentences, found.sentence_rows.tolist()
+        (['a cat'], [0, 1])
         >>> found.words, found.rows.tolist(), found.images.tolist()
         (['cat', 'dog'], [0, 1, 1], [0, 0, 1])
     """
+    texts = [caption.sentence for caption in captions]
+    sentences = sorted({text for text in texts if text})
+    place = {text: i for i, text in enumerate(sentences)}
+    sentence_rows = [place.get(text, len(sentences)) for text in texts]
     lists = [_distinct(caption.nouns) for caption in captions]
     words = sorted({word for nouns in lists for word in nouns})
     row = {word: i for i, word in enumerate(words)}
@@ -275,11 +289,14 @@ def nouns_of_batch(captions: Sequence[CaptionTargets],
     ids = [_stable_id(words[i]) for i in rows]
     said = [[_stable_id(word) for word in _distinct(caption.all_nouns)]
             for caption in captions]
-    length = max(1, *map(len, said)) if said else 1
-    said = [nouns + [-1] * (length - len(nouns)) for nouns in said]
-    return Nouns(words, *(
-        torch.tensor(part, dtype=torch.long, device=device)
-        for part in (rows, images, ids, said)))
+    length = max([1, *map(len, said)])
+    padded = [number for nouns in said
+              for number in nouns + [-1] * (length - len(nouns))]
+    sentence_rows, rows, images, ids, padded = send_integers(
+        (sentence_rows, rows, images, ids, padded), device)
+    return CaptionIndices(
+        sentences, sentence_rows, words, rows, images, ids,
+        padded.view(len(said), length))
 
 
 def _distinct(words: Sequence[str]) -> List[str]:
@@ -292,17 +309,8 @@ def _stable_id(word: str) -> int:
     return int.from_bytes(digest[:8], 'big') >> 2
 
 
-def _encode_some(encode: Encode, texts: Sequence[str],
-                 like: Tensor) -> Tensor:
-    """Encode each different text once; return the rows (N, E) of all texts.
-
-    The row of an empty text is 0.
-    """
-    different = sorted({text for text in texts if text})
+def _encode_with_zero(encode: Encode, texts: Sequence[str],
+                      like: Tensor) -> Tensor:
+    """Return the rows (N + 1, E) of N texts and of no text, which are 0."""
     zero = like.new_zeros(1, like.shape[1])
-    if not different:
-        return zero.expand(len(texts), -1)
-    rows = torch.cat([encode(different), zero.to(like)])
-    place = {text: i for i, text in enumerate(different)}
-    index = [place.get(text, len(different)) for text in texts]
-    return rows[torch.tensor(index, device=rows.device, dtype=torch.long)]
+    return torch.cat([encode(texts), zero]) if texts else zero

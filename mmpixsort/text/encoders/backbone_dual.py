@@ -17,9 +17,10 @@ from mmpixsort.registry import MODELS
 from mmpixsort.structures import ImageEmbeddings
 from mmpixsort.text.bank_file import read_text_bank
 from mmpixsort.text.vocabulary import canonical_word, listed
+from mmpixsort.utils.transfer import send_integers
 
-from .dual_parts import (bounded_scale, check_images, check_texts,
-                         embed_means, unit_rows)
+from .dual_parts import (bounded_scale, check_images, check_texts, embed_means,
+                         unit_rows)
 
 
 @MODELS.register_module()
@@ -124,9 +125,8 @@ class BackboneDual(BaseModule):
                     f'`texts` must be among the {len(self.place)} words of '
                     f'`text_file`, without a template, got {word!r}; the '
                     f'words are {listed(list(self.place), 10)}')
-        rows = torch.tensor(
-            [self.place[word] for word in words], dtype=torch.long,
-            device=self.text.device)
+        rows, = send_integers(
+            [[self.place[word] for word in words]], self.text.device)
         return unit_rows(self.text[rows])
 
     def _features(self, images: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from mmpixsort.functional.checks import check_choice
 from mmpixsort.registry import MODELS
 from mmpixsort.structures import ImageEmbeddings
 from mmpixsort.utils.extras import extra_error
+from mmpixsort.utils.transfer import send
 
 from .clip_weights import ACTIVATION, read_clip
 from .dual_parts import bounded_scale, check_images, check_texts, unit_rows
@@ -204,7 +205,7 @@ class OpenCLIPDual(BaseModule):
         device = self.clip.logit_scale.device
         if not texts:
             return torch.zeros(0, self.embed_dims, device=device)
-        tokens = self.tokenizer(list(texts)).to(device)
+        tokens = send(self.tokenizer(list(texts)), device)
         return torch.cat([
             unit_rows(self.clip.encode_text(part))
             for part in tokens.split(CHUNK)

@@ -4,6 +4,7 @@ Shapes: B images, K regions of an image, E dimensions of the joint space.
 """
 import math
 import re
+from itertools import accumulate
 from typing import List, Optional, Sequence
 
 import torch
@@ -12,9 +13,10 @@ from torch import Tensor, nn
 from mmpixsort.functional.checks import check_count
 from mmpixsort.registry import MODELS
 from mmpixsort.structures import ImageEmbeddings
+from mmpixsort.utils.transfer import send_integers
 
-from .dual_parts import (bounded_scale, check_images, check_texts,
-                         embed_means, unit_rows)
+from .dual_parts import (bounded_scale, check_images, check_texts, embed_means,
+                         unit_rows)
 
 # words of common templates and captions that name nothing
 IGNORED_WORDS = ('a', 'an', 'the', 'of', 'and', 'with', 'in', 'on', 'there',
@@ -158,12 +160,11 @@ class WordTower(nn.Module):
     def forward(self, texts: Sequence[str]) -> Tensor:
         """Return embeddings (N, E) that are not normalised."""
         bags = [self._rows(text) for text in texts]
-        device = self.table.weight.device
-        rows = torch.tensor(
-            [row for bag in bags for row in bag], dtype=torch.long)
-        sizes = torch.tensor([0, *map(len, bags)], dtype=torch.long)
-        starts = sizes.cumsum(0)[:-1]
-        return self.linear(self.table(rows.to(device), starts.to(device)))
+        starts = list(accumulate(map(len, bags), initial=0))[:-1]
+        rows, starts = send_integers(
+            ([row for bag in bags for row in bag], starts),
+            self.table.weight.device)
+        return self.linear(self.table(rows, starts))
 
     def _rows(self, text: str) -> List[int]:
         words = lower_words(text)
