@@ -175,14 +175,15 @@ def _row_of(run: Run, root: Path) -> ZooModel:
 def half_state(state: Dict[str, Tensor], dropped: set) -> Dict[str, Tensor]:
     """Return weights in half precision, without some of them.
 
-    Single numbers, such as thresholds, keep their type.
+    Single numbers, such as thresholds, keep their type, and so do tensors
+    with a number that is too large for float16. Variances of features can be.
 
     Args:
         state: Weights by name.
         dropped: Names of those that are left out.
 
     Raises:
-        ValueError: If a value is not finite or too large for float16.
+        ValueError: If a value is not finite.
     """
     kept = {}
     for name, value in state.items():
@@ -190,10 +191,11 @@ def half_state(state: Dict[str, Tensor], dropped: set) -> Dict[str, Tensor]:
             continue
         value = value.detach().cpu()
         if value.is_floating_point() and value.dim():
-            value = value.half()
             if not value.isfinite().all():
-                raise ValueError(f'`{name}` must be finite in float16, but '
-                                 'has larger values, or NaN')
+                raise ValueError(f'`{name}` must be finite, but has NaN or '
+                                 'infinity: the training has diverged')
+            half = value.half()
+            value = half if half.isfinite().all() else value
         kept[name] = value.contiguous().clone()
     return kept
 

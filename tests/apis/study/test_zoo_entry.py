@@ -148,17 +148,19 @@ def test_add__refuses_what_is_not_the_config(root):
         add_entry(folder / f'contrast_seed0_{trained}')
 
 
-def test_half_state__keeps_numbers_and_refuses_what_does_not_fit():
+def test_half_state__keeps_what_does_not_fit_and_refuses_nan():
     state = dict(
         a=torch.full((2, 2), .1), count=torch.tensor(3),
+        running_var=torch.tensor([1., 1e5]),
         threshold=torch.tensor(.123456), bank=torch.zeros(3))
     half = half_state(state, {'bank'})
-    assert set(half) == {'a', 'count', 'threshold'}
+    assert set(half) == {'a', 'count', 'running_var', 'threshold'}
+    assert torch.equal(half['running_var'], state['running_var'])
     assert half['a'].dtype == torch.float16
     assert half['threshold'] == state['threshold']
     assert half['count'].dtype == torch.int64
-    with pytest.raises(ValueError, match='`a` must be finite in float16'):
-        half_state(dict(a=torch.full((2, ), 1e5)), set())
+    with pytest.raises(ValueError, match='`a` must be finite'):
+        half_state(dict(a=torch.full((2, ), torch.nan)), set())
 
 
 def test_loss_curve__is_thinned_and_ends_with_the_last(tmp_path):
