@@ -286,11 +286,11 @@ def _iterate(rows: Tensor, labels: Tensor, num_clusters: int, num_iters: int,
     """Run k-means on unit rows (B, N, D) from labels (B, N) in [0, K)."""
     images, tile = len(rows), max(rows.shape[1], 1)
     if rows.device.type == 'cpu':
-        # Small images are processed together, up to a few MB. A large image
-        # is processed in tiles whose similarities stay in the cache; matrix
-        # products are fastest if the size of a tile is a power of two.
+        # The similarities of a tile stay in the cache. Small images share a
+        # tile, and a large image is cut; matrix products are fastest if the
+        # size of a tile is a power of two.
         limit = max(1, CPU_ELEMENTS // num_clusters)
-        images = max(1, 8 * limit // tile) if tile <= limit else 1
+        images = max(1, limit // tile)
         tile = min(tile, 1 << (limit.bit_length() - 1))
     batches = zip(rows.split(max(images, 1)), labels.split(max(images, 1)))
     found = [
