@@ -33,6 +33,9 @@ def parse_args() -> argparse.Namespace:
     add.add_argument(
         '--date', type=lambda text: datetime.strptime(text, '%Y%m%d').date(),
         help='date in the file names, as yyyymmdd (default: today)')
+    add.add_argument(
+        '--bank-images', type=int, help='number of training images in the '
+        'bank (default: as many as the limit of a file allows)')
     commands.add_parser('pages', help='update the tables of the pages')
     return parser.parse_args()
 
@@ -48,7 +51,8 @@ def main() -> None:
             for page in update_pages(zoo_root()):
                 print(f'wrote {page}')
             return
-        model = add_entry(args.folder, data=args.data, day=args.date)
+        model = add_entry(args.folder, data=args.data, day=args.date,
+                          bank_images=args.bank_images)
     for file in model.files():
         print(f'{file.address} ({file.size / 1e6:.1f} MB)')
     print(f'{model.log}\n{model.scores}')

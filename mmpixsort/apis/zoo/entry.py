@@ -68,7 +68,8 @@ class Run(NamedTuple):
 def add_entry(folder: Union[str, Path],
               *,
               data: Optional[Union[str, Path]] = None,
-              day: Optional[date] = None) -> ZooModel:
+              day: Optional[date] = None,
+              bank_images: Optional[int] = None) -> ZooModel:
     """Add a finished run of a study to the zoo, or replace its entry.
 
     Args:
@@ -76,6 +77,8 @@ def add_entry(folder: Union[str, Path],
             ``work_dirs/studies/STUDY/ARM_seedN_HASH``.
         data: Folder that replaces the `data_root` of the config.
         day: Date in the names of the files; today by default.
+        bank_images: Number of training images in the bank; None: as many as
+            the limit of a file allows.
 
     Returns:
         The row of the metafile.
@@ -92,7 +95,8 @@ def add_entry(folder: Union[str, Path],
     with tempfile.TemporaryDirectory() as name:
         made = Path(name)
         weights = _write_weights(run, entry.name, made, day)
-        bank = _write_bank(run, entry.name, weights, made, day)
+        bank = _write_bank(
+            run, entry.name, weights, made, day, bank_images)
         tests = _score(run, weights, bank)
         log = _log(run, entry, weights, bank, tests, root)
         _remove_files(entry, root)
@@ -236,15 +240,16 @@ def _write_named(folder: Path, name: str, day: date, ending: str,
 
 
 def _write_bank(run: Run, name: str, weights: Path, folder: Path,
-                day: date) -> Optional[Path]:
-    """Write a bank of as many training images as the limit allows."""
+                day: date, images: Optional[int]) -> Optional[Path]:
+    """Write a bank of some images, or of as many as the limit allows."""
     cfg = run.cfg.copy()
     if not cfg.model.get('test_cfg', {}).get('retrieval'):
         return None
     draft = folder / 'draft.npz'
-    probe = 16
-    build_bank(cfg, weights, draft, max_images=probe)
-    images = int(.97 * LIMIT / (draft.stat().st_size / probe))
+    if images is None:
+        probe = 16
+        build_bank(cfg, weights, draft, max_images=probe)
+        images = int(.97 * LIMIT / (draft.stat().st_size / probe))
     bank = build_bank(cfg, weights, draft, max_images=images)
     # under the names that the config gives them, wherever the data are
     names = [move_path(path, cfg, read_config(run.arm.config))
