@@ -70,6 +70,8 @@ class Case(NamedTuple):
         setups: Function that returns the setups; with True, tiny ones, which
             only show that everything runs.
         note: Remark that a reader needs to understand the comparison.
+        limits: What takes our time, and what was tried to shorten it without
+            success; for cases that miss a target.
         timed: Whether the steps are timed; otherwise only calls are counted.
         as_share: Whether `ours` does all that `peer` does and more. Then the
             share of this addition in the step is reported.
@@ -80,6 +82,7 @@ class Case(NamedTuple):
     title: str
     setups: Callable[[bool], Sequence[Setup]]
     note: str = ''
+    limits: str = ''
     timed: bool = True
     as_share: bool = False
     pages: Sequence[str] = ('default', 'huge')

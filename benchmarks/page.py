@@ -99,7 +99,10 @@ def _section(case: Case, entry: Optional[Dict],
                 cells[pages] = share(setup['pages'].get(pages))
         rows.append([cells.get(key, DASH) for key in columns])
     lines += ['| ' + ' | '.join(row) + ' |' for row in rows]
-    return '\n'.join(lines + [''] + _remarks(entry)) + '\n'
+    lines += [''] + _remarks(entry)
+    if case.limits:
+        lines += ['', f'**Limits.** {case.limits}']
+    return '\n'.join(lines) + '\n'
 
 
 def _columns(case: Case) -> Dict[str, str]:
