@@ -17,4 +17,5 @@ def setups(tiny: bool) -> List[Setup]:
 
 CASE = Case(
     'C3', 'a step of pixel contrast at stride 8, batch 8', setups,
-    limits='As in C2, the gradient of the map takes most of our time.')
+    limits='As in C2, the gradient of the map is the largest part of our '
+    'time.')
