@@ -6,6 +6,10 @@ that an edited config counts at once), copies in a wheel, or where links
 cannot be made. A wheel has the logs of the model zoo, but no weights: if
 `MMPIXSORT_ZOO` is a URL during the build, the metafiles in `.mim` name the
 weights there, for `mim download` and `tools/download.py`.
+
+If `MMPIXSORT_URL` is the address of the repository during the build, the
+metadata contain the links of the project, and the description, which an index
+shows without the checkout, has absolute addresses of pages and pictures.
 """
 import os
 import re
@@ -19,6 +23,7 @@ ROOT = Path(__file__).resolve().parent
 SHIPPED = ('configs', 'tools', 'demo', 'model_zoo', 'model-index.yml')
 LEFT_OUT = shutil.ignore_patterns('__pycache__', '*.pth', '*.npz')
 ZOO = os.environ.get('MMPIXSORT_ZOO', '')
+URL = os.environ.get('MMPIXSORT_URL', '').rstrip('/')
 
 
 def place(source: Path, target: Path, link: bool) -> None:
@@ -58,6 +63,32 @@ def name_weights(folder: Path, url: str) -> None:
     (folder / 'model-index.yml').write_text(index)
 
 
+def absolute_links(text: str, url: str) -> str:
+    """Return Markdown whose links into the repository are absolute."""
+
+    def absolute(match: re.Match) -> str:
+        path = match[1]
+        kind = 'raw' if path.endswith(('.png', '.svg')) else 'blob'
+        return f']({url}/{kind}/main/{path}'
+
+    return re.sub(r'\]\((?![a-z]+:|#)([^)\s]+)', absolute, text)
+
+
+def address(url: str) -> dict:
+    """Return the metadata that depend on the address of the repository."""
+    if not url:
+        return {}
+    readme = (ROOT / 'README.md').read_text(encoding='utf-8')
+    return dict(
+        long_description=absolute_links(readme, url),
+        url=url,
+        project_urls={
+            'Documentation': f'{url}/blob/main/docs/index.md',
+            'Changelog': f'{url}/blob/main/CHANGELOG.md',
+            'Issues': f'{url}/issues',
+        })
+
+
 class BuildWithMim(build_py):
     """Fill `.mim`: editable builds never say `develop` on their argv."""
 
@@ -73,4 +104,4 @@ class BuildWithMim(build_py):
             name_weights(folder, ZOO)
 
 
-setup(cmdclass={'build_py': BuildWithMim})
+setup(cmdclass={'build_py': BuildWithMim}, **address(URL))

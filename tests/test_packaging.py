@@ -103,6 +103,24 @@ def test_license__is_apache(repo_root):
     assert 'Apache License' in text and 'Version 2.0, January 2004' in text
 
 
+def test_wheel__has_the_address_of_the_repository(clone, monkeypatch):
+    monkeypatch.setenv('MMPIXSORT_URL', 'https://a.b/c/d/')
+    (clone / 'README.md').write_text(
+        '# x\n[page](docs/a.md#b) [![badge](https://i.o/x.svg)](LICENSE)\n'
+        '![several\nlines](docs/images/a.png) [here](#x) [out](http://e.f)\n')
+    with zipfile.ZipFile(build(clone, 'build_wheel')) as wheel:
+        name = next(n for n in wheel.namelist() if n.endswith('/METADATA'))
+        text = wheel.read(name).decode()
+    assert 'Project-URL: Issues, https://a.b/c/d/issues\n' in text
+    assert 'https://a.b/c/d\n' in text.partition('Requires-Dist')[0]
+    description = text.partition('\n\n')[2]
+    assert description.rstrip().endswith(
+        '# x\n[page](https://a.b/c/d/blob/main/docs/a.md#b) '
+        '[![badge](https://i.o/x.svg)](https://a.b/c/d/blob/main/LICENSE)\n'
+        '![several\nlines](https://a.b/c/d/raw/main/docs/images/a.png) '
+        '[here](#x) [out](http://e.f)')
+
+
 def test_editable__links_mim(clone):
     build(clone, 'build_editable')
     mim = clone / 'mmpixsort' / '.mim'
