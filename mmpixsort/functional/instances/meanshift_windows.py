@@ -20,12 +20,19 @@ def _windows(points: Tensor, centers: Tensor,
     """Yield chunks of pixels (n, D) and masks of those within b of centres.
 
     A mask (M, n) is 1 if |x - c|^2 <= b^2, else 0. The condition is evaluated
-    as c x - |x|^2 / 2 >= (|c|^2 - b^2) / 2.
+    as c x - |x|^2 / 2 >= (|c|^2 - b^2) / 2. All masks use the same memory, so
+    a mask is only valid until the next one.
     """
     limits = (centers.square().sum(1, keepdim=True) - bandwidth**2) / 2
+    buffer = None
     for chunk in _chunks(points, len(centers)):
         halves = chunk.square().sum(1) / 2
-        yield chunk, torch.addmm(-halves, centers, chunk.T).ge_(limits)
+        size = len(centers), len(chunk)
+        if buffer is None:  # the first chunk is the largest
+            buffer = points.new_empty(size).flatten()
+        window = buffer[:size[0] * size[1]].view(size)
+        torch.addmm(-halves, centers, chunk.T, out=window)
+        yield chunk, window.ge_(limits)
 
 
 def _chunks(points: Tensor, num_rows: int) -> Tuple[Tensor, ...]:
