@@ -79,5 +79,5 @@ CASE = Case(
     limits='With 50,000 points half of our time is that of the two products '
     'of all points with all seeds in every step, and of the comparison with '
     'the bandwidth. Tried: the squared lengths as a further column of the '
-    'product (no gain); 2^20 similarities at once, which are 1.3 times as '
-    'fast as 2^22, are in use.')
+    'product (no gain). In use: 2^20 similarities at once, in memory that '
+    'all steps share, 1.3 times as fast as 2^22.')

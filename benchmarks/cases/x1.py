@@ -3,6 +3,7 @@
 On the CPU, and on tensors of the meta device, where tiles are those of a GPU:
 what a step asks of a device does not depend on the load of the machine.
 """
+from functools import partial
 from typing import Callable, List, NamedTuple, Tuple
 
 import torch
@@ -133,11 +134,12 @@ def _mined(sizes: Sizes, strategy: str) -> Callable:
         rows.requires_grad_()
         labels = (torch.arange(sizes.anchors) % sizes.num_classes).to(device)
         queue = _full_bank(sizes, sizes.mined_capacity, device)
-        module, miner = PixelContrastLoss(), KeyMiner(strategy=strategy)
+        module, select = PixelContrastLoss(), KeyMiner(strategy=strategy)
 
         def step() -> Tensor:
             rows.grad = None
             blocks = [KeyBlock(rows, labels), queue.read()]
+            miner = partial(select, generator=new_generator(device))
             loss = module(rows, labels, blocks, own_key=0, miner=miner)
             loss.backward()
             return loss.detach()
