@@ -1,7 +1,7 @@
-# Generated street scenes: what brings the contexts of things into the embedding
-# of panoptic sorting? On 64 scenes that are neither of the training nor of the
-# test.
-title = 'Street scenes: context of retrieved things, on scenes of the validation'
+# Generated street scenes: what brings the contexts of things into the
+# embedding of panoptic sorting? On 64 scenes that are neither of the training
+# nor of the test.
+title = 'Street scenes: context of retrieved things, validation'
 base = '../panoptic_segsort/panoptic-segsort_fpn-mnv2_1xb4-600it_' \
     'street-scenes.py'
 options = {
