@@ -18,8 +18,8 @@ def setups(tiny: bool) -> List[Setup]:
 
 CASE = Case(
     'C1', 'a step of pixel contrast at stride 8, batch 2', setups,
-    limits='Three matrix products take some 40 % of our time, and the '
-    'gradient of the map, 17 MB of fresh memory that is set to zero, 20 %. '
+    limits='Matrix products take half of our time, and the gradient of the '
+    'map, 17 MB of fresh memory that is set to zero, a sixth. '
     'Tried: one product for both parts of the gradient, (G + G^T) A, which '
     'saves 6.5 ms and spends 4.2 ms on the sum; other sizes of tiles. The '
     'ratio grows with the groups of images and classes, over which the peer '
