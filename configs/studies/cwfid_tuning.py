@@ -12,13 +12,44 @@ options = {
     'val_dataloader.dataset.data_prefix':
     dict(img='images/train', seg='panoptic/train'),
 }
-_disc = '../panoptic_segsort/panoptic-segsort_fpn-mnv2-discriminative' \
-    '_1xb4-600it_cwfid.py'
+_folder = '../panoptic_segsort/panoptic-segsort_fpn-mnv2'
+_disc = f'{_folder}-discriminative_1xb4-600it_cwfid.py'
+# the rate of the small host of CamVid, whose backbone has the same weights;
+# that of the configs was chosen for networks from scratch
+_slow = {'optim_wrapper.optimizer.lr': 6e-4}
+# control of `joined`: parts are joined by distance alone
+_near = {
+    'model.head.clusters':
+    dict(
+        _delete_=True,
+        type='mmpixsort.SeparatedComponentsBackend',
+        margin=1e6,
+        join_margin=1e6,
+        max_gap=8.,
+        min_pixels=4)
+}
+_tests = dict(_base_._tests, near=_near)
 arms = {
     'discriminative-20':
     dict(
         config=_disc,
         tests=_base_._tests,
-        options={'model.head.semantic_weight': 20.})
+        options={'model.head.semantic_weight': 20.}),
+    'plain-slow':
+    dict(
+        config=f'{_folder}-components_1xb4-600it_cwfid.py',
+        tests=dict(components={}, near=_near),
+        options=_slow),
+    'discriminative-slow':
+    dict(config=_disc, tests=_tests, options=_slow),
+    'discriminative-5-slow':
+    dict(
+        config=_disc,
+        tests=_tests,
+        options={
+            **_slow, 'model.head.semantic_weight': 5.
+        }),
+    'sorting-slow':
+    dict(options=_slow)
 }
 results = '../../docs/results/cwfid_tuning'
