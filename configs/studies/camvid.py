@@ -10,6 +10,9 @@ options = {
         checkpoint='data/weights/mobilenetv2_1.0_imagenet_mmseg_fp16.pth')
 }
 _retrieval = dict(num_neighbors=15, grid=(16, 16))
+# finer segments and smooth borders, chosen on training images
+# (docs/protocol.md)
+_fine = dict(num_neighbors=15, grid=(32, 32), resize='bilinear')
 _hooks = [dict(type='mmpixsort.PrototypeBankHook')]
 # control for retrieval: a random projection of the plain network's feature,
 # which roughly preserves its cosines
@@ -39,7 +42,14 @@ _banks = {
     dict(type='mmpixsort.ClassQueue', capacity=500)
 }
 arms = {
-    'plain': dict(tests=dict(classifier={}, retrieval=_untrained)),
+    'plain':
+    dict(
+        tests=dict(
+            classifier={},
+            retrieval=_untrained,
+            fine={
+                **_untrained, 'model.test_cfg.retrieval': _fine
+            })),
     'in-batch': _contrast,
     'banks': dict(_contrast, options=_banks),
     **{
@@ -55,7 +65,9 @@ arms = {
     'sorting': dict(
         config='../segsort/segsort_fcn-mnv2-classifier_1xb8-1500it_camvid.py',
         tests=dict(
-            classifier={'model.test_cfg.retrieval': None}, retrieval={}))
+            classifier={'model.test_cfg.retrieval': None},
+            retrieval={},
+            fine={'model.test_cfg.retrieval': _fine}))
 }
 baseline = 'plain'
 seeds = (0, 1, 2)

@@ -25,7 +25,8 @@ from mmpixsort.seg import SegSortHead
 from mmpixsort.seg.segmentors.retrieval_inference import (Found,
                                                           RetrievalInference,
                                                           paint_segments,
-                                                          segment_data)
+                                                          segment_data,
+                                                          vote_logits)
 from mmpixsort.seg.transforms import load_oversegmentation
 
 
@@ -291,6 +292,47 @@ def test_retrieval__predicts(trained):
         assert segments.data.shape == (1, 32, 32)
         assert segments.neighbors.shape[1] == 3
         assert int(segments.data.max()) < len(segments.neighbors)
+
+
+def test_vote_logits__bilinear_votes_lie_between_those_of_the_cells():
+    shares = torch.tensor([[1., 0.], [0., 1.], [.25, .75]])
+    none = torch.zeros(3, 1)
+    found = Found(
+        ImageSegments(torch.tensor([[0, 1, 2]]), none, none[:, 0]),
+        Votes(shares, none, none, none))
+    size = 2, 9 + 4
+    near, smooth = (vote_logits(found, size, (1, 3, 0, 0), resize=resize)
+                    for resize in ('nearest', 'bilinear'))
+    assert near.shape == smooth.shape == (2, *size)
+    assert not near[..., [0, -3, -2, -1]].any()
+    assert not smooth[..., [0, -3, -2, -1]].any()
+    # centres of three pixels a cell, on the axis of the centres of cells
+    places = (np.arange(9) + .5) / 3 - .5
+    want = np.interp(places, range(3), [0., 1., .75])
+    assert smooth[1, 0, 1:10].exp().numpy() == pytest.approx(want, abs=2e-3)
+    assert near[1, 0, 1:10].exp().numpy() == pytest.approx(
+        np.repeat([0., 1., .75], 3), abs=2e-3)
+
+
+def test_retrieval__resize_changes_only_the_borders_of_segments(trained):
+    model, _ = trained
+    other = copy.deepcopy(model)
+    other.retrieval.resize = 'bilinear'
+    images, samples = tiny.batch(2, seed=5)
+    for one, two in zip(*(predict(m, images, samples)
+                          for m in (model, other))):
+        ids = one.pred_segments.data[0].float()[None, None]
+        assert torch.equal(one.pred_segments.data, two.pred_segments.data)
+        low, high = (torch.nn.functional.max_pool2d(sign * ids, 5, 1, 2)
+                     for sign in (-1, 1))
+        inside = (-low == high)[0]
+        changed = one.pred_sem_seg.data != two.pred_sem_seg.data
+        assert changed.any() and not changed[inside].any()
+
+
+def test_retrieval__unknown_resize():
+    with pytest.raises(ValueError, match='`resize` must be one of nearest,'):
+        tiny.build(tiny.sorting(retrieval=dict(resize='cubic')))
 
 
 def test_retrieval__by_the_embedding_of_pixel_contrast():

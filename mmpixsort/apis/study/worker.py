@@ -29,7 +29,7 @@ from torch import Tensor
 from mmpixsort.utils.command import quiet_hosts
 from mmpixsort.utils.data_folders import check_data_folders
 from mmpixsort.utils.files import write_whole
-from mmpixsort.utils.reading import read_tensors, reading
+from mmpixsort.utils.reading import read_json, read_tensors, reading
 from mmpixsort.utils.wrapped import unwrap
 
 from .plan import (Arm, Place, Study, config_of_test, find_scorer, read_study,
@@ -104,15 +104,37 @@ def _run(study: Study, arm: Arm, seed: int, place: Place, cfg: Config,
     for name, options in arm.tests.items():
         test_cfg = config_of_test(cfg, options, study.split)
         write_progress(folder / 'progress.json', phase=f'test {name}')
-        start = time.time()
-        scores = test(test_cfg, weights, folder / f'test_{name}',
-                      find_scorer(options))
-        record['tests'][name] = dict(
-            options=options,
-            hash=scoring_hash(test_cfg, study.average['last']),
-            minutes=round((time.time() - start) / 60, 2),
-            scores=scores)
+        record['tests'][name] = _test_once(
+            test_cfg, weights, folder / f'test_{name}', options,
+            scoring_hash(test_cfg, study.average['last']))
     results.write(record)
+
+
+def _test_once(cfg: Config, weights: Path, folder: Path, options: dict,
+               scored: str) -> dict:
+    """Return the entry of a test in the result, from its file if it was run.
+
+    Args:
+        cfg: Config of the test.
+        weights: Path of the weights.
+        folder: Folder of the test, with its file `scores.json`.
+        options: Options of the test.
+        scored: Hash of the settings of the test.
+    """
+    path = folder / 'scores.json'
+    if path.exists():
+        entry = read_json(path, 'the scores of a test')
+        if entry['hash'] == scored:
+            return entry
+    start = time.time()
+    scores = test(cfg, weights, folder, find_scorer(options))
+    entry = dict(
+        options=options,
+        hash=scored,
+        minutes=round((time.time() - start) / 60, 2),
+        scores=scores)
+    write_whole(path, json.dumps(entry))
+    return entry
 
 
 def reference_weights(study: Study, seed: int,

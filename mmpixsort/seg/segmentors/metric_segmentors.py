@@ -185,7 +185,8 @@ class MetricHeadMixin:
             [{}] * len(inputs))
         found = self.retrieval(inputs, metas)
         logits = torch.stack([
-            vote_logits(item, inputs.shape[2:], padding_of(meta))
+            vote_logits(item, inputs.shape[2:], padding_of(meta),
+                        resize=self.retrieval.resize)
             for item, meta in zip(found, metas)
         ])
         if self.out_channels == 1 and logits.shape[1] == 2:

@@ -28,6 +28,7 @@ from .retrieval_embedding import (embed_images, fingerprint, scaled_view,
 # added to each vote fraction, so that the log of a class without votes is
 # finite
 EPSILON = 1e-3
+RESIZE = ('nearest', 'bilinear')
 
 
 class Found(NamedTuple):
@@ -69,6 +70,10 @@ class RetrievalInference:
         ties: Rule for classes with equal votes, 'smallest' or 'nearest'; see
             :class:`Retriever`.
         search: Kind of search: 'exact', or 'ivf' or 'sq' of FAISS.
+        resize: How the votes of cells become those of pixels if `stride` is
+            above 1. 'nearest' keeps every segment whole, with borders made
+            of cells. 'bilinear' interpolates, as the host does with class
+            logits, and gives smoother borders.
 
     Raises:
         ValueError: If an option is out of range.
@@ -85,10 +90,12 @@ class RetrievalInference:
                  stride: int = 4,
                  concentration: Optional[float] = None,
                  ties: str = 'smallest',
-                 search: str = 'exact') -> None:
+                 search: str = 'exact',
+                 resize: str = 'nearest') -> None:
         check_count('stride', stride)
         check_count('head', head, minimum=0)
         check_choice('ties', ties, ('smallest', 'nearest'))
+        check_choice('resize', resize, RESIZE)
         self.model = model
         self.bank = bank
         self.head = head
@@ -99,6 +106,7 @@ class RetrievalInference:
         self.concentration = concentration
         self.ties = ties
         self.search = search
+        self.resize = resize
         self._loaded: Optional[Tuple[Retriever, nn.Module]] = None
         # sample of the weights that made the loaded bank
         self._weights: Optional[Tensor] = None
@@ -297,8 +305,8 @@ class RetrievalInference:
             self.model, inputs, metas, head=self.head, stride=self.stride)
 
 
-def vote_logits(found: Found, size: Sequence[int],
-                padding: Sequence[int]) -> Tensor:
+def vote_logits(found: Found, size: Sequence[int], padding: Sequence[int], *,
+                resize: str = 'nearest') -> Tensor:
     """Return the log of the vote fractions (C, H, W) of every pixel.
 
     It is zero on the padding.
@@ -307,13 +315,20 @@ def vote_logits(found: Found, size: Sequence[int],
         found: Segments and votes of one image.
         size: H and W of the input, with padding.
         padding: Left, right, top and bottom padding in pixels.
+        resize: 'nearest' or 'bilinear', see :class:`RetrievalInference`.
     """
     left, right, top, bottom = padding
     inner = size[0] - top - bottom, size[1] - left - right
-    ids = paint_segments(found.segments.segment_ids, inner)
     fractions = found.votes.fractions + EPSILON
-    logits = (fractions / fractions.sum(1, keepdim=True)).log()
-    return pad(logits[ids].permute(2, 0, 1), (left, right, top, bottom))
+    fractions = fractions / fractions.sum(1, keepdim=True)
+    ids = found.segments.segment_ids
+    if resize == 'nearest':
+        logits = fractions.log()[paint_segments(ids, inner)].permute(2, 0, 1)
+    else:
+        logits = interpolate(
+            fractions[ids].permute(2, 0, 1)[None], size=inner,
+            mode='bilinear', align_corners=False)[0].log()
+    return pad(logits, (left, right, top, bottom))
 
 
 def paint_segments(segment_ids: Tensor, size: Sequence[int]) -> Tensor:

@@ -67,6 +67,26 @@ def test_study__resumes_after_a_kill_and_pairs_its_arms(folder):
     scores = resumed['tests']['test']['scores']
     assert scores == unbroken['tests']['test']['scores']
     assert set(study.scores) <= set(scores)
+    # a further test is added: the finished one is not run again
+    kept = find(folder, 'plain_seed0_*/test_test/scores.json')
+    kept.write_text(json.dumps(dict(json.loads(kept.read_text()), minutes=7)))
+    text = (folder / 'study.py').read_text()
+    (folder / 'study.py').write_text(
+        text + "tests = dict(test={}, slide={'model.test_cfg': dict("
+        "_delete_=True, mode='slide', crop_size=(16, 16), stride=(8, 8))})\n")
+    study = read_study('study.py')
+    assert status_of(study, 'plain', 0) == 'outdated'
+    assert not queue.run_study(
+        study, arms=['plain'], seeds=[0], console=quiet())
+    tests = json.loads(path.read_text())['tests']
+    assert tests['test'] == dict(resumed['tests']['test'], minutes=7)
+    assert tests['slide']['minutes'] < 7
+    # a test with other settings is run
+    kept.write_text(kept.read_text().replace(tests['test']['hash'], 'other'))
+    path.unlink()
+    assert not queue.run_study(
+        study, arms=['plain'], seeds=[0], console=quiet())
+    assert json.loads(path.read_text())['tests']['test']['minutes'] < 7
 
 
 def test_study__shows_a_failed_run_and_goes_on(folder):
