@@ -6,7 +6,10 @@ options = {
     'model.backbone.init_cfg':
     dict(
         type='Pretrained',
-        checkpoint='data/weights/mobilenetv2_1.0_imagenet_mmseg_fp16.pth')
+        checkpoint='data/weights/mobilenetv2_1.0_imagenet_mmseg_fp16.pth'),
+    # as in camvid_few.py; what counts is the ratio of the two arms
+    'train_cfg.max_iters': 600,
+    'param_scheduler.1.end': 600
 }
 arms = dict(
     labels=dict(),
@@ -15,5 +18,5 @@ arms = dict(
         'segsort_fcn-mnv2-unsupervised_1xb8-1500it_camvid.py'))
 seeds = (0, 1, 2)
 scores = ('mIoU', 'mBoundaryF')
-average = dict(last=5, interval=60)
+average = dict(last=5, interval=30)
 results = '../../docs/results/camvid_unsupervised'

@@ -89,6 +89,29 @@ def test_study__resumes_after_a_kill_and_pairs_its_arms(folder):
     assert json.loads(path.read_text())['tests']['test']['minutes'] < 7
 
 
+def test_study__scores_the_moving_average_of_the_weights(folder):
+    text = (folder / 'study.py').read_text()
+    (folder / 'study.py').write_text(
+        text.replace('last=2, interval=2', 'last=12, interval=1')
+        + "hooks = [dict(type='EMAHook', momentum=.25)]\n")
+    study = read_study('study.py')
+    assert not queue.run_study(
+        study, arms=['plain'], seeds=[0], console=quiet())
+    states = [torch.load(find(folder, f'plain_seed0_*/iter_{i}.pth'),
+                         weights_only=False) for i in range(1, 13)]
+    key = 'decode_head.conv_seg.weight'
+    moving, total = 0., 0.
+    for step, state in enumerate(states):
+        # the hook keeps the weights of the training under this name
+        trained = state['ema_state_dict'][f'module.{key}'].double()
+        moving = trained if not step else .75 * moving + .25 * trained
+        total = total + moving
+    weights = torch.load(find(folder, 'plain_seed0_*/weights.pth'),
+                         weights_only=True)['state_dict']
+    assert torch.allclose(weights[key].double(), total / 12, atol=1e-6)
+    assert not torch.allclose(weights[key].double(), trained, atol=1e-3)
+
+
 def test_study__shows_a_failed_run_and_goes_on(folder):
     path = folder / 'study.py'
     path.write_text(path.read_text().replace(
