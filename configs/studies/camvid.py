@@ -67,7 +67,11 @@ arms = {
         tests=dict(
             classifier={'model.test_cfg.retrieval': None},
             retrieval={},
-            fine={'model.test_cfg.retrieval': _fine}))
+            fine={'model.test_cfg.retrieval': _fine},
+            # the mean of votes and probabilities, not tuned
+            mixed={
+                'model.test_cfg.retrieval': dict(_fine, classifier_weight=.5)
+            }))
 }
 baseline = 'plain'
 seeds = (0, 1, 2)

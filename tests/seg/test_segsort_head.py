@@ -330,6 +330,63 @@ def test_retrieval__resize_changes_only_the_borders_of_segments(trained):
         assert changed.any() and not changed[inside].any()
 
 
+@pytest.mark.parametrize('mode', [dict(), dict(
+    mode='slide', crop_size=(24, 24), stride=(8, 8))])
+def test_retrieval__mixed_with_the_classifier(trained, mode):
+    votes, plain, mixed = (copy.deepcopy(trained[0]) for _ in range(3))
+    images, samples = tiny.batch(2, seed=5)
+    for model in (votes, plain, mixed):
+        model.test_cfg.update(mode)
+    plain.retrieval = None
+    mixed.retrieval.classifier_weight = .25
+    logits = [
+        torch.stack([r.seg_logits.data for r in predict(m, images, samples)])
+        for m in (votes, plain, mixed)]
+    shares = .75 * logits[0].softmax(1) + .25 * logits[1].softmax(1)
+    assert torch.allclose(logits[2].exp(), shares, atol=1e-6)
+    without = mixed.predict(images)
+    assert torch.allclose(
+        without[0].seg_logits.data.exp(), shares[0], atol=1e-6)
+
+
+def test_retrieval__mixed_with_the_classifier_of_one_output():
+    plain, votes, mixed = (
+        tiny.build(binary(r)).eval() for r in (
+            None, RETRIEVAL, dict(RETRIEVAL, classifier_weight=.5)))
+    images, samples = tiny.batch(2)
+    two_classes(samples)
+    bank = fill(votes)
+    bank.meta['classes'] = ['background', 'thing']
+    for model in (votes, mixed):
+        model.load_state_dict(votes.state_dict())
+        model.retrieval.use(bank)
+    plain.load_state_dict(votes.state_dict())
+    # the host stores the sigmoid in place of the logit
+    chances = [
+        torch.stack([r.seg_logits.data for r in predict(m, images, samples)])
+        for m in (plain, votes, mixed)]
+    # the host's threshold is 0.3, that of a mixture of two classes 0.5
+    odds = [c / (1 - c) * (.7 / .3) for c in chances]
+    shares = [o / (1 + o) for o in odds]
+    assert torch.allclose(
+        shares[2], (shares[0] + shares[1]) / 2, atol=1e-5)
+
+
+def test_retrieval__refuses_to_mix_what_does_not_fit(trained):
+    for weight in (-.1, 1.):
+        with pytest.raises(ValueError, match='`classifier_weight` must be'):
+            tiny.build(tiny.sorting(
+                retrieval=dict(classifier_weight=weight)))
+    with pytest.raises(ValueError, match="which does not train the class"):
+        tiny.build(tiny.sorting(
+            classifier='none', retrieval=dict(classifier_weight=.5)))
+    model, bank = copy.deepcopy(trained[0]), trained[1]
+    model.retrieval.use(relabel(bank, rows=[0, 1], new='new'))
+    model.retrieval.classifier_weight = .5
+    with pytest.raises(ValueError, match='a bank of 5 classes'):
+        model.predict(*tiny.batch(1))
+
+
 def test_retrieval__unknown_resize():
     with pytest.raises(ValueError, match='`resize` must be one of nearest,'):
         tiny.build(tiny.sorting(retrieval=dict(resize='cubic')))

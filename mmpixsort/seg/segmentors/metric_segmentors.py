@@ -73,6 +73,12 @@ class MetricHeadMixin:
         options = self.test_cfg.get('retrieval') if self.test_cfg else None
         self.retrieval = (
             None if options is None else RetrievalInference(self, **options))
+        if (classifier == 'none' and self.retrieval is not None
+                and self.retrieval.classifier_weight):
+            raise ValueError(
+                "`classifier_weight` of the retrieval must be 0 with "
+                "`classifier='none'`, which does not train the classifier, "
+                f'got {self.retrieval.classifier_weight}')
 
     @property
     def metric_heads(self) -> List[BaseModule]:
@@ -181,20 +187,44 @@ class MetricHeadMixin:
             if self.classifier == 'none':
                 _warn_untrained()
             return super().predict(inputs, data_samples)
+        size = inputs.shape[2:]
         metas = [s.metainfo for s in data_samples] if data_samples else (
-            [{}] * len(inputs))
+            [dict(ori_shape=size, img_shape=size)] * len(inputs))
         found = self.retrieval(inputs, metas)
         logits = torch.stack([
-            vote_logits(item, inputs.shape[2:], padding_of(meta),
+            vote_logits(item, size, padding_of(meta),
                         resize=self.retrieval.resize)
             for item, meta in zip(found, metas)
         ])
+        if self.retrieval.classifier_weight:
+            logits = self._mixed(logits, inputs, metas)
         if self.out_channels == 1 and logits.shape[1] == 2:
             logits = one_class_logit(logits, self._last_head.threshold)
         results = self.postprocess_result(logits, data_samples)
         for result, item in zip(results, found):
             result.pred_segments = segment_data(item, result)
         return results
+
+    def _mixed(self, logits: Tensor, inputs: Tensor,
+               metas: List[dict]) -> Tensor:
+        """Return the logs of the votes, mixed with the classifier.
+
+        Args:
+            logits: Logs of vote fractions (B, C, H, W).
+            inputs: Preprocessed images (B, 3, H, W).
+            metas: Metainfo of each image.
+        """
+        own = self.inference(inputs, metas)
+        if self.out_channels == 1:
+            own = two_class_logits(own, self._last_head.threshold)
+        if own.shape[1] != logits.shape[1]:
+            raise ValueError(
+                '`classifier_weight` of the retrieval must be 0 with a bank '
+                f'of {logits.shape[1]} classes, as the classifier has '
+                f'{own.shape[1]}, got {self.retrieval.classifier_weight}')
+        weight = self.retrieval.classifier_weight
+        shares = (1. - weight) * logits.exp() + weight * own.softmax(1)
+        return shares.log()
 
     def build_bank(self,
                    cfg,

@@ -74,6 +74,10 @@ class RetrievalInference:
             above 1. 'nearest' keeps every segment whole, with borders made
             of cells. 'bilinear' interpolates, as the host does with class
             logits, and gives smoother borders.
+        classifier_weight: Weight w in [0, 1) of the classifier of the host.
+            A pixel has the probabilities (1 - w) * votes + w * softmax, the
+            mixture of Khandelwal et al. (arXiv 1911.00172, equation 3). 0
+            does not run the classifier.
 
     Raises:
         ValueError: If an option is out of range.
@@ -91,11 +95,15 @@ class RetrievalInference:
                  concentration: Optional[float] = None,
                  ties: str = 'smallest',
                  search: str = 'exact',
-                 resize: str = 'nearest') -> None:
+                 resize: str = 'nearest',
+                 classifier_weight: float = 0.) -> None:
         check_count('stride', stride)
         check_count('head', head, minimum=0)
         check_choice('ties', ties, ('smallest', 'nearest'))
         check_choice('resize', resize, RESIZE)
+        if not 0. <= classifier_weight < 1.:
+            raise ValueError('`classifier_weight` must be in [0, 1), got '
+                             f'{classifier_weight}')
         self.model = model
         self.bank = bank
         self.head = head
@@ -107,6 +115,7 @@ class RetrievalInference:
         self.ties = ties
         self.search = search
         self.resize = resize
+        self.classifier_weight = classifier_weight
         self._loaded: Optional[Tuple[Retriever, nn.Module]] = None
         # sample of the weights that made the loaded bank
         self._weights: Optional[Tensor] = None
