@@ -49,7 +49,11 @@ arms = {
         options={
             **_slow, 'model.head.semantic_weight': 5.
         }),
-    'sorting-slow':
-    dict(options=_slow)
+    # the loss of the embedding does not reach the classes
+    'isolated':
+    dict(
+        config=_disc,
+        tests=_tests,
+        options={'model.head.trunk.isolated': True})
 }
 results = '../../docs/results/cwfid_tuning'

@@ -39,6 +39,9 @@ class Trunk(NamedTuple):
             of the map in units of 64, so that training crops and larger test
             images have one scale. None appends nothing.
         norm_cfg: Config of the normalisation after each convolution.
+        isolated: Whether the loss of the embedding must not change the
+            classes. If True, the embedding branch has convolutions of its
+            own, and its gradient stops at the feature.
     """
 
     decoder: Optional[dict] = None
@@ -46,6 +49,7 @@ class Trunk(NamedTuple):
     num_convs: int = 1
     coordinates: Optional[str] = None
     norm_cfg: Optional[dict] = dict(type='BN')
+    isolated: bool = False
 
     def check(self) -> 'Trunk':
         """Return the options, or raise ValueError on a bad value."""
@@ -85,13 +89,13 @@ class EmbeddingTrunk(BaseModule):
         self.coordinates = parts.coordinates
         self.decoder = None if parts.decoder is None else _build_decoder(
             parts.decoder, num_outputs)
+        self.isolated = parts.isolated
         width = in_channels + (0 if parts.coordinates is None else 2)
-        convs = []
-        for _ in range(parts.num_convs):
-            convs.append(ConvModule(
-                width, parts.channels, 3, padding=1, norm_cfg=parts.norm_cfg))
-            width = parts.channels
-        self.convs = nn.Sequential(*convs)
+        self.convs = _build_convs(parts, width)
+        # a decoder has layers of its own for the classes
+        self.embed_convs = _build_convs(parts, width) if (
+            self.isolated and self.decoder is None) else None
+        width = parts.channels if parts.num_convs else width
         self.conv_embed = nn.Conv2d(width, embed_dims, 1)
         self.conv_seg = None if self.decoder is not None else nn.Conv2d(
             width, num_outputs, 1)
@@ -108,10 +112,12 @@ class EmbeddingTrunk(BaseModule):
         if self.coordinates is not None:
             places = cell_coordinates(feature, self.coordinates)
             feature = torch.cat([feature, places], 1)
+        own = feature.detach() if self.isolated else feature
+        if logits is not None:
+            return logits, self.conv_embed(self.convs(own))
         feature = self.convs(feature)
-        if logits is None:
-            logits = self.conv_seg(feature)
-        return logits, self.conv_embed(feature)
+        own = self.embed_convs(own) if self.isolated else feature
+        return self.conv_seg(feature), self.conv_embed(own)
 
 
 def cell_coordinates(feature: Tensor, kind: str) -> Tensor:
@@ -127,6 +133,14 @@ def cell_coordinates(feature: Tensor, kind: str) -> Tensor:
         for place, side in zip(places.add_(.5), size):
             place.mul_(side - 1).div_(UNIT)
     return places.to(feature.dtype).expand(len(feature), -1, -1, -1)
+
+
+def _build_convs(trunk: Trunk, width: int) -> nn.Sequential:
+    """Build the convolutions of a branch for `width` input channels."""
+    widths = [width] + [trunk.channels] * trunk.num_convs
+    return nn.Sequential(*(
+        ConvModule(before, after, 3, padding=1, norm_cfg=trunk.norm_cfg)
+        for before, after in zip(widths, widths[1:])))
 
 
 def _build_decoder(config: dict, num_outputs: int) -> nn.Module:

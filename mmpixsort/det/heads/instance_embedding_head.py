@@ -40,8 +40,8 @@ class InstanceEmbeddingHead(EmbeddingTrunk):
         embed_dims: Number of embedding dimensions D; in the paper 8 on
             Cityscapes and 16 on leaves.
         trunk: Fields of :class:`~mmpixsort.det.heads.embedding_trunk.Trunk`:
-            `decoder`, `channels`, `num_convs`, `coordinates`, `norm_cfg`. A
-            decoder must have C + 1 classes.
+            `decoder`, `channels`, `num_convs`, `coordinates`, `norm_cfg`,
+            `isolated`. A decoder must have C + 1 classes.
         loss: Config of the loss of the embeddings.
         semantic_weight: Weight of the cross-entropy, 0 or more.
         label_size: Size at which the losses are computed. 'image' enlarges

@@ -37,8 +37,8 @@ class PanopticDiscriminativeHead(PanopticHead):
             with a decoder.
         embed_dims: Number of embedding dimensions D.
         trunk: Fields of :class:`~mmpixsort.det.heads.embedding_trunk.Trunk`:
-            `decoder`, `channels`, `num_convs`, `coordinates`, `norm_cfg`. A
-            decoder must have C classes.
+            `decoder`, `channels`, `num_convs`, `coordinates`, `norm_cfg`,
+            `isolated`. A decoder must have C classes.
         loss: Config of the loss of the embeddings.
         semantic_weight: Weight of the cross-entropy, 0 or more.
         clusters: Config of the clustering backend. It clusters the cells of

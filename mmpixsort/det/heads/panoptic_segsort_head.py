@@ -55,8 +55,8 @@ class PanopticSegSortHead(PanopticHead):
             with a decoder.
         embed_dims: Number of embedding dimensions D; 32 in SegSort.
         trunk: Fields of :class:`~mmpixsort.det.heads.embedding_trunk.Trunk`:
-            `decoder`, `channels`, `num_convs`, `coordinates`, `norm_cfg`. A
-            decoder must have C classes.
+            `decoder`, `channels`, `num_convs`, `coordinates`, `norm_cfg`,
+            `isolated`. A decoder must have C classes.
         loss: Config of the loss of the embeddings.
         semantic_weight: Weight of the cross-entropy, 0 or more.
         cut: Fields of
