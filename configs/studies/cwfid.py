@@ -26,6 +26,11 @@ _tests = dict(
             max_gap=8.,
             min_pixels=4)
     })
+# control of `joined`: parts are joined by distance alone
+_near = {
+    'model.head.clusters':
+    dict(_tests['joined']['model.head.clusters'], margin=1e6, join_margin=1e6)
+}
 _discriminative = dict(
     config=f'{_folder}-discriminative_1xb4-600it_cwfid.py', tests=_tests)
 # an embedding loss makes the classes worse; on DSB2018 five times the weight
@@ -35,6 +40,12 @@ arms = {
     'plain': dict(config=f'{_folder}-components_1xb4-600it_cwfid.py'),
     'discriminative': _discriminative,
     'discriminative-5': dict(_discriminative, options=_heavy),
+    # the loss of the embedding does not reach the classes (cwfid_tuning.py)
+    'isolated':
+    dict(
+        _discriminative,
+        options={'model.head.trunk.isolated': True},
+        tests=dict(_tests, near=_near)),
     'sorting': dict(),
     'sorting-5': dict(options=_heavy)
 }

@@ -17,17 +17,7 @@ _disc = f'{_folder}-discriminative_1xb4-600it_cwfid.py'
 # the rate of the small host of CamVid, whose backbone has the same weights;
 # that of the configs was chosen for networks from scratch
 _slow = {'optim_wrapper.optimizer.lr': 6e-4}
-# control of `joined`: parts are joined by distance alone
-_near = {
-    'model.head.clusters':
-    dict(
-        _delete_=True,
-        type='mmpixsort.SeparatedComponentsBackend',
-        margin=1e6,
-        join_margin=1e6,
-        max_gap=8.,
-        min_pixels=4)
-}
+_near = _base_._near
 _tests = dict(_base_._tests, near=_near)
 arms = {
     'discriminative-20':
@@ -41,19 +31,6 @@ arms = {
         tests=dict(components={}, near=_near),
         options=_slow),
     'discriminative-slow':
-    dict(config=_disc, tests=_tests, options=_slow),
-    'discriminative-5-slow':
-    dict(
-        config=_disc,
-        tests=_tests,
-        options={
-            **_slow, 'model.head.semantic_weight': 5.
-        }),
-    # the loss of the embedding does not reach the classes
-    'isolated':
-    dict(
-        config=_disc,
-        tests=_tests,
-        options={'model.head.trunk.isolated': True})
+    dict(config=_disc, tests=_tests, options=_slow)
 }
 results = '../../docs/results/cwfid_tuning'
