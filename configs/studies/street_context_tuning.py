@@ -23,7 +23,9 @@ arms = {
     # no negatives of earlier images
     'no-bank': dict(options={'model.head.bank': None}),
     # a place in the image takes no part in the embedding
-    'no-places': dict(options={'model.head.trunk.coordinates': None})
+    'no-places': dict(options={'model.head.trunk.coordinates': None}),
+    # the embedding does not reach the classes
+    'isolated': dict(options={'model.head.trunk.isolated': True})
 }
 seeds = (0, )
 scores = ('PQ', 'context_embedding', 'context_logits', 'context_over_logits')
