@@ -10,7 +10,9 @@ arms = dict(
     sorting=dict(),
     # stuff of one class attracts across images, so that images can be told
     # less easily (street_context_tuning.py)
-    stuff=dict(options={'model.head.stuff_across_images': 'positive'}))
+    stuff=dict(options={'model.head.stuff_across_images': 'positive'}),
+    # the embedding does not reach the classes (street_context_tuning.py)
+    isolated=dict(options={'model.head.trunk.isolated': True}))
 seeds = (0, 1, 2)
 scores = ('PQ', 'context_embedding', 'context_logits', 'context_over_logits')
 average = dict(last=5, interval=30)
