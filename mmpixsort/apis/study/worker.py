@@ -122,7 +122,9 @@ def _test_once(cfg: Config, weights: Path, folder: Path, options: dict,
         scored: Hash of the settings of the test.
     """
     path = folder / 'scores.json'
-    if path.exists():
+    # weights that were made again need a new test
+    if path.exists() and (
+            path.stat().st_mtime_ns > weights.stat().st_mtime_ns):
         entry = read_json(path, 'the scores of a test')
         if entry['hash'] == scored:
             return entry

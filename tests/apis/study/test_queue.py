@@ -81,12 +81,16 @@ def test_study__resumes_after_a_kill_and_pairs_its_arms(folder):
     tests = json.loads(path.read_text())['tests']
     assert tests['test'] == dict(resumed['tests']['test'], minutes=7)
     assert tests['slide']['minutes'] < 7
-    # a test with other settings is run
+    # a test with other settings is run, and so is one of older weights
     kept.write_text(kept.read_text().replace(tests['test']['hash'], 'other'))
+    slide = find(folder, 'plain_seed0_*/test_slide/scores.json')
+    slide.write_text(json.dumps(dict(tests['slide'], minutes=7)))
+    os.utime(slide, ns=(0, weights.stat().st_mtime_ns - 1))
     path.unlink()
     assert not queue.run_study(
         study, arms=['plain'], seeds=[0], console=quiet())
-    assert json.loads(path.read_text())['tests']['test']['minutes'] < 7
+    tests = json.loads(path.read_text())['tests']
+    assert tests['test']['minutes'] < 7 and tests['slide']['minutes'] < 7
 
 
 def test_study__scores_the_moving_average_of_the_weights(folder):
