@@ -33,21 +33,30 @@ _near = {
 }
 _discriminative = dict(
     config=f'{_folder}-discriminative_1xb4-600it_cwfid.py', tests=_tests)
-# an embedding loss makes the classes worse; on DSB2018 five times the weight
-# of the semantic loss helps
-_heavy = {'model.head.semantic_weight': 5.}
 arms = {
     'plain': dict(config=f'{_folder}-components_1xb4-600it_cwfid.py'),
     'discriminative': _discriminative,
-    'discriminative-5': dict(_discriminative, options=_heavy),
+    # an embedding loss makes the classes worse; on DSB2018 five times the
+    # weight of the semantic loss helps
+    'discriminative-5':
+    dict(_discriminative, options={'model.head.semantic_weight': 5.}),
     # the loss of the embedding does not reach the classes (cwfid_tuning.py)
     'isolated':
     dict(
-        _discriminative,
-        options={'model.head.trunk.isolated': True},
-        tests=dict(_tests, near=_near)),
-    'sorting': dict(),
-    'sorting-5': dict(options=_heavy)
+        config=f'{_folder}-isolated_1xb4-600it_cwfid.py',
+        tests=dict(
+            _tests,
+            joined={},
+            meanshift={
+                'model.head.clusters':
+                dict(
+                    _delete_=True,
+                    type='mmpixsort.MeanShiftBackend',
+                    min_pixels=4,
+                    split_components=True)
+            },
+            near=_near)),
+    'sorting': dict()
 }
 seeds = (0, 1, 2)
 scores = ('PQ', 'PQ_th')

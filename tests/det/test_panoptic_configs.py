@@ -34,16 +34,6 @@ def test_configs__are_all_here(repo_root):
     assert {path.stem.split('_', 1)[1] for path in found} >= set(NAMES)
 
 
-def test_isolated__is_what_the_study_measured(repo_root):
-    cfg = read(repo_root, 'fpn-mnv2-isolated_1xb4-600it_cwfid')
-    study = Config.fromfile(repo_root / 'configs/studies/cwfid.py')
-    arm = study.arms['isolated']
-    measured = Config.fromfile(repo_root / 'configs/studies' / arm.config)
-    measured.merge_from_dict(arm.options)
-    measured.merge_from_dict(arm.tests.joined)
-    assert cfg.model == measured.model
-
-
 @each
 def test_config__classes_and_batch_agree(repo_root, name):
     cfg = read(repo_root, name)
