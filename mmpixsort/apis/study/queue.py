@@ -29,6 +29,9 @@ MALLOC = dict(
     MALLOC_MMAP_THRESHOLD_=str(1 << 33),
     MALLOC_TRIM_THRESHOLD_=str(1 << 34),
     MALLOC_TOP_PAD_=str(1 << 28))
+# OpenCV 4.14 rounds colours differently on CPUs with AVX-512, so that arms
+# which are trained on different machines would see different images.
+OPENCV_CPU_DISABLE = 'AVX512-SKX'
 
 
 class Job(NamedTuple):
@@ -118,7 +121,7 @@ def environment(num_jobs: int, gpu: Optional[str]) -> Dict[str, str]:
     """Return environment variables for a run, with its cores and its GPU."""
     cores = len(os.sched_getaffinity(0))
     threads = str(max(1, cores // num_jobs))
-    env = dict(MALLOC)
+    env = dict(MALLOC, OPENCV_CPU_DISABLE=OPENCV_CPU_DISABLE)
     # With PASSIVE, a waiting thread does not occupy a core. If all cores are
     # busy, this halves the time of a step.
     env['OMP_WAIT_POLICY'] = 'PASSIVE'

@@ -38,7 +38,8 @@ from .results import Results
 from .train_hook import StudyHook, write_progress
 
 BUSY = os.EX_TEMPFAIL  # exit code if another process executes the run
-PACKAGES = ('torch', 'mmengine', 'mmcv', 'mmseg', 'mmdet', 'mmpixsort')
+PACKAGES = ('torch', 'numpy', 'cv2', 'mmengine', 'mmcv', 'mmseg', 'mmdet',
+            'mmpixsort')
 
 
 class Busy(RuntimeError):

@@ -1,6 +1,7 @@
 """Runs in processes of their own: resumed, paired, failing."""
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -200,3 +201,32 @@ def test_newest_checkpoint__skips_half_a_file(tmp_path):
     assert newest_checkpoint(tmp_path).name == 'iter_9.pth'
     (tmp_path / 'iter_9.pth').unlink()
     assert newest_checkpoint(tmp_path) is None
+
+
+# colours of a grid of hues, saturations and values, as one number
+COLOURS = """
+import cv2
+import numpy as np
+grid = np.stack(np.mgrid[0:180:7, 0:256:5, 0:256:5], -1).astype('uint8')
+image = cv2.cvtColor(grid.reshape(1, -1, 3), cv2.COLOR_HSV2BGR).ravel()
+print(int(image.astype(np.int64) @ np.arange(image.size)))
+"""
+
+
+@pytest.mark.skipif(
+    platform.machine() != 'x86_64', reason='recorded on x86_64 with AVX2')
+def test_environment__colours_are_rounded_alike_on_all_machines(monkeypatch):
+    monkeypatch.delenv('OPENCV_CPU_DISABLE', raising=False)
+    printed = subprocess.run(
+        [sys.executable, '-c', COLOURS],
+        env=queue.environment(1, None),
+        capture_output=True,
+        text=True,
+        check=True).stdout
+    # OpenCV 4.12 and 4.13; 4.14 prints 2114518971584 with AVX-512
+    assert printed.strip() == '2114515597763'
+
+
+def test_environment__keeps_what_is_set(monkeypatch):
+    monkeypatch.setenv('OPENCV_CPU_DISABLE', '')
+    assert queue.environment(1, None)['OPENCV_CPU_DISABLE'] == ''
