@@ -1,0 +1,32 @@
+# CamVid, segment sorting from regions alone: the size of the regions and the
+# rate of the backbone, on the fold of the training images that
+# camvid_tuning.py holds out, in short runs. The test images are not used.
+_base_ = './camvid_tuning.py'
+title = 'CamVid, segment sorting from regions, tuning on a fold'
+base = '../segsort/segsort_fcn-mnv2-unsupervised_1xb8-1500it_camvid.py'
+options = {'train_cfg.max_iters': 300, 'param_scheduler.1.end': 300}
+# three times as large
+_coarse = {
+    'train_dataloader.dataset.pipeline.1.scale': 600.,
+    'train_dataloader.dataset.pipeline.1.min_size': 200
+}
+
+
+def _backbone(rate):
+    return {
+        'optim_wrapper.paramwise_cfg':
+        dict(custom_keys=dict(backbone=dict(lr_mult=rate)))
+    }
+
+
+arms = dict(
+    _delete_=True,
+    labels=dict(config='../segsort/segsort_fcn-mnv2_1xb8-1500it_camvid.py'),
+    regions=dict(),
+    coarse=dict(options=_coarse),
+    slow=dict(options=_backbone(.1)),
+    frozen=dict(options=_backbone(0.)),
+    both=dict(options=dict(_coarse, **_backbone(.1))))
+baseline = 'labels'
+average = dict(last=5, interval=15)
+results = '../../docs/results/camvid_unsupervised_tuning'
