@@ -1,6 +1,6 @@
-# CamVid, segment sorting from regions alone: the size of the regions and the
-# rate of the backbone, on the fold of the training images that
-# camvid_tuning.py holds out, in short runs. The test images are not used.
+# CamVid, segment sorting from regions alone: what could make it better, on the
+# fold of the training images that camvid_tuning.py holds out, in short runs.
+# The test images are not used.
 _base_ = './camvid_tuning.py'
 title = 'CamVid, segment sorting from regions, tuning on a fold'
 base = '../segsort/segsort_fcn-mnv2-unsupervised_1xb8-1500it_camvid.py'
@@ -26,7 +26,22 @@ arms = dict(
     coarse=dict(options=_coarse),
     slow=dict(options=_backbone(.1)),
     frozen=dict(options=_backbone(0.)),
-    both=dict(options=dict(_coarse, **_backbone(.1))))
+    # four times the dimensions
+    wide=dict(options={'model.metric_head.embed_dims': 128}),
+    # the levels of the backbone, not the decoder that starts from random
+    # weights
+    levels=dict(
+        options={
+            'model.metric_head.in_channels': 472,
+            'model.metric_head.source': (0, 1, 2, 3)
+        }),
+    # control: ImageNet weights and a random decoder; the iterations only
+    # measure the statistics of normalisation
+    untrained=dict(
+        options={
+            'optim_wrapper.optimizer.lr': 0.,
+            'train_cfg.max_iters': 75
+        }))
 baseline = 'labels'
 average = dict(last=5, interval=15)
 results = '../../docs/results/camvid_unsupervised_tuning'
