@@ -29,10 +29,6 @@ _levels = {
     'model.metric_head.in_channels': 472,
     'model.metric_head.source': (0, 1, 2, 3)
 }
-_strong = {
-    **_decoder, 'model.metric_head.sampler.max_samples': 4096,
-    'model.metric_head.loss.loss_weight': 1.
-}
 _both = dict(
     classifier={'model.test_cfg.retrieval': None}, retrieval={})
 arms = dict(
@@ -46,13 +42,13 @@ arms = dict(
         config=_contrast,
         options=dict(
             _decoder, **{'model.metric_head.sampler.max_samples': 4096})),
-    # what segment sorting does: the loss at full weight, through one linear
-    # layer (linear) or the usual two (strong)
-    strong=dict(config=_contrast, options=_strong),
+    # attached like segment sorting: at full weight, through a linear layer
     linear=dict(
         config=_contrast,
         options={
-            **_strong, 'model.metric_head.projection':
+            **_decoder, 'model.metric_head.sampler.max_samples': 4096,
+            'model.metric_head.loss.loss_weight': 1.,
+            'model.metric_head.projection':
             dict(type='mmpixsort.ProjectionHead', linear=True)
         }),
     sorting=dict(
