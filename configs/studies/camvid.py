@@ -41,9 +41,12 @@ _banks = {
     'model.metric_head.bank':
     dict(type='mmpixsort.ClassQueue', capacity=500)
 }
+# seeds of the baseline and of the best arm
+_five = (0, 1, 2, 3, 4)
 arms = {
     'plain':
     dict(
+        seeds=_five,
         tests=dict(
             classifier={},
             retrieval=_untrained,
@@ -63,6 +66,7 @@ arms = {
                                ('hardest', 'hardest'))
     },
     'sorting': dict(
+        seeds=_five,
         config='../segsort/segsort_fcn-mnv2-classifier_1xb8-1500it_camvid.py',
         tests=dict(
             classifier={'model.test_cfg.retrieval': None},
