@@ -215,7 +215,7 @@ print(int(image.astype(np.int64) @ np.arange(image.size)))
 
 @pytest.mark.skipif(
     platform.machine() != 'x86_64', reason='recorded on x86_64 with AVX2')
-def test_environment__colours_are_rounded_alike_on_all_machines(monkeypatch):
+def test_environment__colours_are_rounded_as_without_avx512(monkeypatch):
     monkeypatch.delenv('OPENCV_CPU_DISABLE', raising=False)
     printed = subprocess.run(
         [sys.executable, '-c', COLOURS],
