@@ -90,21 +90,21 @@ def resume(rank, work_dir, config):
     return [run.model.module.state_dict() for run in (whole, rest)]
 
 
-def sorting_part(bank, segments='clusters'):
+def sorting_part(bank, segments='clusters', num_views=1):
     """Head of segment sorting, and the loss of images of a seed."""
     head = MODELS.build(tiny.sorting_head(
-        bank=bank, segments=segments, projection=dict(
+        bank=bank, segments=segments, num_views=num_views, projection=dict(
             type='mmpixsort.ProjectionHead', norm_cfg=None)))
     g = torch.Generator().manual_seed(1)
-    features = torch.randn(4, 16, 8, 8, generator=g)
+    features = torch.randn(4, num_views, 16, 8, 8, generator=g)
     labels = torch.randint(0, 4, (4, 1, 32, 32), generator=g)
     labels[0, :, :20] = labels[3] = 255  # pixels count, not images
-    samples = [tiny.sample(label) for label in labels]
-    for sample in samples:
-        sample.gt_overseg = PixelData(
+    samples = [[tiny.sample(label)] * num_views for label in labels]
+    for views in samples:
+        views[0].gt_overseg = PixelData(
             data=torch.arange(4).repeat_interleave(256).view(1, 32, 32))
     return head, lambda share: head.loss(
-        (None, features[share]), samples[share])
+        (None, features[share].flatten(0, 1)), sum(samples[share], []))
 
 
 def detector_part(config):
@@ -128,6 +128,7 @@ def detector_part(config):
 JOINT = dict(
     sorting=(sorting_part, (QUEUE, ), ('loss_segsort', )),
     regions=(sorting_part, (None, 'oversegmentation'), ('loss_segsort', )),
+    views=(sorting_part, (None, 'oversegmentation', 2), ('loss_segsort', )),
     panoptic=(detector_part, (
         tiny_instances.panoptic(dict(bank=QUEUE)), ),
               ('loss_panoptic_segsort', )),

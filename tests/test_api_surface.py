@@ -85,7 +85,7 @@ PUBLIC = {
                       'TextGroupHead', 'TextGroupSegmentor'},
     'mmpixsort.seg.datasets': {
         'CamVidDataset', 'COCOObjectDataset', 'GeneratedShapesCaptions',
-        'ImageCaptionDataset', 'StreetScenesDataset'},
+        'ImageCaptionDataset', 'StreetScenesDataset', 'ViewsSampler'},
     'mmpixsort.seg.heads': {'PixelContrastHead', 'RefinedASPPHead',
                             'SegSortHead', 'TextGroupHead'},
     'mmpixsort.seg.metrics': {'PerClassIoUMetric'},
@@ -255,6 +255,7 @@ REGISTERED = {
         'GeneratedShapesCaptions', 'ImageCaptionDataset', 'PanopticDataset',
         'ScatteredSticksDataset', 'StreetScenesDataset',
         'StreetScenesPanopticDataset', 'VOCPanopticDataset'},
+    'DATA_SAMPLERS': {'ViewsSampler'},
     'TRANSFORMS': {
         'LoadCaptionedShapes', 'LoadGroups', 'LoadInstanceMap',
         'LoadOverSegmentation', 'LoadPanopticMap', 'LoadStreetScene',

@@ -10,6 +10,11 @@ _coarse = {
     'train_dataloader.dataset.pipeline.1.scale': 600.,
     'train_dataloader.dataset.pipeline.1.min_size': 200
 }
+_views = {
+    'train_dataloader.sampler.type': 'mmpixsort.ViewsSampler',
+    'train_dataloader.sampler.num_views': 2,
+    'model.metric_head.num_views': 2
+}
 
 
 def _backbone(rate):
@@ -35,6 +40,11 @@ arms = dict(
             'model.metric_head.in_channels': 472,
             'model.metric_head.source': (0, 1, 2, 3)
         }),
+    # two views of an image, whose equal regions attract each other
+    views=dict(options=_views),
+    wide_views=dict(options={
+        **_views, 'model.metric_head.embed_dims': 128
+    }),
     # control: ImageNet weights and a random decoder; the iterations only
     # measure the statistics of normalisation
     untrained=dict(

@@ -6,11 +6,11 @@ segments, which is a fixed number, used or not.
 from typing import List, NamedTuple, Optional, Sequence, Union
 
 import torch
-from mmengine.dist import get_rank
+from mmengine.dist import get_rank, get_world_size
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from mmpixsort.functional.checks import check_choice
+from mmpixsort.functional.checks import check_choice, check_count
 from mmpixsort.functional.random import keyed_generator
 from mmpixsort.functional.segments.prototypes import (CODE_BASE, find_segments,
                                                       join_codes, prototypes)
@@ -80,6 +80,12 @@ class SegSortHead(MetricHead):
             segmenter, split by semantic label; 'oversegmentation' are the
             regions of `gt_overseg`. Each region is then a class of its own,
             and no annotation is needed (section 3.4 of the paper).
+        num_views: Number of consecutive images of a batch that are views of
+            one image, as drawn by
+            :class:`mmpixsort.seg.datasets.ViewsSampler`. The same region of
+            these views is one class, so that its pixels attract each other
+            across the views (the multiview cosegmentation of Ke et al.,
+            https://arxiv.org/abs/2204.11432). It must be 1 for 'clusters'.
         loss: Config of the loss.
         sampler: Config of an anchor sampler, which draws pixels evenly over
             images and classes. None makes every pixel an anchor, as in the
@@ -106,6 +112,7 @@ class SegSortHead(MetricHead):
                  projection: dict = dict(type='mmpixsort.ProjectionHead'),
                  segmenter: dict = dict(type='mmpixsort.KMeansSegmenter'),
                  segments: str = 'clusters',
+                 num_views: int = 1,
                  loss: dict = dict(type='mmpixsort.SegSortLoss'),
                  sampler: Optional[dict] = None,
                  bank: Optional[dict] = None,
@@ -126,7 +133,14 @@ class SegSortHead(MetricHead):
                 raise ValueError(
                     f"`{name}` must be None for `segments` 'oversegmentation'"
                     f', which has labels for one iteration only, got {part}')
+        check_count('num_views', num_views)
+        if num_views > 1 and segments != 'oversegmentation':
+            raise ValueError(
+                f"`num_views` must be 1 unless `segments` is "
+                f"'oversegmentation', as labels agree in all images anyway, "
+                f'got {num_views}')
         self.segments = segments
+        self.num_views = num_views
         self.segmenter = MODELS.build(segmenter)
         self.sampler = None if sampler is None else MODELS.build(
             with_fixed(sampler, num_classes=num_classes))
@@ -197,9 +211,8 @@ class SegSortHead(MetricHead):
                        iteration)
         if self.segments == 'clusters':
             labels = found.codes.remainder(CODE_BASE)
-        else:  # the labels of two ranks must differ too
-            labels = torch.arange(limit, device=rows.device)
-            labels += get_rank() * limit
+        else:
+            labels = self._region_labels(found.codes)
         labels = labels.masked_fill(
             (found.codes < 0) | has_no_length(means), -1)
         anchor_labels = labels[found.segment_ids].masked_fill(
@@ -225,6 +238,7 @@ class SegSortHead(MetricHead):
 
     def _codes(self, embeddings: Tensor, samples: List) -> Tensor:
         """Return the code (N,) of the segment of each pixel, -1 for none."""
+        check_views(samples, self.num_views)
         size = embeddings.shape[2:]
         image = torch.arange(len(embeddings), device=embeddings.device)
         image = image[:, None].expand(-1, size.numel()).flatten()
@@ -242,6 +256,12 @@ class SegSortHead(MetricHead):
             bounds=(len(embeddings), self.segmenter.num_clusters,
                     self.num_classes))
 
+    def _region_labels(self, codes: Tensor) -> Tensor:
+        """Return a label for each region of an image, unique over ranks."""
+        view = codes.remainder(CODE_BASE)
+        image = view.div(self.num_views, rounding_mode='floor')
+        return (codes - view + image) * get_world_size() + get_rank()
+
     def _keys(self, found: Sorting) -> List[KeyBlock]:
         """Return the prototypes of all ranks, and those of the bank.
 
@@ -251,6 +271,27 @@ class SegSortHead(MetricHead):
         block = KeyBlock(
             gather_rows(found.prototypes), gather_rows(found.labels))
         return [block] if self.bank is None else [block, self.bank.read()]
+
+
+def check_views(samples: Sequence, num_views: int) -> None:
+    """Check that the images of a batch are views of one image in turn.
+
+    Raises:
+        ValueError: If `num_views` does not divide the number of images, or
+            the views of an image have different paths.
+    """
+    if len(samples) % num_views:
+        raise ValueError(
+            f'`num_views` must divide the batch size on each device, got '
+            f'{num_views} views for {len(samples)} images')
+    paths = [sample.metainfo.get('img_path') for sample in samples]
+    for start in range(0, len(samples), num_views):
+        if len(set(paths[start:start + num_views])) > 1:
+            raise ValueError(
+                f'{num_views} consecutive images must be views of one image, '
+                f'got {paths[start:start + num_views]}; set '
+                "`train_dataloader.sampler.type` to 'mmpixsort.ViewsSampler' "
+                'and its `num_views` to that of the head')
 
 
 def _resize_regions(regions: Tensor, size: Sequence[int]) -> Tensor:
