@@ -56,6 +56,20 @@ arms = dict(
         tests=_both,
         options={'model.metric_head.sampler': None}),
     drawn=dict(config=_sorting, tests=_both),
+    # remedies for `drawn`: twice the weight; prototypes of ten iterations of
+    # some 500 segments, in place of the last 400; levels of the backbone
+    drawn_double=dict(
+        config=_sorting,
+        tests=_both,
+        options={'model.metric_head.loss.loss_weight': 2.}),
+    drawn_queue=dict(
+        config=_sorting,
+        tests=_both,
+        options={
+            'model.metric_head.bank.capacity': 6000,
+            'model.metric_head.bank.num_iterations': 10
+        }),
+    drawn_levels=dict(config=_sorting, tests=_both, options=_levels),
     heavy=dict(
         config=_contrast,
         options={
