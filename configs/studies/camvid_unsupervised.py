@@ -15,7 +15,10 @@ arms = dict(
     labels=dict(),
     regions=dict(
         config='../segsort/'
-        'segsort_fcn-mnv2-unsupervised_1xb8-1500it_camvid.py'))
+        'segsort_fcn-mnv2-unsupervised_1xb8-1500it_camvid.py'),
+    views=dict(
+        config='../segsort/'
+        'segsort_fcn-mnv2-unsupervised-views_1xb8-1500it_camvid.py'))
 seeds = (0, 1, 2)
 scores = ('mIoU', 'mBoundaryF')
 average = dict(last=5, interval=30)

@@ -10,11 +10,7 @@ _coarse = {
     'train_dataloader.dataset.pipeline.1.scale': 600.,
     'train_dataloader.dataset.pipeline.1.min_size': 200
 }
-_views = {
-    'train_dataloader.sampler.type': 'mmpixsort.ViewsSampler',
-    'train_dataloader.sampler.num_views': 2,
-    'model.metric_head.num_views': 2
-}
+_views = '../segsort/segsort_fcn-mnv2-unsupervised-views_1xb8-1500it_camvid.py'
 
 
 def _backbone(rate):
@@ -41,10 +37,20 @@ arms = dict(
             'model.metric_head.source': (0, 1, 2, 3)
         }),
     # two views of an image, whose equal regions attract each other
-    views=dict(options=_views),
-    wide_views=dict(options={
-        **_views, 'model.metric_head.embed_dims': 128
-    }),
+    views=dict(config=_views),
+    wide_views=dict(
+        config=_views, options={'model.metric_head.embed_dims': 128}),
+    # four views each of two images
+    four_views=dict(
+        config=_views,
+        options={
+            'train_dataloader.sampler.num_views': 4,
+            'model.metric_head.num_views': 4
+        }),
+    # the concentration of Ke et al.
+    sharp_views=dict(
+        config=_views,
+        options={'model.metric_head.loss.concentration': 16.}),
     # control: ImageNet weights and a random decoder; the iterations only
     # measure the statistics of normalisation
     untrained=dict(
